@@ -1,0 +1,64 @@
+"""Where the course writes, and how: one configurable folder, and no file that is half written."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+ASSETS = PACKAGE / "_assets"
+
+
+def checkout() -> Path | None:
+    """The repository that this package lies in, or None where it was installed from a wheel."""
+    root = PACKAGE.parent
+    return root if (root / "pyproject.toml").is_file() and (root / "lessons").is_dir() else None
+
+
+def home() -> Path:
+    """The folder for everything that the course writes: networks trained on demand, progress.
+
+    ``$COURSE_HOME`` if set; else ``.course`` in the checkout; else ``~/.intriguing-course``.
+    It is made when something is first written, not here.
+    """
+    chosen = os.environ.get("COURSE_HOME")
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    root = checkout()
+    return root / ".course" if root else Path.home() / ".intriguing-course"
+
+
+@contextlib.contextmanager
+def atomic(path: Path):
+    """Yield a temporary path beside ``path``; on success it takes ``path``'s place at once.
+
+    A reader sees the old file or the whole new one, never a part, also when the process is killed
+    in between. On an exception the temporary file is removed and ``path`` is left as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    try:
+        yield Path(name)
+        # mkstemp makes a file for its owner alone; give it what the process's umask allows
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 with Unix line ends, whole or not at all."""
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 sum of a file, in hexadecimal."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
