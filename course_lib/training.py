@@ -6,6 +6,7 @@ decay of its weights. Two ways are here: :func:`train` takes steps of Adam on ba
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -33,19 +34,25 @@ def weight_matrices(net: nn.Module) -> list[torch.Tensor]:
     return [m.weight for m in layers if m.weight.requires_grad]
 
 
-def weight_decay(net: nn.Module, strength: float, convention: str = "paper") -> torch.Tensor:
+def weight_decay(
+    net: nn.Module,
+    strength: float,
+    convention: str = "paper",
+) -> torch.Tensor:
     """The weight decay of ``net`` as a term of the loss: a scalar tensor.
 
     strength: λ, not negative; convention: what is summed over the layers,
-    "paper": λ · Σ w² / k, k the number of the layer's units (section 4.2 of the paper);
+    "paper": λ · Σ w² / k, k the number of the layer's units (section 4.2);
     "half":  λ/2 · Σ w², the textbook's form.
 
-    Biases do not decay. Raises ValueError for another convention or a negative strength.
+    Biases do not decay. Raises ValueError for another convention or a
+    negative strength.
     """
     if convention not in CONVENTIONS:
-        raise ValueError(f"The decay convention is one of {CONVENTIONS}, not {convention!r}.")
+        kinds = " or ".join(CONVENTIONS)
+        raise ValueError(f"The convention is {kinds}, not {convention!r}.")
     if strength < 0:
-        raise ValueError(f"A weight decay of {strength} would make weights grow: use 0 or more.")
+        raise ValueError(f"A decay of {strength} would make weights grow.")
     total = torch.zeros((), device=next(net.parameters()).device)
     for weight in weight_matrices(net):
         share = 1 / len(weight) if convention == "paper" else 1 / 2
@@ -90,6 +97,47 @@ def _check(dataset: Dataset, **positive: float) -> None:
             raise ValueError(f"The setting {name} must be positive, not {value}.")
 
 
+def _descend(
+    weights: list[torch.Tensor],
+    objective: Callable[..., torch.Tensor],
+    epoch: Callable[[], Iterator[tuple[torch.Tensor, ...]]],
+    steps_per_epoch: int,
+    *,
+    epochs: int,
+    learning_rate: float,
+    progress: bool,
+) -> History:
+    """Lower objective(*batch) by steps of Adam over the batches of ``epochs`` times epoch()."""
+    where = weights[0].device
+    optimizer = torch.optim.Adam(weights, lr=learning_rate, fused=where.type != "mps")
+    steps = epochs * steps_per_epoch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=steps, pct_start=0.2, final_div_factor=40
+    )
+    history, began = History(), time.perf_counter()
+    with progress_bar(epochs, "training", progress) as bar:
+        for _ in range(epochs):
+            total, count = torch.zeros((), device=where), 0
+            for batch in epoch():
+                value = objective(*batch)
+                optimizer.zero_grad()
+                value.backward()
+                optimizer.step()
+                if schedule.last_epoch < steps:  # another source may give more batches
+                    schedule.step()
+                total, count = total + value.detach(), count + 1
+            history.loss.append(float(total) / count)
+            if not np.isfinite(history.loss[-1]):
+                raise FloatingPointError(
+                    f"The loss is {history.loss[-1]} in epoch {len(history.loss)}: use a smaller "
+                    "learning rate, or look for a NaN in the images or the penalty."
+                )
+            bar.update()
+            bar.set_postfix(loss=f"{history.loss[-1]:.4f}")
+    history.seconds = time.perf_counter() - began
+    return history
+
+
 def train(
     net: nn.Module,
     dataset: Dataset,
@@ -119,41 +167,96 @@ def train(
     FloatingPointError when the loss becomes NaN or infinite.
     """
     _check(dataset, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
-    where = next(net.parameters()).device
-    dataset = dataset.to(where)
     weights = [p for p in net.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(weights, lr=learning_rate, fused=where.type != "mps")
-    steps = epochs * max(1, len(dataset) // batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=steps, pct_start=0.2, final_div_factor=40
-    )
+    dataset = dataset.to(weights[0].device)
     generator = devices.generator(seed)
-    history, began = History(), time.perf_counter()
+
+    def objective(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        value = loss(net(images), labels) + weight_decay(net, decay, convention)
+        return value if penalty is None else value + penalty(net)
+
     net.train()
-    with progress_bar(epochs, "training", progress) as bar:
-        for _ in range(epochs):
-            total, count = torch.zeros((), device=where), 0
-            for images, labels in batches(dataset, batch_size, generator):
-                objective = loss(net(images), labels) + weight_decay(net, decay, convention)
-                if penalty is not None:
-                    objective = objective + penalty(net)
-                optimizer.zero_grad()
-                objective.backward()
-                optimizer.step()
-                if schedule.last_epoch < steps:  # another source may give more batches
-                    schedule.step()
-                total, count = total + objective.detach(), count + 1
-            history.loss.append(float(total) / count)
-            if not np.isfinite(history.loss[-1]):
-                raise FloatingPointError(
-                    f"The loss is {history.loss[-1]} in epoch {len(history.loss)}: use a smaller "
-                    "learning rate, or look for a NaN in the images or the penalty."
-                )
-            bar.update()
-            bar.set_postfix(loss=f"{history.loss[-1]:.4f}")
+    history = _descend(
+        weights,
+        objective,
+        lambda: batches(dataset, batch_size, generator),
+        max(1, len(dataset) // batch_size),
+        epochs=epochs,
+        learning_rate=learning_rate,
+        progress=progress,
+    )
     net.eval()
-    history.seconds = time.perf_counter() - began
     return history
+
+
+def kl_sparsity(activations: torch.Tensor, target: float) -> torch.Tensor:
+    """How far the units are from being active a share ``target`` of the time.
+
+    activations: (N, units), in (0, 1); target: the wanted mean ρ, in (0, 1).
+    Returns the sum over units of the divergence of Bernoulli(ρ̂) from
+    Bernoulli(ρ), ρ log(ρ/ρ̂) + (1-ρ) log((1-ρ)/(1-ρ̂)), where ρ̂ is the
+    unit's mean over the batch: a scalar tensor, 0 if all are on target.
+    """
+    mean = activations.mean(0).clamp(1e-6, 1 - 1e-6)
+    rare = target * (target / mean).log()
+    often = (1 - target) * ((1 - target) / (1 - mean)).log()
+    return (rare + often).sum()
+
+
+def train_autoencoder(
+    encoder: nn.Linear,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    learning_rate: float = 1e-2,
+    batch_size: int = 250,
+    seed: int = 0,
+    target: float = 0.05,
+    strength: float = 3.0,
+    decay: float = 5e-3,
+    sparsity: Callable[[torch.Tensor, float], torch.Tensor] = kl_sparsity,
+    progress: bool = True,
+) -> History:
+    """Train ``encoder``, in place and without labels, as the first half of a sparse autoencoder.
+
+    The whole is x -> h = sigmoid(encoder(x)) -> sigmoid(V h + c), and a step lowers the
+    cross-entropy between output and pixels (summed over pixels, averaged over images) plus
+    ``strength`` · sparsity(h, ``target``) plus ``decay``/2 · Σ w² over both weight matrices.
+    The decoder (V, c) is thrown away. sparsity: of (N, units) activations and the target.
+
+    learning_rate, batch_size, seed: as in :func:`train`; the encoder's bias starts where the
+    units are as active as they shall be. Raises as :func:`train` does, and ValueError for a
+    target outside (0, 1).
+    """
+    _check(dataset, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
+    if not 0 < target < 1:
+        raise ValueError(f"Units are active a share of the time: {target} is not in (0, 1).")
+    where, rng = encoder.weight.device, devices.generator(seed)
+    dataset = dataset.to(where)
+    decoder = nn.Linear(encoder.out_features, encoder.in_features)
+    nn.init.xavier_normal_(decoder.weight, generator=rng)
+    nn.init.constant_(encoder.bias, math.log(target / (1 - target)))
+    with torch.no_grad():
+        decoder.bias.copy_(torch.logit(dataset.images.flatten(1).mean(0), eps=1e-3))
+    decoder.to(where)
+    both = nn.Sequential(encoder, decoder)
+
+    def objective(images: torch.Tensor, _labels: torch.Tensor) -> torch.Tensor:
+        pixels = images.flatten(1)
+        active = torch.sigmoid(encoder(pixels))
+        output = decoder(active)
+        error = F.binary_cross_entropy_with_logits(output, pixels, reduction="sum") / len(pixels)
+        return error + strength * sparsity(active, target) + weight_decay(both, decay, "half")
+
+    return _descend(
+        list(both.parameters()),
+        objective,
+        lambda: shuffled_batches(dataset, batch_size, rng),
+        max(1, len(dataset) // batch_size),
+        epochs=epochs,
+        learning_rate=learning_rate,
+        progress=progress,
+    )
 
 
 class _Converged(Exception):

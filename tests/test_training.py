@@ -200,3 +200,48 @@ def test_a_convex_fit_that_fails_leaves_the_layer_alone(few):
 def test_without_decay_there_is_no_optimum_to_find(few):
     with pytest.raises(ValueError, match="no unique optimum"):
         training.fit_softmax(nn.Linear(784, 10), few.images.flatten(1), few.labels, decay=0)
+
+
+def test_the_sparsity_term_is_the_divergence_of_bernoullis():
+    active = torch.rand(40, 7, generator=torch.Generator().manual_seed(1))
+    found = training.kl_sparsity(active, 0.05)
+    wanted, seen = (torch.distributions.Bernoulli(p) for p in (torch.tensor(0.05), active.mean(0)))
+    torch.testing.assert_close(found, torch.distributions.kl_divergence(wanted, seen).sum())
+    assert training.kl_sparsity(torch.full((3, 5), 0.2), 0.2).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_units_that_are_always_off_cost_much_but_not_infinitely():
+    off = torch.zeros(4, 3, requires_grad=True)
+    value = training.kl_sparsity(off, 0.1)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(off.grad).all()
+
+
+def test_the_autoencoder_is_as_sparse_as_it_is_told(few):
+    shares = {}
+    for strength in (0.0, 30.0):
+        encoder = models.build("AE400-10").fc1
+        history = training.train_autoencoder(
+            encoder, few, epochs=25, batch_size=100, target=0.05, strength=strength, progress=False
+        )
+        with torch.no_grad():
+            shares[strength] = torch.sigmoid(encoder(few.images.flatten(1))).mean().item()
+        assert history.loss[-1] < history.loss[0]
+    assert shares[30.0] == pytest.approx(0.05, abs=0.02)
+    assert abs(shares[0.0] - 0.05) > 0.03
+
+
+def test_the_autoencoder_sees_no_labels(few):
+    weights = []
+    for labels in (few.labels, torch.zeros_like(few.labels)):
+        encoder = models.build("AE400-10").fc1
+        blind = Dataset(few.images, labels, "relabelled", few.index)
+        training.train_autoencoder(encoder, blind, epochs=1, progress=False)
+        weights.append(encoder.weight.detach().clone())
+    assert torch.equal(*weights)
+
+
+def test_a_share_of_the_time_lies_between_0_and_1(few):
+    with pytest.raises(ValueError, match="share of the time"):
+        training.train_autoencoder(models.build("AE400-10").fc1, few, epochs=1, target=5)
