@@ -1,0 +1,163 @@
+"""The exercises: checks that answer in a sentence, predictions, quizzes, short answers, progress.
+
+A lesson imports ``check, yours, whose, predict, score, quiz, answer, progress`` from here.
+Importing this package imports nothing else; each name pulls in its module when it is asked for.
+
+How to write an exercise
+------------------------
+The exercises of lesson NN stand in ``lessonNN.py`` in this folder, in the order of the lesson::
+
+    from course_lib.exercises import Case, Exercise, Mistake
+
+    def cases(rng):                          # rng: a seeded torch.Generator on the CPU
+        yield Case("one tiny image", torch.rand(1, 1, 28, 28, generator=rng))     # label, arguments
+        yield Case("three images", torch.rand(3, 1, 28, 28, generator=rng))
+
+    def oracle(images):                      # what is right, best found by another way
+        return np.linalg.norm(images.reshape(len(images), -1).numpy(), axis=1) / 28
+
+    def no_root(images):                     # a wrong answer is a function, ...
+        return images.square().mean(dim=(1, 2, 3))
+
+    EXERCISES = [
+        Exercise(
+            slug="pixel-rms", title="...", difficulty=1, minutes=2, hints=["...", "..."],
+            reference=None,                  # or a function of the library
+            cases=cases, oracle=oracle,
+            mistakes=[
+                Mistake("no root", "These are mean squares: ...", no_root, right_shape=True),
+                Mistake("sum", "...", (".mean(", ".sum(")),   # ... or an edit of the solution
+            ],
+            variants=[with_a_loop, with_numpy],               # other right answers
+        ),
+    ]
+
+How an answer is judged, in this order: it is the course's own (NOT RUN) or the stub (UNATTEMPTED);
+it is called otherwise than the stub; it does not end in ``time_limit``; it changes an argument that
+is not in ``may_change``; it returns None; then its results are compared with the oracle's on
+every case. If they are right (and so are the ``gradients`` with respect to the arguments named
+there) the ``probes`` have a look, and it PASSES. If they are wrong, the engine runs every Mistake
+on the same cases: where the answer gives the same as one of them on all cases, that one's sentence
+is what the learner reads ("your results are what you get when ..."). A bound may be VALID BUT LOOSE
+(``valid``). Else an exception is told with the learner's line; else the smallest failing input,
+got, expected. A global tensor, array, data set or network that the answer leans on is named first.
+
+What to know:
+
+- The cases are drawn anew for each function that runs, so nothing is shared between them; global
+  random numbers are seeded alike before each call and put back after the check. Inputs go to
+  ``device.pick()``; the oracle always gets them on the CPU.
+- Two mistakes must differ on at least one case, and each from the right answer on at least one:
+  draw inputs that tell them apart (no batch of 1 only, no square shapes, labels that are not equal,
+  extreme values where a NaN may hide). An error that a mistake raises is recognised as well.
+- Results count by value and shape: float64, NumPy arrays, lists and plain numbers are accepted.
+  For a function that works by changing something give ``observe=lambda result, *args: ...``, which
+  says what is compared, and ``may_change=("net",)``.
+- For mistakes that the results do not show, a probe: ``def probe(answer): ...`` calls the answer
+  and returns a sentence or None. Its Mistake carries the same sentence (a shared constant).
+- tests/test_exercises.py holds every exercise to this: the reference PASSES, the stub is
+  UNATTEMPTED, each of at least four mistakes (one of the right shape at least) gets exactly its own
+  sentence, each of at least two variants PASSES. ``python -m course_lib.exercises.mutants SLUG``
+  shows which one-token changes of the solution nobody notices: sharpen the cases, or give the
+  reason in ``equivalent_mutants``.
+
+Beside EXERCISES, a lesson's module may have, each a dict by slug::
+
+    PREDICTIONS = {"fc10-error": Prediction("Which test error will FC10 have?", unit="%")}
+    QUIZZES = {"softmax-sum": Quiz("What do they add up to?", [Option("1", True, "Yes: ..."), ...])}
+    ANSWERS = {"why-decay": ShortAnswer("Why does ...?", rubric=["It says that ...", "..."])}
+"""
+
+import importlib
+import pkgutil
+
+_HOME = {
+    "Case": "running",
+    "CheckFailed": "feedback",
+    "Exercise": "engine",
+    "Mistake": "engine",
+    "Option": "quizzes",
+    "Prediction": "predictions",
+    "Quiz": "quizzes",
+    "ShortAnswer": "answers",
+    "check": "engine",
+    "judge": "engine",
+    "predict": "predictions",
+    "progress": "store",
+    "answer": "answers",
+    "score": "predictions",
+    "quiz": "quizzes",
+    "report": "mutants",
+    "whose": "engine",
+    "yours": "engine",
+}
+
+_lessons: dict = {}
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__():
+    return sorted([*globals(), *_HOME])
+
+
+def lessons() -> dict:
+    """Number -> module of every lesson that has exercises, in order; imported at the first call."""
+    if not _lessons:
+        names = [module.name for module in pkgutil.iter_modules(__path__)]
+        numbers = sorted(int(n[6:]) for n in names if n.startswith("lesson") and n[6:].isdigit())
+        found = {n: importlib.import_module(f"{__name__}.lesson{n:02d}") for n in numbers}
+        _lessons.update(found)
+    return _lessons
+
+
+def entries(kind: str) -> dict:
+    """Slug -> entry over all lessons of "EXERCISES", "PREDICTIONS", "QUIZZES" or "ANSWERS".
+
+    Every entry gets its ``lesson``. Raises ValueError if two have the same slug.
+    """
+    found = {}
+    for number, module in lessons().items():
+        listed = getattr(module, kind, {})
+        pairs = listed.items() if isinstance(listed, dict) else [(e.slug, e) for e in listed]
+        for slug, entry in pairs:
+            if slug in found:
+                raise ValueError(f"Two entries of {kind} are called `{slug}`: rename one.")
+            entry.lesson = number
+            found[slug] = entry
+    return found
+
+
+def all_exercises() -> dict:
+    """Slug -> Exercise, in the order of the lessons."""
+    return entries("EXERCISES")
+
+
+def all_predictions() -> dict:
+    """Slug -> Prediction."""
+    return entries("PREDICTIONS")
+
+
+def all_quizzes() -> dict:
+    """Slug -> Quiz."""
+    return entries("QUIZZES")
+
+
+def all_answers() -> dict:
+    """Slug -> ShortAnswer."""
+    return entries("ANSWERS")
+
+
+def find(slug: str, kind: str = "EXERCISES"):
+    """The entry called ``slug``; LookupError, offering near ones, if there is none."""
+    known = entries(kind)
+    if slug not in known:
+        from .feedback import near
+
+        word = {"EXERCISES": "exercise", "PREDICTIONS": "prediction", "QUIZZES": "quiz"}
+        raise LookupError(near(slug, known, word.get(kind, "short answer")))
+    return known[slug]

@@ -1,0 +1,44 @@
+"""Short answers in the learner's own words, and the rubric to compare them with."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from . import find, store
+from .feedback import Feedback, show
+
+
+@dataclasses.dataclass(eq=False)
+class ShortAnswer:
+    """A question, and what a good answer to it says."""
+
+    question: str
+    rubric: Sequence[str]
+    lesson: int | None = None
+
+
+def answer(slug: str, text: str = "") -> None:
+    """Keep a short answer and show its rubric. An empty text never replaces one that is kept.
+
+    Raises LookupError for a slug that does not exist.
+    """
+    short = find(slug, "ANSWERS")
+    text = text if isinstance(text, str) else str(text or "")
+    empty = not text.strip(" \t\r\n.…")  # nothing, or the dots that the lesson put there
+
+    def keep(data):
+        entry = data["answers"].setdefault(slug, {})
+        if not empty:
+            entry.update(value=text, written=store.now())
+        return entry
+
+    if empty:
+        entry, problem = store.read()["answers"].get(slug, {}), None
+    else:
+        entry, problem = store.kept(keep)
+    if "value" not in entry:
+        ask = "Write your answer between the quotes and run the cell: then the rubric comes."
+        return show(Feedback("NOTE", short.question, [ask]))
+    sentences = [f"Your answer: {entry['value']}"] if empty else []
+    sentences.append("A good answer says:\n" + "\n".join(f"• {point}" for point in short.rubric))
+    notices = ["Compare it with yours: what is missing, and what did you say that is not here?"]
+    return show(Feedback("NOTE", short.question, sentences, notices + [problem] * bool(problem)))

@@ -1,0 +1,292 @@
+"""Somebody's function run on the cases of an exercise, without letting it disturb the notebook."""
+
+import collections.abc
+import contextlib
+import ctypes
+import dataclasses
+import inspect
+import random
+import signal
+import threading
+import time
+
+import numpy as np
+import torch
+from torch import nn
+
+from .comparing import describe, difference, snapshot
+
+
+class TimeIsUp(BaseException):
+    """Raised inside a function that runs too long (no ``except Exception`` swallows it)."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float):
+    """Raise :class:`TimeIsUp` in the block once it has run for ``seconds``, again every 0.2 s.
+
+    In the main thread of Linux and macOS by a timer signal, which also wakes a sleep; elsewhere
+    (Windows, other threads) by a thread that throws the exception into this one. A call into
+    compiled code that never comes back can be ended by neither.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    limit = _by_signal if main and hasattr(signal, "setitimer") else _by_thread
+    with limit(max(seconds, 0.01)):
+        yield
+
+
+@contextlib.contextmanager
+def _by_signal(seconds: float):
+    def ring(*_):
+        raise TimeIsUp
+
+    started = time.monotonic()
+    old_handler = signal.signal(signal.SIGALRM, ring)
+    old_delay, old_interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.2)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old_handler or signal.SIG_DFL)
+        if old_delay:  # somebody else's alarm (pytest-timeout has one): let it ring when it would
+            left = max(old_delay - (time.monotonic() - started), 0.01)
+            signal.setitimer(signal.ITIMER_REAL, left, old_interval)
+
+
+@contextlib.contextmanager
+def _by_thread(seconds: float):
+    target = ctypes.c_ulong(threading.get_ident())
+    over, lock = threading.Event(), threading.Lock()
+
+    def watch():
+        delay = seconds
+        while not over.wait(delay):
+            with lock:
+                if not over.is_set():
+                    throw = ctypes.py_object(TimeIsUp)
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(target, throw)
+            delay = 0.2
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        with lock:
+            over.set()
+            # take back what was thrown and has not arrived yet
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(target, None)
+
+
+@contextlib.contextmanager
+def undisturbed(seed: int = 0):
+    """Seed all global random numbers inside the block; afterwards they go on as if nothing was.
+
+    The gradient mode and the default dtype are put back as well.
+    """
+    python, old_numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - a learner may use the old global generator
+    torch.default_generator.manual_seed(seed)
+    if gpus is not None:
+        torch.cuda.manual_seed_all(seed)
+    torch.set_grad_enabled(True)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(old_numpy)  # noqa: NPY002
+        torch.set_rng_state(cpu)
+        if gpus is not None:
+            torch.cuda.set_rng_state_all(gpus)
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+
+
+class Case:
+    """One input: ``Case("two images", images, labels, weight=0.5)``, its label first.
+
+    size: how large it is (the smallest failing one is shown): the number of all its entries.
+    """
+
+    def __init__(self, label: str, *args, **kwargs):
+        self.label, self.args, self.kwargs = label, args, kwargs
+
+    @property
+    def size(self) -> int:
+        return sum(_entries(value) for value in [*self.args, *self.kwargs.values()])
+
+    def named(self, signature: inspect.Signature | None) -> dict:
+        """The arguments by the names of ``signature`` (without one, by their numbers)."""
+        try:
+            bound = signature.bind(*self.args, **self.kwargs).arguments
+        except (AttributeError, TypeError):
+            bound = {f"argument {i + 1}": value for i, value in enumerate(self.args)} | self.kwargs
+        return dict(bound)
+
+    def to(self, device) -> "Case":
+        """The same case with its tensors and modules on ``device``."""
+        args = [_to(value, device) for value in self.args]
+        kwargs = {name: _to(value, device) for name, value in self.kwargs.items()}
+        return Case(self.label, *args, **kwargs)
+
+    def describe(self, signature: inspect.Signature | None) -> str:
+        """``label (logits = [[1, 2]], labels = [0])``: shapes where the values are too many."""
+        parts = ", ".join(f"{n} = {_argument(v)}" for n, v in self.named(signature).items())
+        return f"{self.label} ({parts})"
+
+
+def _argument(value) -> str:
+    if isinstance(value, nn.Module):
+        return f"a {type(value).__name__}"
+    text = describe(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _entries(value) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.numel()
+    if isinstance(value, np.ndarray):
+        return value.size
+    if isinstance(value, nn.Module):
+        return sum(p.numel() for p in value.parameters())
+    if isinstance(value, list | tuple):
+        return sum(_entries(v) for v in value)
+    if isinstance(value, collections.abc.Mapping):
+        return sum(_entries(v) for v in value.values())
+    return 1
+
+
+def _to(value, device):
+    if isinstance(value, nn.Module):
+        return value.to(device)
+    if isinstance(value, torch.Tensor):
+        return value.detach().to(device).requires_grad_(value.requires_grad)
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_to(v, device) for v in value)
+    if isinstance(value, dict):
+        return {name: _to(v, device) for name, v in value.items()}
+    return value
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What one call gave.
+
+    value: a snapshot of the result (returned_none: there was none; generator: it came out of a
+    ``yield``); gradients: argument -> snapshot, or None where nothing flows back; error: the
+    exception; changed: arguments changed in place; left_behind: arguments whose mode or .grad is
+    another now; oracle: what the oracle of the exercise says, if it has one.
+    """
+
+    value: object = None
+    gradients: dict = dataclasses.field(default_factory=dict)
+    error: Exception | SystemExit | None = None
+    changed: list[str] = dataclasses.field(default_factory=list)
+    left_behind: list[str] = dataclasses.field(default_factory=list)
+    returned_none: bool = False
+    generator: bool = False
+    oracle: object = None
+
+
+def call(function, case: Case, pristine: Case, exercise, signature) -> Outcome:
+    """``function`` on ``case``; ``pristine`` is the same case, untouched, to compare with."""
+    arguments = case.named(signature)
+    leaves = {name: _leaves(arguments[name]) for name in exercise.gradients}
+    for tensor in (tensor for tensors in leaves.values() for tensor in tensors):
+        tensor.requires_grad_()
+    try:
+        with undisturbed():
+            result = function(*case.args, **case.kwargs)
+            outcome = Outcome(returned_none=result is None, generator=inspect.isgenerator(result))
+            if outcome.generator:
+                result = list(result)
+            seen = (
+                exercise.observe(result, *case.args, **case.kwargs) if exercise.observe else result
+            )
+            outcome.value = snapshot(seen)
+            if exercise.gradients and result is not None:
+                outcome.gradients = gradients(result, leaves)
+    except (Exception, SystemExit) as error:
+        return Outcome(error=error)
+    before = pristine.named(signature)
+    for name, value in arguments.items():
+        if name not in exercise.may_change:
+            if _state(value) is not None and difference(_state(value), _state(before[name]), 0, 0):
+                outcome.changed.append(name)
+            elif isinstance(value, nn.Module) and _traces(value) != _traces(before[name]):
+                outcome.left_behind.append(name)
+    return outcome
+
+
+def _leaves(value) -> list[torch.Tensor]:
+    return list(value.parameters()) if isinstance(value, nn.Module) else [value]
+
+
+def gradients(result, leaves: dict[str, list[torch.Tensor]]) -> dict:
+    """The gradient of a fixed mixture of all entries of ``result`` with respect to each argument.
+
+    The mixture has weights cos(1), cos(2), ..., so that errors in single entries do not cancel.
+    """
+    parts = result if isinstance(result, list | tuple) else [result]
+    tensors = [part for part in parts if isinstance(part, torch.Tensor) and part.requires_grad]
+    if not tensors:
+        return dict.fromkeys(leaves)
+    total = 0
+    for tensor in tensors:
+        weights = torch.arange(1, tensor.numel() + 1, device=tensor.device).cos()
+        total = total + (weights.to(tensor.dtype) * tensor.flatten()).sum()
+    found = {}
+    for name, group in leaves.items():
+        parts = torch.autograd.grad(total, group, retain_graph=True, allow_unused=True)
+        if all(part is None for part in parts):
+            found[name] = None
+        else:
+            zeros = [torch.zeros_like(leaf) for leaf in group]
+            full = [zero if part is None else part for part, zero in zip(parts, zeros, strict=True)]
+            found[name] = snapshot(full)
+    return found
+
+
+def _state(value):
+    """What must not change in an argument; None where that cannot be said (a generator, ...)."""
+    if isinstance(value, torch.Tensor | np.ndarray | nn.Module | list | tuple | dict):
+        return snapshot(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return snapshot(value)
+    return None
+
+
+def _traces(module: nn.Module):
+    return module.training, [p.grad is None for p in module.parameters()]
+
+
+def alike(got: Outcome, want: Outcome, rtol: float, atol: float) -> bool:
+    """Whether two outcomes are the same: values, gradients, or the same error."""
+    return disagreement(got, want, rtol, atol) is None
+
+
+def disagreement(got: Outcome, want: Outcome, rtol: float, atol: float) -> str | None:
+    """None if ``got`` is ``want``, else in words how it differs."""
+    if got.error or want.error:
+        errors = [(type(o.error), str(o.error)) for o in (got, want)]
+        return None if errors[0] == errors[1] else "It stops with an error."
+    text = difference(got.value, want.value, rtol, atol)
+    if text:
+        return text
+    for name, wanted in want.gradients.items():
+        found = got.gradients.get(name)
+        if (found is None) != (wanted is None):
+            return (
+                f"The values are right, but no gradient flows back to `{name}`: is something "
+                "detached, or turned into a number or an array with .item() or .numpy()?"
+                if found is None
+                else f"A gradient flows back to `{name}`, which should be detached."
+            )
+        text = wanted and difference(found, wanted, 10 * rtol, 10 * atol)
+        if text:
+            text = text.replace("The result", f"The gradient with respect to `{name}`")
+            text = text.replace("Part 1 of the result", f"The gradient with respect to `{name}`")
+            return f"The values are right, their gradient is not. {text}"
+    return None

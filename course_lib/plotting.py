@@ -1,0 +1,84 @@
+"""One look for all figures. Call :func:`style` once, in a lesson's first cell."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+# Okabe and Ito's colours, told apart by readers with any colour vision
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+OURS, PAPER = COLOURS[0], COLOURS[1]
+
+
+def style() -> None:
+    """Set the course's style: small white figures, quiet axes, one cycle of colours."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (6.4, 3.2),
+            "figure.dpi": 80,
+            "savefig.dpi": 80,
+            "figure.facecolor": "white",
+            "figure.constrained_layout.use": True,
+            "axes.prop_cycle": plt.cycler(color=COLOURS),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 10,
+            "axes.labelsize": 9,
+            "xtick.labelsize": 8,
+            "ytick.labelsize": 8,
+            "legend.fontsize": 8,
+            "legend.frameon": False,
+            "image.cmap": "gray",
+            "image.interpolation": "nearest",
+        }
+    )
+
+
+def _pixels(image) -> np.ndarray:
+    array = torch.as_tensor(image).detach().cpu().float().numpy()
+    return array.reshape(array.shape[-2:])
+
+
+def show_images(images, titles=None, columns: int = 10, limits=(0.0, 1.0), size: float = 0.75):
+    """Draw images (N, 1, 28, 28) or (N, 28, 28) in a grid, white on black; return the figure.
+
+    titles: N short texts; limits: the values that become black and white, None for each image's
+    own range, symmetric about 0 (for weights and perturbations); size: inches per image.
+    """
+    n = len(images)
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    height = size * (1.3 if titles is not None else 1.0)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(size * columns, height * rows), squeeze=False
+    )
+    for k, axis in enumerate(axes.ravel()):
+        axis.axis("off")
+        if k >= n:
+            continue
+        pixels = _pixels(images[k])
+        low, high = limits or (-np.abs(pixels).max(), np.abs(pixels).max())
+        axis.imshow(pixels, vmin=low, vmax=high, cmap="gray" if limits else "RdBu_r")
+        if titles is not None:
+            axis.set_title(titles[k], fontsize=8)
+    return figure
+
+
+def beside_paper(names, ours, paper, label: str, intervals=None):
+    """Draw one row per name: what came out here and what the paper prints; return the figure.
+
+    ours, paper: N numbers each, NaN where there is none; label: of the horizontal axis;
+    intervals: N half-widths of ours, or None.
+    """
+    rows = np.arange(len(names))
+    figure, axis = plt.subplots(figsize=(6.4, 0.32 * len(names) + 0.9))
+    axis.errorbar(
+        ours, rows, xerr=intervals, fmt="o", color=OURS, capsize=3, markersize=5, label="here"
+    )
+    axis.plot(paper, rows, "D", color=PAPER, markersize=5, fillstyle="none", label="paper")
+    axis.set_yticks(rows, names)
+    axis.invert_yaxis()
+    axis.set_xlabel(label)
+    axis.set_xlim(left=0)
+    axis.grid(axis="x", alpha=0.3)
+    axis.legend()
+    return figure

@@ -1,0 +1,297 @@
+"""Every registered exercise: what is right passes, what is wrong is told, in its own sentence."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib import exercises
+from course_lib.exercises import engine, judge
+from course_lib.exercises.comparing import difference, snapshot
+
+EXERCISES = exercises.all_exercises()
+MISTAKES = [(e, m) for e in EXERCISES.values() for m in e.mistakes]
+VARIANTS = [(e, v) for e in EXERCISES.values() for v in e.variants]
+SHAPED = [(e, m) for e, m in MISTAKES if m.right_shape]
+WITH_GRADIENTS = [e for e in EXERCISES.values() if e.gradients]
+
+
+def is_bug_hunt(exercise):
+    return exercise.buggy() is not None
+
+
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
+each_mistake = pytest.mark.parametrize(
+    ("exercise", "mistake"), MISTAKES, ids=[f"{e.slug}: {m.name}" for e, m in MISTAKES]
+)
+each_variant = pytest.mark.parametrize(
+    ("exercise", "variant"), VARIANTS, ids=[f"{e.slug}: {v.__name__}" for e, v in VARIANTS]
+)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
+
+
+def learners(exercise):
+    """The reference, as if a learner had written it (not recognised as the course's own)."""
+    reference = exercise.solution()
+    return lambda *args, **kwargs: reference(*args, **kwargs)
+
+
+def test_there_are_exercises():
+    assert EXERCISES
+
+
+@each_exercise
+def test_its_card_is_filled_in(exercise):
+    assert exercise.slug == exercise.slug.lower().replace("_", "-").replace(" ", "-")
+    assert exercise.title
+    assert 1 <= exercise.difficulty <= 5
+    assert 1 <= exercise.minutes <= 40
+    assert exercise.hints
+    sentences = [m.sentence for m in exercise.mistakes]
+    names = [m.name for m in exercise.mistakes]
+    assert len(set(sentences)) == len(sentences)
+    assert len(set(names)) == len(names)
+    assert all(s[0].isupper() and s.rstrip()[-1] in ".?!" for s in sentences)
+    labels = [case.label for case in exercise.draw()]
+    assert len(set(labels)) == len(labels)
+
+
+@each_exercise
+def test_it_has_enough_wrong_and_right_answers(exercise):
+    assert len(exercise.mistakes) >= 4
+    assert any(m.right_shape for m in exercise.mistakes)
+    assert len(exercise.variants) >= 2
+
+
+@each_exercise
+def test_the_cases_are_the_same_every_time(exercise):
+    torch.manual_seed(1)
+    first = [snapshot([*c.args, *c.kwargs.values()]) for c in exercise.draw("cpu")]
+    torch.manual_seed(2)
+    for case, before in zip(exercise.draw("cpu"), first, strict=True):
+        for a, b in zip([*case.args, *case.kwargs.values()], before, strict=True):
+            if isinstance(a, torch.Tensor | np.ndarray | torch.nn.Module):
+                assert difference(a, b, 0, 0) is None
+
+
+@each_exercise
+def test_the_reference_passes(exercise):
+    feedback = judge(exercise, learners(exercise))
+    assert feedback.status == "PASS", feedback
+    assert not feedback.notices, "a notice about the course's own version"
+
+
+@each_exercise
+def test_the_stub_is_unattempted(exercise):
+    def stub(*args, **kwargs):
+        raise NotImplementedError(exercise.slug)
+
+    assert judge(exercise, stub).status == "UNATTEMPTED"
+
+
+@each_exercise
+def test_the_reference_itself_is_not_run(exercise):
+    assert judge(exercise, exercise.solution()).status == "NOT RUN"
+
+
+@pytest.mark.parametrize(
+    "exercise", list(filter(is_bug_hunt, EXERCISES.values())), ids=lambda e: e.slug
+)
+def test_a_bug_to_find_is_unattempted_as_it_was_given(exercise):
+    given = engine.sources.build(exercise.buggy(), exercise.solution(), exercise.function)
+    assert judge(exercise, given).status == "UNATTEMPTED"
+    # the same code behind another name is somebody's own attempt, and not right
+    assert judge(exercise, lambda *a, **k: given(*a, **k)).status == "FAIL"
+
+
+@each_mistake
+def test_a_wrong_answer_gets_its_own_sentence(exercise, mistake):
+    """All sentences of an exercise differ, so this is the confusion matrix being the identity."""
+    feedback = judge(exercise, exercise.wrong_answer(mistake))
+    assert feedback.status == ("VALID BUT LOOSE" if mistake.loose else "FAIL"), feedback
+    assert feedback.sentence == mistake.sentence
+    assert feedback.sentences == [mistake.sentence]
+
+
+@pytest.mark.parametrize(
+    ("exercise", "mistake"), SHAPED, ids=[f"{e.slug}: {m.name}" for e, m in SHAPED]
+)
+def test_what_claims_the_right_shape_has_it(exercise, mistake):
+    results = engine.outcomes(exercise, exercise.wrong_answer(mistake))[0]
+    for got, want in zip(results, engine.expected(exercise), strict=True):
+        assert got.error is None
+        text = engine.disagreement(got, want, exercise.rtol, exercise.atol) or ""
+        assert "shape" not in text
+        assert "expected a" not in text
+
+
+@each_variant
+def test_another_right_answer_passes(exercise, variant):
+    feedback = judge(exercise, variant)
+    assert feedback.status == "PASS", feedback
+
+
+@each_exercise
+def test_one_that_changes_its_argument_is_told(exercise):
+    right, signature = exercise.solution(), exercise.signature()
+
+    def in_place(*args, **kwargs):
+        result = right(*args, **kwargs)
+        target = changeable(exercise, signature.bind(*args, **kwargs).arguments)[1]
+        with torch.no_grad():
+            target.reshape(-1)[:1] += 1
+        return result
+
+    first = exercise.draw()[0].named(signature)
+    if changeable(exercise, first) is None:
+        pytest.skip("no argument that must not change")
+    feedback = judge(exercise, in_place)
+    assert feedback.status == "FAIL"
+    name = changeable(exercise, first)[0]
+    assert feedback.sentence.startswith(f"Your function changes its argument `{name}` in place")
+
+
+def changeable(exercise, arguments):
+    """The first argument that holds numbers and must not change, with a tensor of it."""
+    for name, value in arguments.items():
+        if name in exercise.may_change:
+            continue
+        if isinstance(value, torch.nn.Module):
+            return name, next(value.parameters()).data
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel():
+            return name, value.data
+    return None
+
+
+@each_exercise
+def test_one_that_returns_nothing_is_told(exercise):
+    right = exercise.solution()
+    if all(o.returned_none for o in engine.expected(exercise)):
+        pytest.skip("returns nothing by design")
+
+    def no_return(*args, **kwargs):
+        right(*args, **kwargs)
+
+    feedback = judge(exercise, no_return)
+    assert feedback.status == "FAIL"
+    assert feedback.sentence == "Your function returns nothing (None): is there a `return`?"
+
+
+@each_exercise
+def test_one_that_never_ends_is_stopped(exercise):
+    def endless(*args, **kwargs):
+        while True:
+            pass
+
+    feedback = judge(exercise, endless, seconds=0.1)
+    assert feedback.status == "FAIL"
+    assert "was still running after 0.1 s" in feedback.sentence
+
+
+@each_exercise
+def test_one_with_too_few_arguments_is_told(exercise):
+    feedback = judge(exercise, lambda: None)
+    assert feedback.status == "FAIL"
+    assert feedback.sentence.startswith("Your function takes `()`")
+
+
+@pytest.mark.parametrize("exercise", WITH_GRADIENTS, ids=lambda e: e.slug)
+def test_gradients_of_the_reference_are_differences_of_its_values(exercise):
+    """Autograd against a central difference along a random direction, in double precision."""
+    reference, signature = exercise.solution(), exercise.signature()
+
+    def mixture(result):
+        parts = result if isinstance(result, list | tuple) else [result]
+        parts = [p.flatten().double() for p in parts if isinstance(p, torch.Tensor)]
+        flat = torch.cat([p * torch.arange(1, len(p) + 1).cos() for p in parts])
+        return float(flat.sum().detach())
+
+    for case in exercise.draw("cpu"):
+        arguments = {
+            name: value.detach().double() if _is_float(value) else value
+            for name, value in case.named(signature).items()
+        }
+        for name in exercise.gradients:
+            value = arguments[name]
+            if not _is_float(value):
+                continue
+            leaf = value.clone().requires_grad_()
+            with engine.running.undisturbed():
+                result = reference(**{**arguments, name: leaf})
+            gradient = engine.running.gradients(result, {name: [leaf]})[name][0].values
+            direction = torch.randn(value.shape, dtype=value.dtype, generator=_generator())
+            step, ends = 1e-5, []
+            for sign in (1, -1):
+                with engine.running.undisturbed():
+                    moved = {**arguments, name: value + sign * step * direction}
+                    ends.append(mixture(reference(**moved)))
+            slope = (ends[0] - ends[1]) / (2 * step)
+            assert slope == pytest.approx((gradient * direction.numpy()).sum(), rel=1e-4, abs=1e-6)
+
+
+def _is_float(value):
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _generator():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@each_exercise
+def test_everything_holds_on_a_gpu(exercise, monkeypatch):
+    monkeypatch.setenv("COURSE_DEVICE", "cuda")
+    if exercise.on_device:
+        tensors = [a for c in exercise.draw() for a in c.args if isinstance(a, torch.Tensor)]
+        assert all(t.is_cuda for t in tensors)
+    assert judge(exercise, learners(exercise)).status == "PASS"
+    for mistake in exercise.mistakes:
+        feedback = judge(exercise, exercise.wrong_answer(mistake))
+        assert feedback.sentence == mistake.sentence
+
+
+def imported(path):
+    """The names of all that a module of course_lib imports, also inside its functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def test_nothing_below_imports_the_exercises():
+    """Only the builder and the command know that there are exercises."""
+    package = Path(exercises.__file__).parents[1]
+    for path in package.rglob("*.py"):
+        inside = path.relative_to(package).parts
+        if inside[0] not in ("exercises", "authoring", "cli.py"):
+            assert not [n for n in imported(path) if "exercises" in n.split(".")], path
+
+
+def test_the_package_is_light():
+    """Importing it imports neither torch nor a lesson."""
+    code = (
+        "import sys, course_lib.exercises as e; "
+        "assert not {'torch', 'IPython', 'course_lib.exercises.lesson00'} & set(sys.modules); "
+        "assert set(dir(e)) >= {'check', 'yours', 'predict', 'score', 'quiz', 'answer', 'progress'}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_names_that_do_not_exist():
+    with pytest.raises(AttributeError, match="no attribute 'chek'"):
+        _ = exercises.chek
+    with pytest.raises(LookupError, match="did you mean `pixel-rms`"):
+        exercises.find("pixel_rms")
+    for name in ("check", "yours", "predict", "score", "quiz", "answer", "progress", "report"):
+        assert inspect.isfunction(getattr(exercises, name))

@@ -1,0 +1,69 @@
+"""Figures hold what they are given; sliders draw plain figures where nothing can be moved."""
+
+import ipywidgets
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from course_lib import plotting, widgets
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch):
+    with matplotlib.rc_context():
+        matplotlib.use("agg")
+        plotting.style()
+        yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("shape", [(7, 1, 28, 28), (7, 28, 28)])
+def test_every_image_is_drawn_with_its_title(shape):
+    images = torch.rand(shape)
+    figure = plotting.show_images(images, [f"no. {k}" for k in range(7)], columns=3)
+    drawn = [axis for axis in figure.axes if axis.images]
+    assert len(figure.axes) == 9
+    assert [axis.get_title() for axis in drawn] == [f"no. {k}" for k in range(7)]
+    for image, axis in zip(images, drawn, strict=True):
+        np.testing.assert_allclose(axis.images[0].get_array(), image.reshape(28, 28))
+        assert axis.images[0].get_clim() == (0, 1)
+
+
+def test_weights_are_drawn_symmetrically_about_0():
+    figure = plotting.show_images(torch.tensor([[[-0.2, 0.1], [0.0, 0.5]]]), limits=None)
+    assert figure.axes[0].images[0].get_clim() == (-0.5, 0.5)
+
+
+def test_ours_stand_beside_the_papers():
+    figure = plotting.beside_paper(
+        ["a", "b"], [1.0, 2.0], [1.5, float("nan")], "error / %", [0.1, 0]
+    )
+    axis = figure.axes[0]
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["a", "b"]
+    assert axis.get_xlabel() == "error / %"
+    assert {t.get_text() for t in axis.get_legend().get_texts()} == {"here", "paper"}
+
+
+def test_a_static_page_gets_plain_figures(monkeypatch):
+    monkeypatch.setenv("COURSE_STATIC", "1")
+    monkeypatch.setattr(ipywidgets, "interact", lambda *a, **k: pytest.fail("a widget"))
+    drawn = []
+    control = widgets.slider([0, 0.5, 1], "σ")
+    widgets.explore(lambda sigma: drawn.append(sigma), [{"sigma": 0}, {"sigma": 1}], sigma=control)
+    assert drawn == [0, 1]
+
+
+def test_a_moved_slider_draws_again(monkeypatch):
+    monkeypatch.delenv("COURSE_STATIC", raising=False)
+    drawn = []
+    control = widgets.slider([0, 0.5, 1], "σ", start=0.5)
+    widgets.explore(lambda sigma: drawn.append(sigma), [], sigma=control)
+    control.value = 1
+    assert drawn == [0.5, 1]
+
+
+def test_a_menu_starts_at_its_first_value():
+    assert widgets.choice(["one", "two"], "which").value == "one"
+    assert widgets.choice([("one", 1), ("two", 2)], "which", start=2).value == 2
