@@ -1,0 +1,82 @@
+"""The builder: one source per lesson, ``solutions/NN_name.py``, and all that is made from it.
+
+How to write a lesson
+=====================
+
+A source is Python in the percent format (jupytext opens it in JupyterLab as a notebook). Every
+cell begins with a line that names it; the id is a slug, unique in the lesson, and stays when the
+text changes, because a learner's answers are carried into a newer lesson by it::
+
+    # %% [markdown] id="intro"
+    # # 1. Training
+    #
+    # Text. A blank line of the text is a lone `#`.
+
+    # %% id="mnist-look"
+    test = load_mnist("test")
+
+    # %% id="errors-table" tags=["result"]
+    print(f"{error:.2%}")
+
+Tags: ``solution-only`` (the cell is not in the lesson), ``result`` (the unsolved lesson must
+print the same here as the solved notebook: a test compares, numbers to a tolerance),
+``hide-input``, and nbval's own.
+
+An exercise is three cells: the task, the stub with the solution marked, the check::
+
+    # %% [markdown] id="stable-cross-entropy-task" task="stable-cross-entropy"
+    # The task in words. Title, number, difficulty, minutes and the folded hints come from the
+    # registry (course_lib.exercises); the builder writes them round this text.
+
+    # %% id="stable-cross-entropy" exercise="stable-cross-entropy"
+    def stable_cross_entropy(logits, labels):
+        \"""Mean cross-entropy of logits (N, C) and labels (N,), a scalar.\"""
+        ### BEGIN SOLUTION
+        return (logits.logsumexp(1) - logits[range(len(labels)), labels]).mean()
+        ### END SOLUTION
+
+    # %% id="stable-cross-entropy-check" check="stable-cross-entropy"
+    stable_cross_entropy = check("stable-cross-entropy", stable_cross_entropy)
+
+In the lesson a solution becomes ``# YOUR CODE HERE`` and a raise. The function is called like the
+slug, with underscores. Where the solution is a function of the library, its cell is one line::
+
+    # %% id="weight-decay" exercise="weight-decay"
+    ### SOLUTION FROM course_lib.training.weight_decay
+
+(the lesson gets its signature and docstring, the solved notebook the whole; what it uses from its
+module must be imported in the lesson). A bug hunt: what the lesson has instead of the solution,
+right after it, behind ``#| ``::
+
+        ### BEGIN SOLUTION
+        mean = images.mean(0)
+        ### END SOLUTION
+        ### BEGIN BUG
+        #| mean = images.mean()
+        ### END BUG
+
+``### BEGIN STUB`` ... ``### END STUB`` does the same without being a bug hunt, in any cell: for
+a prediction or an answer that the solved notebook has and the lesson has not, or for scaffolding::
+
+    # %% id="guess-error"
+    ### BEGIN SOLUTION
+    predict("fc10-error", (0.07, 0.09))
+    ### END SOLUTION
+    ### BEGIN STUB
+    #| predict("fc10-error", None)   # a number, or (low, high)
+    ### END STUB
+
+In markdown, ``{{exercise:slug}}`` becomes the exercise's number (also of another lesson), and
+``{{=paper.TABLE1["FC10(1)"].test_error|.1%}}`` a number: an expression in ``paper`` (the module)
+and ``records`` (the committed records, by file name without ``.json``), then a format.
+
+No magics (``%matplotlib``): notebooks import one style. At most 79 columns in code cells.
+
+``course build`` writes ``lessons/NN_name.ipynb``, ``solutions/NN_name.ipynb`` (executed where its
+fingerprint says so) and ``course_lib/exercises/_references/NN_name.py``; ``course build --check``
+compares without executing. Mistakes in a source are sentences with file and line, all at once,
+before anything is written.
+
+Parts: :mod:`.source` reads and judges a source, :mod:`.prose` does the mark-up, :mod:`.build`
+makes the files, :mod:`.execute` runs a notebook and cleans its outputs.
+"""

@@ -1,0 +1,186 @@
+"""``course lab``, ``course test``, ``course train``, ...: what one does with the course."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from . import __version__, storage
+
+FIRST_LESSON = "00_start_here.ipynb"
+# JupyterLab asks at its first start whether it may fetch news; the course needs no network
+QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+
+
+def quiet_jupyter() -> str:
+    """The value of JUPYTER_CONFIG_PATH that adds :data:`QUIET` to the user's own settings."""
+    folder = storage.home() / "jupyter"
+    storage.write_text(folder / "labconfig" / "page_config.json", json.dumps(QUIET))
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get("JUPYTER_CONFIG_PATH")]))
+
+
+def replace_process(command: list[str], folder: Path | None = None, **variables: str) -> int:
+    """Go on as ``command``: on POSIX in this very process, so that Ctrl-C reaches it and nothing
+    is left behind; on Windows, which has no exec, as a child that this process waits for."""
+    if folder:
+        os.chdir(folder)
+    environment = {**os.environ, **variables}
+    if os.name == "posix":
+        sys.stdout.flush()
+        os.execvpe(command[0], command, environment)
+    child = subprocess.Popen(command, env=environment)
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:  # the child got it, too; let it end in its own way
+            continue
+
+
+def lab(arguments) -> int:
+    """Open the learner's copy of the lessons in JupyterLab."""
+    from . import workcopy
+
+    folder, messages = workcopy.prepare(arguments.folder)
+    print("\n".join([*messages, f"The lessons are in {folder}. JupyterLab opens; Ctrl-C ends it."]))
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
+    command += [f"--LabApp.default_url=/lab/tree/{arguments.lesson}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    command += arguments.rest
+    return replace_process(command, folder, JUPYTER_CONFIG_PATH=quiet_jupyter())
+
+
+def test(arguments) -> int:
+    """Run every test of the repository, the notebooks of both folders included."""
+    root = storage.checkout()
+    if root is None:
+        raise FileNotFoundError(
+            "The tests come with the repository, not with the installed package: clone it and run "
+            "`python3 start.py test` there."
+        )
+    workers = min(4, os.cpu_count() or 1)
+    command = [sys.executable, "-m", "pytest", "-q"]
+    chosen = [a for a in arguments.rest if not a.startswith("-")]
+    if not chosen:
+        command += ["tests", "lessons", "solutions"]
+    command += ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
+    # a notebook's cells belong together, so a file goes to one worker
+    command += ["-n", str(workers), "--dist", "loadfile", *arguments.rest]
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // workers))
+    return replace_process(
+        command, root, OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", threads)
+    )
+
+
+def doctor(arguments) -> int:
+    """Say what is there and whether it works: Python, device, torch, data, networks."""
+    from . import doctor as examination
+
+    lines, ok = examination.report()
+    print("\n".join(lines))
+    return 0 if ok else 1
+
+
+def train(arguments) -> int:
+    """Train the networks that come with the course again, or further seeds; measure them all."""
+    from . import record, zoo
+
+    names = arguments.names or list(zoo.RECIPES)
+    for name in names:
+        zoo.recipe(name)  # an unknown name is said before anything is trained
+    if arguments.record:
+        record.make(names, progress=not arguments.quiet)
+        return 0
+    for name in names:
+        for seed in arguments.seeds:
+            card = record.train_and_save(name, seed, progress=not arguments.quiet)
+            errors = ", ".join(f"{part} {error:.2%}" for part, error in card["scores"].items())
+            print(f"{name}, seed {seed}: {errors}", flush=True)
+    return 0
+
+
+def build(arguments) -> int:
+    """Write the notebooks from their sources, or say which are out of date."""
+    from .authoring.build import build as build_lessons
+
+    outcomes = build_lessons(
+        arguments.names or None,
+        check=arguments.check,
+        execute=not arguments.no_execute,
+        log=lambda line: print(line, flush=True),
+    )
+    for outcome in outcomes:
+        print(outcome)
+    return 0 if all(outcome.ok for outcome in outcomes) else 1
+
+
+def progress(arguments) -> int:
+    """Show which exercises are solved, which are open, and the minutes left."""
+    from .exercises import progress as table
+
+    print(table(arguments.lesson))
+    return 0
+
+
+def update(arguments) -> int:
+    """Carry the learner's answers over into a newer version of a lesson."""
+    from . import workcopy
+
+    print(workcopy.update(arguments.lesson, arguments.folder, arguments.fresh))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="course", description=__doc__)
+    top.add_argument("--version", action="version", version=f"course {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function, name=None):
+        text = function.__doc__.splitlines()[0]
+        part = commands.add_parser(name or function.__name__, help=text, description=text)
+        part.set_defaults(run=function, rest=[])
+        return part
+
+    part = command(lab)
+    part.add_argument("--lesson", default=FIRST_LESSON, help="the notebook to open first")
+    part.add_argument("--folder", type=Path, help="where your copy of the lessons is kept")
+    command(test)
+    command(doctor)
+    part = command(train)
+    part.add_argument("names", nargs="*", help="networks by name; all of them if none is given")
+    part.add_argument("--seeds", nargs="+", type=int, default=[0], help="replicates; 0 is shipped")
+    part.add_argument("--record", action="store_true", help="five seeds of each, into the record")
+    part.add_argument("--quiet", action="store_true", help="no progress bars")
+    part = command(build)
+    part.add_argument("names", nargs="*", help="lessons, such as 01; all of them if none is given")
+    part.add_argument("--check", action="store_true", help="write nothing; say what is out of date")
+    part.add_argument("--no-execute", action="store_true", help="do not run the solved notebooks")
+    part = command(progress)
+    part.add_argument("lesson", nargs="?", help="one lesson, such as 01")
+    part = command(update)
+    part.add_argument("lesson", help="the lesson to carry over, such as 01")
+    part.add_argument("--fresh", action="store_true", help="the new lesson, without your answers")
+    part.add_argument("--folder", type=Path, help="where your copy of the lessons is kept")
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; a mistake of the user's is a sentence and exit status 1, not a traceback."""
+    arguments, rest = parser().parse_known_args(argv)
+    passes_on = arguments.run in (lab, test)
+    if rest and not passes_on:
+        parser().error(f"unknown arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    try:
+        return arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("Interrupted: what was finished is kept; the same command goes on from there.")
+        return 130
+    except (ValueError, LookupError, OSError, RuntimeError) as error:
+        if os.environ.get("COURSE_DEBUG"):
+            raise
+        print(f"course: {error}", file=sys.stderr)
+        return 1
