@@ -1,0 +1,63 @@
+"""Compare what a cell printed with what it printed before: text exactly, numbers to a tolerance.
+
+Cells tagged "result" are compared so by the notebook tests: the unsolved lesson's with the solved
+notebook's, and the solved notebook's with the stored ones, which another processor may have made.
+"""
+
+import html
+import re
+
+NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?")
+RELATIVE = 1e-3  # of a decimal number ...
+LAST_PLACE = 1  # ... or so many units of its last printed place, if that is more
+COUNT = 1e-2  # of an integer from 100 on; smaller ones (sizes, labels) must be equal
+
+
+def texts(outputs) -> list[str]:
+    """The texts among a cell's outputs, one for stdout, one per displayed value."""
+    streams, found = [], []
+    for output in outputs:
+        if output["output_type"] == "stream":
+            if output["name"] == "stdout":
+                streams.append(output["text"])
+        elif "data" in output:
+            data = output["data"]
+            if "text/html" in data:
+                found.append(
+                    html.unescape(re.sub(r"<style.*?</style>|<[^>]*>", " ", data["text/html"]))
+                )
+            elif "text/markdown" in data or "text/plain" in data:
+                found.append(data.get("text/markdown", data.get("text/plain")))
+    return (["".join(streams)] if streams else []) + found
+
+
+def tolerance(number: str) -> float:
+    """By how much a number that was printed as ``number`` may differ."""
+    value = abs(float(number.replace("\u2212", "-")))
+    mantissa, _, exponent = number.lower().partition("e")
+    if "." not in mantissa and not exponent:
+        return COUNT * value if value >= 100 else 0.0
+    places = len(mantissa.partition(".")[2])
+    return max(RELATIVE * value, LAST_PLACE * 10.0 ** (int(exponent or 0) - places))
+
+
+def difference(got: str, want: str) -> str | None:
+    """None if two texts agree, else a sentence that names the first place where they do not."""
+    words = [re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip() for text in (got, want)]
+    if words[0] != words[1]:
+        return f"printed {got.strip()[:300]!r}, where {want.strip()[:300]!r} was expected."
+    for a, b in zip(NUMBER.findall(got), NUMBER.findall(want), strict=True):
+        x, y = (float(n.replace("\u2212", "-")) for n in (a, b))
+        if abs(x - y) > tolerance(b) * (1 + 1e-9):
+            return f"printed {a}, where {b} was expected (within {tolerance(b):g})."
+    return None
+
+
+def compare(got, want) -> str | None:
+    """None if the texts in two lists of outputs agree, else a sentence."""
+    got, want = texts(got), texts(want)
+    if not want:
+        return "the solved notebook has no text there: the tag 'result' compares nothing."
+    if len(got) != len(want):
+        return f"printed {len(got)} texts, where {len(want)} were expected."
+    return next((d for a, b in zip(got, want, strict=True) if (d := difference(a, b))), None)

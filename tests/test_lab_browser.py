@@ -1,0 +1,340 @@
+"""A lesson as a learner sees it: JupyterLab in a real browser, headless.
+
+Needs Chromium on the PATH, or its path in ``CHROMIUM``; where there is none, these tests are
+skipped. With ``COURSE_SCREENSHOTS=folder`` what the browser showed is kept there.
+
+To write another one: ``book = lab.open("01_training.ipynb")`` opens a copy of a lesson,
+``book.run_all()``, ``book.type(cell_id, text)``, ``book.run(cell_id)``, ``book.output(cell_id)``.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from course_lib import storage, workcopy
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+sys.path.insert(0, str(Path(__file__).parent / "sample"))
+import sample_course  # noqa: E402
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+)
+ROOT = Path(__file__).parent.parent
+FIRST = sorted((ROOT / "lessons").glob("00_*.ipynb"))
+SECONDS = 120  # for a page or a cell, on a busy machine
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium found: install it, or set CHROMIUM"),
+]
+
+
+# ---------------------------------------------------------------- JupyterLab and the browser
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory):
+    """A learner's copy of the lessons, and beside them the sample lesson."""
+    folder = tmp_path_factory.mktemp("lab") / "work"
+    sample = sample_course.Course(folder.parent / "sample")
+    sample.build(execute=False)
+    if FIRST:
+        workcopy.prepare(folder)
+    else:
+        folder.mkdir()
+    shutil.copy(sample.place.lesson("00_sample"), folder / "sample.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(work):
+    """A JupyterLab on this machine with no settings of the user's: its address."""
+    home, port = work.parent, free_port()
+    folders = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "COURSE_HOME": "home",
+    }
+    env = {k: v for k, v in os.environ.items() if k not in ("COURSE_STRICT", "COURSE_STATIC")}
+    env |= {name: str(home / folder) for name, folder in folders.items()}
+    env |= {"JUPYTER_PREFER_ENV_PATH": "1", "COURSE_DEVICE": "cpu"}
+    env |= sample_course.ENVIRONMENT
+    # JupyterLab draws only the cells in view, unless it is told otherwise
+    whole = home / "settings" / "@jupyterlab" / "notebook-extension"
+    whole.mkdir(parents=True)
+    (whole / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}', "utf-8")
+    # nor may it ask whether to fetch news (the command line's page_config_data does not help)
+    quiet = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    (home / "quiet" / "labconfig").mkdir(parents=True)
+    (home / "quiet" / "labconfig" / "page_config.json").write_text(json.dumps(quiet), "utf-8")
+    env["JUPYTER_CONFIG_PATH"] = str(home / "quiet")
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    command += ["--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    command += ["--IdentityProvider.token=test", f"--ServerApp.root_dir={work}"]
+    command += ["--LabApp.extension_manager=readonly"]
+    log = home / "lab.log"
+    with open(log, "w", encoding="utf-8") as out:
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=out, cwd=work)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(SECONDS * 5):
+            assert process.poll() is None, log.read_text(encoding="utf-8")[-2000:]
+            try:
+                urllib.request.urlopen(f"{url}/api/status?token=test", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.2)
+        else:
+            pytest.fail("JupyterLab did not start: " + log.read_text(encoding="utf-8")[-2000:])
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+class Lab:
+    """Opens notebooks; keeps what went wrong in the page, and what it asked other machines for."""
+
+    def __init__(self, chromium, url, work, name):
+        self.url, self.work, self.name = url, work, name
+        self.page = chromium.new_page(viewport={"width": 1280, "height": 1800})
+        self.page.set_default_timeout(SECONDS * 1000)
+        self.errors, self.elsewhere = [], []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", self._note)
+
+    def _note(self, request):
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+    def open(self, notebook: str, copy: bool = True) -> "Book":
+        """Open a notebook of the work folder: a copy for this test alone, or the file itself."""
+        name = f"{self.name}-{notebook}" if copy else notebook
+        if copy:
+            shutil.copy(self.work / notebook, self.work / name)
+        return Book(self, name)
+
+    def screenshot(self, label: str) -> None:
+        folder = os.environ.get("COURSE_SCREENSHOTS")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=Path(folder) / f"{self.name}-{label}.png")
+
+
+class Book:
+    """A notebook that is open in JupyterLab."""
+
+    def __init__(self, lab: Lab, name: str):
+        self.lab, self.page, self.path = lab, lab.page, lab.work / name
+        self.url = f"{lab.url}/doc/tree/{name}?token=test"
+        self.load()
+
+    def load(self) -> None:
+        """Open the page (again) and wait for a kernel that is ready."""
+        self.page.goto(self.url)
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell")
+        self.page.wait_for_function(
+            "() => /\\| Idle/.test(document.querySelector('#jp-main-statusbar')?.textContent || '')"
+        )
+        cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+        self.ids = [cell["id"] for cell in cells]
+        self.code = {cell["id"] for cell in cells if cell["cell_type"] == "code"}
+
+    def menu(self, title: str, item: str) -> None:
+        self.page.locator("#jp-MainMenu").get_by_text(title, exact=True).click()
+        self.page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{item}$")).click()
+
+    def run_all(self) -> None:
+        """Run every cell, and wait for the last, or for the first that fails."""
+        self.menu("Run", "Run All Cells")
+        self._wait_for_prompts(len(self.code))
+
+    def _wait_for_prompts(self, n: int) -> None:
+        self.page.wait_for_function(
+            """n => { const p = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
+                        .map(e => e.textContent);
+                      const done = t => /\\[\\d+\\]/.test(t), busy = t => /\\[\\*\\]/.test(t);
+                      return p.length >= n && p.some(done) && !p.some(busy) }""",
+            arg=n,
+            timeout=3 * SECONDS * 1000,
+        )
+
+    def cell(self, key: str):
+        """The cell with this id, scrolled into view."""
+        cell = self.page.locator(f".jp-Notebook .jp-Cell >> nth={self.ids.index(key)}")
+        cell.scroll_into_view_if_needed()
+        return cell
+
+    def type(self, key: str, text: str) -> None:
+        """Replace the text of a cell, as with select-all and the keyboard."""
+        self.cell(key).locator(".cm-content").click()
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.press("Delete")
+        # insert_text: the editor would indent and close brackets by itself after each key
+        self.page.keyboard.insert_text(text)
+
+    def run(self, key: str) -> None:
+        """Run a cell and wait for its end."""
+        cell = self.cell(key)
+        prompt = cell.locator(".jp-InputPrompt").first
+        before = prompt.text_content()
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("ControlOrMeta+Enter")
+        sync_api.expect(prompt).not_to_have_text(before, timeout=SECONDS * 1000)
+        sync_api.expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=SECONDS * 1000)
+
+    def output(self, key: str) -> str:
+        """The text of a cell's outputs."""
+        return self.cell(key).locator(".jp-Cell-outputArea").inner_text()
+
+    def errors(self) -> list[str]:
+        """The error messages among the outputs, as JupyterLab saves them."""
+        self.save()
+        cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        return [o["ename"] for o in outputs if o["output_type"] == "error"]
+
+    def save(self) -> None:
+        """Save, and wait until the file has changed."""
+        before = self.path.stat().st_mtime_ns
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("ControlOrMeta+s")
+        end = time.monotonic() + SECONDS
+        while self.path.stat().st_mtime_ns == before:
+            assert time.monotonic() < end, "the notebook was not saved"
+            self.page.wait_for_timeout(100)
+
+
+@pytest.fixture
+def lab(chromium, server, work, request):
+    """JupyterLab in a page of its own; afterwards: no page error, nothing from elsewhere."""
+    lab = Lab(chromium, server, work, request.node.name.removeprefix("test_"))
+    yield lab
+    lab.screenshot("end")
+    lab.page.close()
+    assert lab.errors == []
+    assert lab.elsewhere == []
+
+
+def move_slider(book) -> None:
+    """Move the notebook's first slider by the keyboard, and see its figure drawn anew."""
+    page = book.page
+    slider = page.locator(".jupyter-widgets .noUi-handle, .jupyter-widgets input[type=range]").first
+    slider.scroll_into_view_if_needed()
+    readout = page.locator(".jupyter-widgets .widget-readout").first
+    image = page.locator(".jupyter-widgets img, .jp-RenderedImage img").first
+    shown, before = readout.text_content(), image.get_attribute("src")
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    sync_api.expect(readout).not_to_have_text(shown)
+    page.wait_for_function(
+        "b => [...document.querySelectorAll('.jupyter-widgets img')].some(e => e.src !== b)",
+        arg=before,
+    )
+    sync_api.expect(image).not_to_have_attribute("src", before)
+
+
+# ---------------------------------------------------------------- what a learner does
+
+
+def test_sample_slider(lab):
+    book = lab.open("sample.ipynb")
+    book.run_all()
+    assert book.errors() == []
+    move_slider(book)
+    assert lab.page.get_by_text("Jupyter news").count() == 0
+
+
+def test_sample_exercise(lab):
+    book = lab.open("sample.ipynb")
+    book.run_all()
+    assert "centre-columns: UNATTEMPTED" in book.output("centre-columns-check")
+    wrong = "def centre_columns(table):\n    return table - table.mean()\n"
+    book.type("centre-columns", wrong)
+    book.run("centre-columns")
+    book.run("centre-columns-check")
+    assert "centre-columns: FAIL" in book.output("centre-columns-check")
+    right = "def centre_columns(table):\n    return table - table.mean(axis=0)\n"
+    book.type("centre-columns", right)
+    book.run("centre-columns")
+    book.run("centre-columns-check")
+    assert "centre-columns: PASS" in book.output("centre-columns-check")
+    book.save()
+    book.load()
+    assert "table.mean(axis=0)" in book.cell("centre-columns").locator(".cm-content").inner_text()
+    saved = json.loads(book.path.read_text(encoding="utf-8"))
+    source = next(c["source"] for c in saved["cells"] if c["id"] == "centre-columns")
+    assert "".join(source).strip() == right.strip()  # Lab keeps the ids, which updates go by
+
+
+def test_an_error_in_a_lesson_is_seen(lab):
+    path = lab.work / "broken.ipynb"
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": "1 / 0"}
+    cell |= {"outputs": [], "execution_count": None}
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    notebook["metadata"] = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    book = lab.open("broken.ipynb")
+    book.run_all()
+    assert book.errors() == ["ZeroDivisionError"]
+
+
+def test_page_errors_and_other_machines_are_noticed(lab):
+    lab.page.goto("about:blank")
+    lab.page.evaluate("setTimeout(() => { throw new Error('on purpose') })")
+    lab.page.evaluate("fetch('http://example.invalid/x.js').catch(() => 0)")
+    lab.page.wait_for_timeout(300)
+    assert lab.errors == ["on purpose"]
+    assert lab.elsewhere == ["http://example.invalid/x.js"]
+    lab.errors.clear()
+    lab.elsewhere.clear()
+
+
+@pytest.mark.skipif(not FIRST, reason="there is no lesson 00 yet")
+def test_first_lesson(lab):
+    book = lab.open(FIRST[0].name)
+    lab.screenshot("opened")
+    book.run_all()
+    assert book.errors() == []
+    move_slider(book)
+
+
+def test_the_lessons_are_a_copy(work):
+    root = storage.checkout()
+    assert root is None or not work.is_relative_to(root)
