@@ -7,8 +7,8 @@
     python3 start.py COMMAND ...     any other command of the course: doctor, train, progress, ...
 
 The first run makes a virtual environment in the folder .venv beside this file and installs the
-course into it; later runs start at once. Nothing outside .venv (and pip's download cache) is
-changed: to uninstall, delete the folder.
+course into it; later runs start at once. The set-up changes nothing outside .venv (and pip's
+download cache). Your copies of the lessons are in work/, what the course remembers in .course/.
 
     --newest    install the newest versions instead of the tested ones (constraints.txt)
     --tested    go back to the tested ones

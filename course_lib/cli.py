@@ -1,6 +1,8 @@
 """``course lab``, ``course test``, ``course train``, ...: what one does with the course."""
 
 import argparse
+import contextlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -9,7 +11,7 @@ from pathlib import Path
 
 from . import __version__, storage
 
-FIRST_LESSON = "00_start_here.ipynb"
+FIRST_LESSON = "00"
 # JupyterLab asks at its first start whether it may fetch news; the course needs no network
 QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
 
@@ -17,7 +19,8 @@ QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": 
 def quiet_jupyter() -> str:
     """The value of JUPYTER_CONFIG_PATH that adds :data:`QUIET` to the user's own settings."""
     folder = storage.home() / "jupyter"
-    storage.write_text(folder / "labconfig" / "page_config.json", json.dumps(QUIET))
+    with contextlib.suppress(OSError):  # then JupyterLab asks; that is all
+        storage.write_text(folder / "labconfig" / "page_config.json", json.dumps(QUIET))
     return os.pathsep.join(filter(None, [str(folder), os.environ.get("JUPYTER_CONFIG_PATH")]))
 
 
@@ -42,14 +45,18 @@ def lab(arguments) -> int:
     """Open the learner's copy of the lessons in JupyterLab."""
     from . import workcopy
 
+    lesson = workcopy.find(arguments.lesson, workcopy.lessons())
     folder, messages = workcopy.prepare(arguments.folder)
     print("\n".join([*messages, f"The lessons are in {folder}. JupyterLab opens; Ctrl-C ends it."]))
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
-    command += [f"--LabApp.default_url=/lab/tree/{arguments.lesson}"]
+    command += [f"--LabApp.default_url=/lab/tree/{lesson}.ipynb"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     command += arguments.rest
-    return replace_process(command, folder, JUPYTER_CONFIG_PATH=quiet_jupyter())
+    # the lessons' kernels find the course, also when it was never installed
+    paths = [str(storage.PACKAGE.parent), os.environ.get("PYTHONPATH")]
+    path = os.pathsep.join(filter(None, paths))
+    return replace_process(command, folder, JUPYTER_CONFIG_PATH=quiet_jupyter(), PYTHONPATH=path)
 
 
 def test(arguments) -> int:
@@ -60,9 +67,15 @@ def test(arguments) -> int:
             "The tests come with the repository, not with the installed package: clone it and run "
             "`python3 start.py test` there."
         )
+    if importlib.util.find_spec("xdist") is None:
+        raise RuntimeError(
+            "The tests need packages that are not installed here: `python3 start.py test` installs "
+            "them and runs the tests (elsewhere: pip install -e '.[test]')."
+        )
     workers = min(4, os.cpu_count() or 1)
     command = [sys.executable, "-m", "pytest", "-q"]
-    chosen = [a for a in arguments.rest if not a.startswith("-")]
+    # a file, or a test in it; the value of an option such as -k is neither
+    chosen = [a for a in arguments.rest if (root / a.partition("::")[0]).exists()]
     if not chosen:
         command += ["tests", "lessons", "solutions"]
     command += ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
@@ -84,7 +97,7 @@ def doctor(arguments) -> int:
 
 
 def train(arguments) -> int:
-    """Train the networks that come with the course again, or further seeds; measure them all."""
+    """Train networks again, or further seeds of them; --record remakes those of the course."""
     from . import record, zoo
 
     names = arguments.names or list(zoo.RECIPES)
@@ -93,9 +106,10 @@ def train(arguments) -> int:
     if arguments.record:
         record.make(names, progress=not arguments.quiet)
         return 0
+    folder = storage.home() / "zoo"
     for name in names:
         for seed in arguments.seeds:
-            card = record.train_and_save(name, seed, progress=not arguments.quiet)
+            card = record.train_and_save(name, seed, folder, progress=not arguments.quiet)
             errors = ", ".join(f"{part} {error:.2%}" for part, error in card["scores"].items())
             print(f"{name}, seed {seed}: {errors}", flush=True)
     return 0
@@ -145,14 +159,18 @@ def parser() -> argparse.ArgumentParser:
         return part
 
     part = command(lab)
-    part.add_argument("--lesson", default=FIRST_LESSON, help="the notebook to open first")
+    part.add_argument("--lesson", default=FIRST_LESSON, help="the lesson to open, such as 01")
     part.add_argument("--folder", type=Path, help="where your copy of the lessons is kept")
     command(test)
     command(doctor)
     part = command(train)
     part.add_argument("names", nargs="*", help="networks by name; all of them if none is given")
     part.add_argument("--seeds", nargs="+", type=int, default=[0], help="replicates; 0 is shipped")
-    part.add_argument("--record", action="store_true", help="five seeds of each, into the record")
+    part.add_argument(
+        "--record",
+        action="store_true",
+        help="five seeds of each, the first into the package, all into the record",
+    )
     part.add_argument("--quiet", action="store_true", help="no progress bars")
     part = command(build)
     part.add_argument("names", nargs="*", help="lessons, such as 01; all of them if none is given")
@@ -179,7 +197,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted: what was finished is kept; the same command goes on from there.")
         return 130
-    except (ValueError, LookupError, OSError, RuntimeError) as error:
+    except (ValueError, ArithmeticError, ImportError, LookupError, OSError, RuntimeError) as error:
         if os.environ.get("COURSE_DEBUG"):
             raise
         print(f"course: {error}", file=sys.stderr)

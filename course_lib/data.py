@@ -32,8 +32,8 @@ PARTS = {
     "test": "the 10 000 test images, which decide nothing",
     "fit": "the 50 000 training images that are not for validation",
     "validation": "10 000 training images on which settings are chosen",
-    "P1": "the first half of the training images, 30 000",
-    "P2": "the second half, 30 000",
+    "P1": "one half of the training images, drawn with a seed, 30 000",
+    "P2": "the other half, 30 000",
     "P1/fit": "P1 without its validation images, 25 000",
     "P1/validation": "the validation images in P1, 5 000",
     "P2/fit": "P2 without its validation images, 25 000",
@@ -62,10 +62,8 @@ class Dataset:
 
     def __getitem__(self, rows) -> "Dataset":
         """The images at ``rows`` (a slice, a mask or indices)."""
-        if isinstance(rows, int):
-            rows = [rows]
         if not isinstance(rows, slice):
-            rows = torch.as_tensor(rows)
+            rows = torch.atleast_1d(torch.as_tensor(rows))  # a single image keeps its batch axis
         on_device = rows if isinstance(rows, slice) else rows.to(self.labels.device)
         on_cpu = rows if isinstance(rows, slice) else rows.cpu()
         return Dataset(
@@ -93,8 +91,12 @@ class Dataset:
 
 
 def _checksums() -> dict[str, str]:
-    lines = (FOLDER / "SHA256SUMS").read_text(encoding="utf-8").split("\n")
-    return {name: total for total, name in (line.split() for line in lines if line)}
+    path = FOLDER / "SHA256SUMS"
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return {name: total for total, name in (line.split() for line in lines if line)}
+    except (OSError, ValueError) as error:
+        raise _damaged(path, f"is missing or damaged ({error})") from None
 
 
 def _damaged(path: Path, what: str) -> RuntimeError:
@@ -238,11 +240,14 @@ def load_mnist(part: str = "train", device=None, folder: str | Path | None = Non
     )
 
 
-def check_images(images: torch.Tensor, shape: tuple[int, ...] = (1, 28, 28)) -> None:
+def check_images(
+    images: torch.Tensor, shape: tuple[int, ...] | None = (1, 28, 28), box: bool = True
+) -> None:
     """Raise, with a sentence, unless ``images`` is a float tensor (N, *shape), pixels in [0, 1].
 
-    TypeError for another type, ValueError for another shape or for pixels outside the box. Called
-    where data come in and where attacks start; networks themselves take any values.
+    shape: None for any (channels, height, width); box: False where pixels may have any values, as
+    in images with noise. TypeError for another type, ValueError for another shape, for a NaN or for
+    pixels outside the box. Networks themselves check nothing.
     """
     if not isinstance(images, torch.Tensor):
         raise TypeError(
@@ -254,11 +259,14 @@ def check_images(images: torch.Tensor, shape: tuple[int, ...] = (1, 28, 28)) -> 
             f"Images must have a floating-point type, not {images.dtype}: for bytes from 0 to "
             "255 use images.float() / 255."
         )
-    if images.ndim != len(shape) + 1 or tuple(images.shape[1:]) != tuple(shape):
+    if images.ndim != 4 or (shape is not None and tuple(images.shape[1:]) != tuple(shape)):
+        wanted = "channels, height, width" if shape is None else ", ".join(map(str, shape))
         raise ValueError(
-            f"Images must have the shape (N, {', '.join(map(str, shape))}), not "
-            f"{tuple(images.shape)}: a single image needs a batch axis, images[None]."
+            f"Images must have the shape (N, {wanted}), not {tuple(images.shape)}: a single "
+            "image needs a batch axis, images[None]."
         )
+    if not box:
+        return
     if images.numel() and not torch.isfinite(images).all():
         raise ValueError("Images must be finite: there is a NaN or an infinity among the pixels.")
     if images.numel() and (images.min() < 0 or images.max() > 1):

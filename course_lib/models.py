@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from . import device as devices
+from .data import check_images
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
 
@@ -157,8 +158,10 @@ def activations(
 
     "fc1" is the value before the non-linearity, "sigmoid1" the one after it. The images may lie on
     another device than the network; the result lies with the network.
-    Raises ValueError, listing the layers, if there is none of that name.
+    Raises ValueError, listing the layers, if there is none of that name, and as
+    :func:`data.check_images` does for what are no images (their pixels may have any values).
     """
+    check_images(images, shape=None, box=False)
     modules = dict(net.named_modules())
     if layer not in modules or not layer:
         raise ValueError(
@@ -179,7 +182,12 @@ def activations(
 
 @torch.no_grad()
 def predictions(net: nn.Module, images: torch.Tensor, batch_size: int = 5000) -> torch.Tensor:
-    """The class that ``net`` gives each image: (N,) int64, on the network's device."""
+    """The class that ``net`` gives each image: (N,) int64, on the network's device.
+
+    Raises TypeError or ValueError, with a sentence, for what are no images (N, channels, height,
+    width); their pixels may have any values.
+    """
+    check_images(images, shape=None, box=False)
     where = next(net.parameters()).device
     return torch.cat([net(batch.to(where)).argmax(1) for batch in images.split(batch_size)])
 

@@ -18,7 +18,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from . import device as devices
-from .data import Dataset
+from .data import Dataset, check_images
 
 CONVENTIONS = ("paper", "half")
 
@@ -86,12 +86,14 @@ def shuffled_batches(
 
 def progress_bar(total: int, label: str, shown: bool):
     """A bar for a terminal or a notebook that leaves nothing behind when it is done."""
-    return tqdm(total=total, desc=label, leave=False, disable=not shown, mininterval=0.2)
+    hidden = {} if shown else {"disable": True}  # else TQDM_DISABLE has its say
+    return tqdm(total=total, desc=label, leave=False, mininterval=0.2, **hidden)
 
 
 def _check(dataset: Dataset, **positive: float) -> None:
     if len(dataset) == 0:
         raise ValueError("There are no images to train on.")
+    check_images(dataset.images, shape=None, box=False)
     for name, value in positive.items():
         if not value > 0:
             raise ValueError(f"The setting {name} must be positive, not {value}.")
@@ -163,11 +165,12 @@ def train(
     batches: another source of batches, batches(dataset, batch_size, generator) for one epoch, say
     one that mixes adversarial examples in. loss: of (logits, labels), a mean over the batch.
 
-    The images go to the net's device. Raises ValueError for settings that are not positive and
-    FloatingPointError when the loss becomes NaN or infinite.
+    The images go to the net's device. Raises ValueError for settings that are not positive, a wrong
+    decay or what are no images, and FloatingPointError when the loss becomes NaN or infinite.
     """
     _check(dataset, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
     weights = [p for p in net.parameters() if p.requires_grad]
+    weight_decay(net, decay, convention)  # a wrong one is refused before any work
     dataset = dataset.to(weights[0].device)
     generator = devices.generator(seed)
 
@@ -193,9 +196,9 @@ def kl_sparsity(activations: torch.Tensor, target: float) -> torch.Tensor:
     """How far the units are from being active a share ``target`` of the time.
 
     activations: (N, units), in (0, 1); target: the wanted mean ρ, in (0, 1).
-    Returns the sum over units of the divergence of Bernoulli(ρ̂) from
-    Bernoulli(ρ), ρ log(ρ/ρ̂) + (1-ρ) log((1-ρ)/(1-ρ̂)), where ρ̂ is the
-    unit's mean over the batch: a scalar tensor, 0 if all are on target.
+    Returns the sum over units of KL(Bernoulli(ρ) || Bernoulli(ρ̂)), which is
+    ρ log(ρ/ρ̂) + (1-ρ) log((1-ρ)/(1-ρ̂)), where ρ̂ is the unit's mean over
+    the batch: a scalar tensor, 0 if all units are on target.
     """
     mean = activations.mean(0).clamp(1e-6, 1 - 1e-6)
     rare = target * (target / mean).log()
@@ -292,14 +295,14 @@ def fit_softmax(
     decay > 0: there is one optimum, and where one starts and in which order the images come does
     not matter. SciPy's L-BFGS-B goes there in float64, until the largest entry of the gradient is
     at most ``tolerance``. It works in coordinates in which the bound of Böhning (1992) on the
-    curvature, (1/2) XᵀX/N + decay, is the identity: pixels are so correlated that it would
-    otherwise need ten times as many steps.
+    curvature, (1/2) XᵀX/N + decay, is the identity, because pixels are strongly correlated.
 
-    Raises ValueError for a decay that is not positive, RuntimeError when ``iterations`` do not
-    suffice; ``layer`` is then left as it was.
+    Raises ValueError for a decay that is not positive or a wrong convention, RuntimeError when
+    ``iterations`` do not suffice; ``layer`` is then left as it was.
     """
     if not decay > 0:
         raise ValueError("Without a positive decay the softmax has no unique optimum.")
+    weight_decay(layer, decay, convention)  # a wrong convention is refused before any work
     # float64 is not for MPS, and the features are multiplied over and over: the CPU will do
     where = "cpu" if layer.weight.device.type == "mps" else layer.weight.device
     y = labels.to(where)
@@ -351,7 +354,7 @@ def fit_softmax(
             f"The softmax did not reach a gradient of {tolerance} (it is {history.gradient}): "
             "allow more iterations or a larger tolerance."
         )
-    solution = weights_of(flat)
+    solution = weights_of(flat).to(layer.weight.dtype)
     with torch.no_grad():
         layer.weight.copy_(solution[:, :-1])
         layer.bias.copy_(solution[:, -1])

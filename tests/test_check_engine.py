@@ -226,6 +226,30 @@ def copy_of(function):
     )
 
 
+def test_a_version_of_the_wrong_form_is_nothing_to_draw(capsys):
+    def table(matrix, weight=1.0):
+        return matrix * weight
+
+    assert check("row-sums", table) is row_sums
+    assert "shape" in told(capsys)
+    assert yours("row-sums") is None
+
+
+def test_a_probe_does_not_speak_about_results_of_the_wrong_form():
+    def look(answer):
+        return None if float(answer(torch.ones(1, 3))[0]) == 3 else "never reached"
+
+    exercise = make_row_sums(probes=[look])
+
+    def table(matrix, weight=1.0):
+        return matrix * weight
+
+    feedback = judge(exercise, table)
+    assert feedback.status == "FAIL"
+    assert "shape" in feedback.sentences[0]
+    assert "further test" not in feedback.sentences[0]
+
+
 def test_the_stub_is_unattempted(capsys):
     assert check("row-sums", stub) is row_sums
     assert told(capsys).startswith("UNATTEMPTED  row-sums\n  Replace the line `raise")
@@ -238,6 +262,12 @@ def test_a_not_implemented_error_of_a_library_is_an_exception():
         return torch.nn.Module()(matrix)
 
     assert judge(exercises.find("row-sums"), uses_torch).status == "EXCEPTION"
+
+    def subtracts_booleans(matrix, weight=1.0):
+        raise_here = (matrix > 0) - (matrix > 1)
+        return raise_here.sum(1)
+
+    assert judge(exercises.find("row-sums"), subtracts_booleans).status == "EXCEPTION"
 
 
 def test_an_exception_is_told_with_the_learners_line(capsys):

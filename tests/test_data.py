@@ -92,6 +92,17 @@ def test_a_sample_is_drawn_and_the_same_again():
     assert torch.equal(test.images[one.index], one.images)
 
 
+@pytest.mark.parametrize("row", [3, np.int64(3), torch.tensor(3), -1])
+def test_a_single_image_keeps_its_batch_axis(row):
+    one = load_one(row)
+    assert one.images.shape == (1, 1, 28, 28)
+    assert one.labels.shape == one.index.shape == (1,)
+
+
+def load_one(row):
+    return data.load_mnist("test")[row]
+
+
 @pytest.mark.parametrize("n", [0, -1, 10_001])
 def test_a_sample_of_a_wrong_size_is_refused(n):
     with pytest.raises(ValueError, match="cannot be drawn"):
@@ -198,6 +209,18 @@ def test_a_truncated_file_is_refused(tmp_path):
 def test_bad_images_get_a_sentence(images, error, sentence):
     with pytest.raises(error, match=sentence):
         data.check_images(images)
+
+
+def test_images_with_noise_are_images():
+    data.check_images(torch.full((2, 3, 5, 5), -7.0), shape=None, box=False)
+    with pytest.raises(ValueError, match="channels, height, width"):
+        data.check_images(torch.zeros(28, 28), shape=None, box=False)
+
+
+def test_a_damaged_list_of_checksums_is_named(copied):
+    (copied / "SHA256SUMS").write_text("what")
+    with pytest.raises(RuntimeError, match="SHA256SUMS is missing or damaged"):
+        data.load_mnist("test", folder=copied)
 
 
 def test_good_images_pass():

@@ -335,6 +335,56 @@ def test_first_lesson(lab):
     move_slider(book)
 
 
+WRONG_SPARSITY = """\
+def kl_sparsity(activations, target):
+    mean = activations.mean(0)
+    rare = mean * (mean / target).log()
+    often = (1 - mean) * ((1 - mean) / (1 - target)).log()
+    return (rare + often).sum()
+"""
+RIGHT_SPARSITY = """\
+def kl_sparsity(activations, target):
+    q = activations.mean(dim=0)
+    on = torch.special.xlogy(torch.full_like(q, target), target / q)
+    off = torch.special.xlogy(torch.full_like(q, 1 - target), (1 - target) / (1 - q))
+    return torch.sum(on + off)
+"""
+
+
+def test_an_exercise_of_a_real_lesson(lab):
+    """Lesson 01 run unsolved; solved wrongly, checked twice, solved rightly; reloaded."""
+    book = lab.open("01_training_mnist_networks.ipynb")
+    book.run_all()
+    assert book.errors() == []
+    check = "kl-sparsity-check"
+    assert "UNATTEMPTED" in book.output(check)
+    lab.screenshot("unsolved")
+
+    book.type("kl-sparsity", WRONG_SPARSITY)
+    book.run("kl-sparsity")
+    book.run(check)
+    wrong = book.output(check)
+    assert "FAIL" in wrong
+    assert "the wrong way round" in wrong
+    lab.screenshot("wrong")
+
+    book.run(check)  # again, without the cell: the name holds the course's version by now
+    again = book.output(check)
+    assert "PASS" not in again
+    assert "run the cell with your own code first" in again
+    lab.screenshot("again")
+
+    book.type("kl-sparsity", RIGHT_SPARSITY)
+    book.run("kl-sparsity")
+    book.run(check)
+    assert "PASS" in book.output(check)
+    lab.screenshot("right")
+    move_slider(book)
+    book.save()
+    book.load()
+    assert "torch.special.xlogy" in book.cell("kl-sparsity").inner_text()
+
+
 def test_the_lessons_are_a_copy(work):
     root = storage.checkout()
     assert root is None or not work.is_relative_to(root)

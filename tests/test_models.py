@@ -120,6 +120,22 @@ def test_a_wrong_layer_lists_the_right_ones(layer):
         models.activations(models.build("FC100-100-10"), torch.rand(1, 1, 28, 28), layer)
 
 
+@pytest.mark.parametrize(
+    ("images", "error"),
+    [
+        (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), TypeError),
+        ([[0.0] * 784], TypeError),
+        (torch.zeros(2, 28, 28), ValueError),
+    ],
+)
+def test_what_are_no_images_is_said_in_a_sentence(images, error):
+    net = models.build("FC10(1)")
+    with pytest.raises(error, match="Images must"):
+        models.predictions(net, images)
+    with pytest.raises(error, match="Images must"):
+        models.activations(net, images, "fc1")
+
+
 def test_the_error_rate_is_the_share_of_wrong_predictions():
     net, test = models.build("FC10(1)"), load_mnist("test").sample(1000)
     wrong = sum(int(net(x[None]).argmax()) != int(y) for x, y in zip(*vars_of(test), strict=True))

@@ -127,6 +127,16 @@ def test_a_loss_that_is_no_number_stops_the_run(few):
         )
 
 
+def test_a_wrong_convention_is_refused_before_any_work(few):
+    net = models.build("FC10(1)")
+    with pytest.raises(ValueError, match="convention"):
+        training.train(net, few, epochs=1, convention="Paper")
+    with pytest.raises(ValueError, match="convention"):
+        training.fit_softmax(
+            net.fc1, few.images.flatten(1), few.labels, decay=1, convention="PAPER"
+        )
+
+
 @pytest.mark.parametrize("setting", ["epochs", "learning_rate", "batch_size"])
 def test_settings_must_be_positive(few, setting):
     with pytest.raises(ValueError, match=f"{setting} must be positive"):

@@ -19,7 +19,7 @@ import torch
 
 from .. import device as devices
 from . import find, leaning, running, sources, store
-from .comparing import Array, pattern, snapshot
+from .comparing import Array, alike_in_form, pattern, snapshot
 from .feedback import CheckFailed, Feedback, show, strict
 from .running import Case, Outcome, alike, disagreement
 
@@ -294,7 +294,12 @@ def judge(exercise: Exercise, answer, seconds: float | None = None) -> Feedback:
         return early
     got, late = outcomes(exercise, answer, seconds)
     feedback = _verdict(exercise, answer, got, late, seconds)
-    feedback.ran = not late and not any(o.error or o.returned_none for o in got)
+    # only what has the right form: a figure of the lesson must be able to draw it
+    feedback.ran = (
+        not late
+        and not any(o.error or o.returned_none for o in got)
+        and (feedback.status == "PASS" or all(map(_same_form, got, expected(exercise))))
+    )
     if feedback.status in ("UNATTEMPTED", "NOT RUN"):
         return feedback
     try:
@@ -353,12 +358,17 @@ def _verdict(exercise, answer, got, late, seconds) -> Feedback:
     failed = next(((c, o) for c, o in zip(cases, got, strict=True) if o.error), None)
     if failed:
         return Feedback("EXCEPTION", slug, [in_words(*failed, answer, signature)])
-    text = probe(exercise, answer, seconds)
+    # a probe takes results of the right form for granted: on others its own troubles would speak
+    text = probe(exercise, answer, seconds) if all(map(_same_form, got, want)) else None
     if text:
         return Feedback("FAIL", slug, [text])
     case, text = min(wrong, key=lambda pair: pair[0].size)
     text += pattern([(g.value, w.value) for g, w in zip(got, want, strict=True)])
     return Feedback("FAIL", slug, [f"On {case.describe(signature)}:\n{text}"])
+
+
+def _same_form(got: Outcome, want: Outcome) -> bool:
+    return alike_in_form(got.value, want.value)
 
 
 def _is_tensor(value) -> bool:
@@ -470,9 +480,10 @@ def is_unattempted(error, answer, slug: str) -> bool:
     """Whether ``error`` is the stub's own NotImplementedError (torch raises some of its own)."""
     if not isinstance(error, NotImplementedError):
         return False
-    last = traceback.extract_tb(error.__traceback__)[-1].filename
-    code = core(answer)
-    return str(error) == slug or getattr(code, "co_filename", None) == last
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    mine = getattr(core(answer), "co_filename", None) == last.filename
+    # an operation that torch does not have raises one in the learner's own line, too
+    return str(error) == slug or (mine and "NotImplementedError" in (last.line or "raise"))
 
 
 def _short(error: BaseException) -> str:
@@ -525,6 +536,8 @@ def check(slug: str, answer) -> Callable:
 
 def yours(slug: str) -> Callable | None:
     """The learner's last version that ran to its end in a check, right or wrong; None without one.
+
+    Only one whose results have the right form is kept, so that a figure can draw it.
 
     Raises LookupError for a slug that does not exist.
     """

@@ -3,7 +3,15 @@
 import numpy as np
 import torch
 
-from course_lib.exercises import Case, Exercise, Mistake, Option, Prediction, Quiz
+from course_lib.exercises import (
+    Case,
+    Exercise,
+    Mistake,
+    Option,
+    Prediction,
+    Quiz,
+    ShortAnswer,
+)
 
 
 def cases(rng):
@@ -96,6 +104,19 @@ EXERCISES = [
         done="That is the paper's distortion: the size of a change, in pixel values.",
     ),
 ]
+
+ANSWERS = {
+    "noise-reading": ShortAnswer(
+        "Which digits does the network give up first under noise, and what does it see instead?",
+        rubric=[
+            "It names classes that go first and classes that answers gather in, from several "
+            "positions of the slider, and the counts of the next cell agree.",
+            "It offers a reason that could be tested, for example that noise breaks the closed "
+            "loops which tell an 8 from a 3, and says how.",
+            "It says how little twenty images of one network show.",
+        ],
+    ),
+}
 
 PREDICTIONS = {
     "best-test-error": Prediction(
