@@ -33,33 +33,41 @@ def style() -> None:
     )
 
 
-def _pixels(image) -> np.ndarray:
-    array = torch.as_tensor(image).detach().cpu().float().numpy()
-    return array.reshape(array.shape[-2:])
+def _tiles(images, limits) -> np.ndarray:
+    """The images (N, H, W) as grey values, or scaled to [-1, 1] each where there are no limits."""
+    tiles = torch.as_tensor(images).detach().cpu().float().numpy()
+    tiles = tiles.reshape(len(tiles), *tiles.shape[-2:])
+    if limits is None:
+        largest = np.abs(tiles).max(axis=(1, 2), keepdims=True)
+        tiles = tiles / np.where(largest > 0, largest, 1)
+    return tiles
 
 
 def show_images(images, titles=None, columns: int = 10, limits=(0.0, 1.0), size: float = 0.75):
-    """Draw images (N, 1, 28, 28) or (N, 28, 28) in a grid, white on black; return the figure.
+    """Draw images (N, 1, H, W) or (N, H, W) in a grid, white on black; return the figure.
 
     titles: N short texts; limits: the values that become black and white, None for each image's
     own range, symmetric about 0 (for weights and perturbations); size: inches per image.
+    All tiles share one pair of axes: that draws fast enough to follow a slider.
     """
-    n = len(images)
+    tiles = _tiles(images, limits)
+    n, height, width = tiles.shape
     columns = min(columns, n)
     rows = -(-n // columns)
-    height = size * (1.3 if titles is not None else 1.0)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(size * columns, height * rows), squeeze=False
-    )
-    for k, axis in enumerate(axes.ravel()):
-        axis.axis("off")
-        if k >= n:
-            continue
-        pixels = _pixels(images[k])
-        low, high = limits or (-np.abs(pixels).max(), np.abs(pixels).max())
-        axis.imshow(pixels, vmin=low, vmax=high, cmap="gray" if limits else "RdBu_r")
+    gap = max(2, width // 14)
+    above = height // 2 if titles is not None else gap
+    sheet = np.full((rows * (height + above), columns * (width + gap)), np.nan)
+    inches = size / (width + gap)
+    figure, axis = plt.subplots(figsize=(sheet.shape[1] * inches, sheet.shape[0] * inches + 0.3))
+    for k in range(n):
+        top, left = k // columns * (height + above) + above, k % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = tiles[k]
         if titles is not None:
-            axis.set_title(titles[k], fontsize=8)
+            middle = left + (width - 1) / 2
+            axis.text(middle, top - 2, titles[k], ha="center", va="bottom", fontsize=8)
+    low, high = limits or (-1.0, 1.0)
+    axis.imshow(sheet, vmin=low, vmax=high, cmap="gray" if limits else "RdBu_r")
+    axis.axis("off")
     return figure
 
 

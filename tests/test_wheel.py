@@ -20,7 +20,7 @@ from course_lib import models, storage, zoo
 from course_lib.data import load_mnist
 test = load_mnist("test", "cpu")
 # seed 0 must be there: where it is not, or is stale, load() would train it
-shipped = [name for name in models.NETWORKS if zoo.path_of(name, 0).is_file()]
+shipped = [name for name in models.NETWORKS if (zoo.SHIPPED / zoo.file_name(name, 0)).is_file()]
 errors = {name: models.error_rate(zoo.load(name, device="cpu"), test) for name in shipped}
 print(json.dumps({
     "file": course_lib.__file__,
