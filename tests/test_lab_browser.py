@@ -171,7 +171,7 @@ class Book:
         self.page.wait_for_function(
             "() => /\\| Idle/.test(document.querySelector('#jp-main-statusbar')?.textContent || '')"
         )
-        cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+        cells = self.settled()
         self.ids = [cell["id"] for cell in cells]
         self.code = {cell["id"] for cell in cells if cell["cell_type"] == "code"}
 
@@ -225,8 +225,7 @@ class Book:
     def errors(self) -> list[str]:
         """The error messages among the outputs, as JupyterLab saves them."""
         self.save()
-        cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
-        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        outputs = [output for cell in self.settled() for output in cell.get("outputs", [])]
         return [o["ename"] for o in outputs if o["output_type"] == "error"]
 
     def save(self) -> None:
@@ -235,9 +234,24 @@ class Book:
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("ControlOrMeta+s")
         end = time.monotonic() + SECONDS
-        while self.path.stat().st_mtime_ns == before:
+        while self.path.stat().st_mtime_ns == before or self.saved() is None:
             assert time.monotonic() < end, "the notebook was not saved"
             self.page.wait_for_timeout(100)
+
+    def settled(self) -> list[dict]:
+        """The cells of the file. JupyterLab also saves by itself, at any moment: wait that out."""
+        end = time.monotonic() + SECONDS
+        while (cells := self.saved()) is None:
+            assert time.monotonic() < end, "the file stays unreadable"
+            self.page.wait_for_timeout(100)
+        return cells
+
+    def saved(self) -> list[dict] | None:
+        """The cells as the file has them; None while the server is in the middle of writing it."""
+        try:
+            return json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+        except json.JSONDecodeError:
+            return None
 
 
 @pytest.fixture
@@ -298,8 +312,7 @@ def test_sample_exercise(lab):
     book.save()
     book.load()
     assert "table.mean(axis=0)" in book.cell("centre-columns").locator(".cm-content").inner_text()
-    saved = json.loads(book.path.read_text(encoding="utf-8"))
-    source = next(c["source"] for c in saved["cells"] if c["id"] == "centre-columns")
+    source = next(c["source"] for c in book.settled() if c["id"] == "centre-columns")
     assert "".join(source).strip() == right.strip()  # Lab keeps the ids, which updates go by
 
 

@@ -39,8 +39,20 @@ def test_every_command_it_names_is_there():
     assert named == there
 
 
-def test_nothing_is_left_to_fill_in():
-    assert not re.search(r"\b(TIME|DISK|TODO|TBD)\b", README)
+def test_the_minutes_are_those_of_the_lessons():
+    listed = re.findall(r"^\| (\d\d) \|.*\| (\d+) \|$", README, re.M)
+    sources = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.py"))
+    said = [re.search(r"\*\*Time:\*\* about (\d+) minutes", s.read_text("utf-8")) for s in sources]
+    assert listed == [(s.name[:2], m[1]) for s, m in zip(sources, said, strict=True)]
+
+
+@pytest.mark.parametrize("pattern", ["README.md", "solutions/*.py", "lessons/*.ipynb", "docs/*.md"])
+def test_nothing_is_left_to_fill_in(pattern):
+    files = list(ROOT.glob(pattern))
+    assert files
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\b(TIME|DISK|TODO|TBD|FIXME|PENDING)\b", text), path
 
 
 def test_the_versions_agree():

@@ -255,3 +255,31 @@ def test_the_autoencoder_sees_no_labels(few):
 def test_a_share_of_the_time_lies_between_0_and_1(few):
     with pytest.raises(ValueError, match="share of the time"):
         training.train_autoencoder(models.build("AE400-10").fc1, few, epochs=1, target=5)
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_the_optimum_on_a_gpu_is_that_on_a_cpu(few):
+    weights = []
+    for where in ("cpu", "cuda"):
+        layer = nn.Linear(784, 10).to(where)
+        there = few.to(where)
+        training.fit_softmax(
+            layer, there.images.flatten(1), there.labels, decay=1e-2, progress=False
+        )
+        weights.append(layer.weight.detach().cpu())
+    torch.testing.assert_close(*weights, atol=1e-4, rtol=0)
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_networks_train_on_a_gpu(few):
+    net = models.build("CONV").cuda()
+    history = training.train(net, few, epochs=10, progress=False)
+    assert history.loss[-1] < history.loss[0] / 5
+    encoder = models.build("AE400-10").fc1.cuda()
+    history = training.train_autoencoder(encoder, few, epochs=5, progress=False)
+    assert history.loss[-1] < history.loss[0]

@@ -242,3 +242,14 @@ def test_an_interval_is_students():
     assert found["half_width"] == pytest.approx(3.182446 * sd / 2, rel=1e-6)
     with pytest.raises(ValueError, match="at least two"):
         record.interval([1.0])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_answers_alike_on_a_gpu(name):
+    images = load_mnist("test", "cpu").images
+    answers = [
+        models.predictions(zoo.load(name, device=where), images).cpu() for where in ("cpu", "cuda")
+    ]
+    assert (answers[0] != answers[1]).sum() <= 2  # an image on a boundary may fall either way
