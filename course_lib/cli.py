@@ -106,10 +106,9 @@ def train(arguments) -> int:
     if arguments.record:
         record.make(names, progress=not arguments.quiet)
         return 0
-    folder = storage.home() / "zoo"
     for name in names:
         for seed in arguments.seeds:
-            card = record.train_and_save(name, seed, folder, progress=not arguments.quiet)
+            card = record.train_and_save(name, seed, zoo.kept(), progress=not arguments.quiet)
             errors = ", ".join(f"{part} {error:.2%}" for part, error in card["scores"].items())
             print(f"{name}, seed {seed}: {errors}", flush=True)
     return 0

@@ -116,7 +116,7 @@ def measure(name: str, variant: str, finished: dict, keep, progress: bool) -> di
         key = f"{fingerprint}/{seed}"
         if key not in finished:
             if variant == "ours":
-                folder = zoo.SHIPPED if seed == 0 else storage.home() / "zoo"
+                folder = zoo.SHIPPED if seed == 0 else zoo.kept()
                 finished[key] = train_and_save(name, seed, folder, progress)["scores"]
             else:
                 finished[key] = literal_scores(name, seed, progress)

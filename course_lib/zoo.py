@@ -97,6 +97,11 @@ def weights_digest(tensors: dict[str, torch.Tensor]) -> str:
     return total.hexdigest()
 
 
+def kept() -> Path:
+    """The folder for the networks that are trained on demand."""
+    return storage.home() / "zoo"
+
+
 def file_name(name: str, seed: int) -> str:
     """A file name that every file system takes: FC10(1e-4), seed 0 is FC10-1e-4.0.safetensors."""
     models.network(name)
@@ -120,7 +125,9 @@ def train(
     net = models.build(name, seed).to(devices.pick(device))
     chosen = chosen or recipe(name)
     where = next(net.parameters()).device
-    dataset = (dataset or load_mnist(models.network(name).trained_on, where)).to(where)
+    if dataset is None:
+        dataset = load_mnist(models.network(name).trained_on, where)
+    dataset = dataset.to(where)
     steps = {
         "epochs": chosen.epochs,
         "learning_rate": chosen.learning_rate,
@@ -218,7 +225,7 @@ def read(path: Path, name: str, seed: int) -> tuple[dict[str, torch.Tensor], dic
 def find(name: str, seed: int = 0) -> tuple[dict[str, torch.Tensor], dict] | None:
     """Weights and card of a stored network that is right, or None, with a warning for each file
     that is there and cannot be used."""
-    for folder in (SHIPPED, storage.home() / "zoo"):
+    for folder in (SHIPPED, kept()):
         path = folder / file_name(name, seed)
         if not path.is_file():
             continue
@@ -227,6 +234,16 @@ def find(name: str, seed: int = 0) -> tuple[dict[str, torch.Tensor], dict] | Non
         except RuntimeError as error:
             warnings.warn(f"The file {error}; it is not used.", stacklevel=3)
     return None
+
+
+def replicate(name: str, seed: int) -> int:
+    """The seed whose file stands for ``seed``: 0 for a convex network, which has one optimum.
+
+    Raises ValueError for an unknown name, and for a seed below 0.
+    """
+    if seed < 0:
+        raise ValueError(f"Seeds count from 0; {seed} is none.")
+    return 0 if recipe(name).method == "convex" else seed
 
 
 def load(name: str, seed: int = 0, device=None, progress: bool = True) -> nn.Sequential:
@@ -238,16 +255,13 @@ def load(name: str, seed: int = 0, device=None, progress: bool = True) -> nn.Seq
     Raises ValueError, listing the names, for an unknown one, and for a seed below 0.
     """
     where = devices.pick(device)
-    if seed < 0:
-        raise ValueError(f"Seeds count from 0; {seed} is none.")
-    if recipe(name).method == "convex":
-        seed = 0
+    seed = replicate(name, seed)
     net = models.build(name, seed)
     stored = find(name, seed)
     if stored is None:
         trained = train(name, seed, device=where, progress=progress)
         try:
-            save(trained, storage.home() / "zoo" / file_name(name, seed), name, seed)
+            save(trained, kept() / file_name(name, seed), name, seed)
         except OSError as error:
             warnings.warn(
                 f"{name}, seed {seed}, was trained but could not be kept ({error}): name a folder "
@@ -261,8 +275,7 @@ def load(name: str, seed: int = 0, device=None, progress: bool = True) -> nn.Seq
 
 def card(name: str, seed: int = 0) -> dict:
     """What the stored network says of itself: recipe, scores, versions. Trains it if need be."""
-    if recipe(name).method == "convex":
-        seed = 0
+    seed = replicate(name, seed)
     stored = find(name, seed)
     if stored is None:
         load(name, seed)

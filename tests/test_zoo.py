@@ -84,6 +84,11 @@ def test_a_network_that_cannot_be_kept_is_given_all_the_same(elsewhere, monkeypa
     assert models.error_rate(net, load_mnist("test")) < 0.5
 
 
+def test_no_images_are_not_taken_for_all_images():
+    with pytest.raises(ValueError, match="no images"):
+        zoo.train("FC100-100-10", dataset=load_mnist("P1")[:0], chosen=QUICK, progress=False)
+
+
 def test_a_stale_network_is_noticed_and_made_anew(elsewhere, monkeypatch):
     old = zoo.load("FC10(1)", seed=1, progress=False)
     monkeypatch.setitem(zoo.RECIPES, "FC10(1)", dataclasses.replace(QUICK, decay=0.1))
