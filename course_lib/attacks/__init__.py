@@ -1,0 +1,44 @@
+"""Adversarial examples (section 4.1 and 4.2 of the paper).
+
+``minimal``      :func:`minimal_adversarial`, the smallest change that leads to a mistake
+``penalty``      the paper's way: box-constrained L-BFGS on c·|r| + loss, and the search for c
+``sqp``          to the boundary itself, for smooth networks
+``averaging``    the same for networks with kinks
+``linear``       the exact answer for linear networks
+``first_order``  FGSM and DeepFool
+``measures``     the distortion, noise and amplification, the rules for targets
+``losses``, ``problem``, ``checking``  what these share
+"""
+
+from .first_order import FirstOrder, deepfool, fgsm
+from .linear import ExactMinimum, exact_minimum, linear_distance, linear_map
+from .measures import (
+    all_targets,
+    amplify,
+    distortion,
+    gaussian_noise,
+    next_targets,
+    random_targets,
+    recorded_targets,
+)
+from .minimal import STATUS, Adversarial, minimal_adversarial
+
+__all__ = [
+    "STATUS",
+    "Adversarial",
+    "ExactMinimum",
+    "FirstOrder",
+    "all_targets",
+    "amplify",
+    "deepfool",
+    "distortion",
+    "exact_minimum",
+    "fgsm",
+    "gaussian_noise",
+    "linear_distance",
+    "linear_map",
+    "minimal_adversarial",
+    "next_targets",
+    "random_targets",
+    "recorded_targets",
+]

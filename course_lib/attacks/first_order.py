@@ -1,0 +1,121 @@
+"""Two attacks from the network's gradient alone: a step, and a few steps. Short, to be read.
+
+Neither solves the paper's problem; they are what came after it, and cheap. Both judge success by
+asking the network about the very images that they return.
+"""
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .measures import check_labels, check_pixels, distortion
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FirstOrder:
+    """images: (N, *shape), in [0, 1], of the type that came in; predictions: (N,) the network's
+    answers to them; success: (N,) bool, whether these differ from ``labels`` (N,); distortion: (N,)
+    the rms change. An image that was a mistake from the start is a success at distortion 0 here:
+    keep such images apart in a mean."""
+
+    images: torch.Tensor
+    success: torch.Tensor
+    distortion: torch.Tensor
+    predictions: torch.Tensor
+    labels: torch.Tensor
+
+
+def fgsm(net: nn.Module, images: torch.Tensor, labels=None, epsilon: float = 0.1) -> FirstOrder:
+    """The fast gradient sign method: one step of ``epsilon`` in every pixel, then into [0, 1].
+
+    x + ε · sign(∇ loss(x, y)), the loss being the cross-entropy: the largest increase of a linear
+    loss among all changes of at most ε per pixel. Goodfellow, Shlens, Szegedy: Explaining and
+    harnessing adversarial examples, ICLR 2015, arXiv 1412.6572.
+
+    images: (N, *shape) in [0, 1]; labels: (N,), default the network's own answers.
+    Raises TypeError or ValueError, with a sentence, for other images, labels or epsilons.
+    """
+    images, labels = _inputs(net, images, labels)
+    if not 0 <= epsilon < float("inf"):
+        raise ValueError(f"epsilon is a number from 0 on, the change of a pixel, not {epsilon}.")
+    x = images.clone().requires_grad_()
+    with torch.enable_grad():
+        loss = F.cross_entropy(net(x), labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, x)
+    return _judged(net, (images + epsilon * gradient.sign()).clamp(0, 1), images, labels)
+
+
+@torch.no_grad()
+def deepfool(
+    net: nn.Module, images: torch.Tensor, labels=None, steps: int = 50, overshoot: float = 0.02
+) -> FirstOrder:
+    """Step after step to the nearest boundary of the network's linearisation, until it is crossed.
+
+    At x the boundary to class k of the linearised network is |f_k| / ||w_k|| away, f_k = z_k - z_y
+    and w_k its gradient; the step is f_k / ||w_k||² · w_k for the nearest k, and the sum of all
+    steps is stretched by 1 + overshoot. Moosavi-Dezfooli, Fawzi, Frossard: DeepFool, CVPR 2016,
+    arXiv 1511.04599. The original knows no box; here every step ends in [0, 1], as in the usual
+    implementations, which is not the shortest way (lesson 03).
+
+    images: (N, *shape) in [0, 1]; labels: (N,), default the network's own answers. An image that
+    ``steps`` steps do not change the class of is no success. An image that is misclassified
+    already stays as it is. Raises TypeError or ValueError for other images or labels.
+    """
+    images, labels = _inputs(net, images, labels)
+    total, found = torch.zeros_like(images), images.clone()
+    live = torch.arange(len(images), device=images.device)
+    for _ in range(steps):
+        logits, gradients = _jacobian(net, found[live])
+        live, logits, gradients = _still(live, labels, logits, gradients)
+        if not len(live):
+            break
+        total[live] += _to_nearest_plane(logits, gradients, labels[live])
+        found[live] = (images[live] + (1 + overshoot) * total[live]).clamp(0, 1)
+    return _judged(net, found, images, labels)
+
+
+def _still(live, labels, logits, gradients):
+    """The images that the network still gives their label."""
+    kept = logits.argmax(1) == labels[live]
+    return live[kept], logits[kept], gradients[kept]
+
+
+def _jacobian(net: nn.Module, x: torch.Tensor):
+    """Logits (N, classes) and their gradients (N, classes, *shape)."""
+    with torch.enable_grad():
+        x = x.clone().requires_grad_()
+        logits = net(x)
+        columns = [torch.autograd.grad(z.sum(), x, retain_graph=True)[0] for z in logits.T]
+    return logits.detach(), torch.stack(columns, dim=1)
+
+
+def _to_nearest_plane(logits, gradients, labels):
+    """The shortest step (N, *shape) to a boundary of the linearised network."""
+    rows = torch.arange(len(labels), device=labels.device)
+    f = logits - logits[rows, labels][:, None]  # (N, classes), at most 0
+    w = gradients - gradients[rows, labels][:, None]  # (N, classes, *shape)
+    norms = w.flatten(2).norm(dim=2).clamp(min=1e-12)
+    distances = f.abs() / norms
+    distances[rows, labels] = float("inf")
+    nearest = distances.argmin(dim=1)
+    # a step of exactly 0 at a tie would never end; 1e-6 is below what float32 resolves in logits
+    length = (f[rows, nearest].abs() + 1e-6) / norms[rows, nearest] ** 2
+    return length.reshape(-1, *[1] * (gradients.ndim - 2)) * w[rows, nearest]
+
+
+def _inputs(net, images, labels):
+    check_pixels(images)
+    with torch.no_grad():
+        logits = net(images)
+    if labels is None:
+        labels = logits.argmax(1)
+    return images.detach(), check_labels(labels, len(images), logits.shape[1]).to(logits.device)
+
+
+@torch.no_grad()
+def _judged(net, found, images, labels) -> FirstOrder:
+    predictions = net(found).argmax(1)
+    success = predictions != labels
+    return FirstOrder(found, success, distortion(found, images), predictions, labels)

@@ -1,0 +1,182 @@
+"""The paper's attack: min c·|r| + loss(x + r, l), 0 <= x + r <= 1, with its search for c (section
+4.1), for many images at once.
+
+A large c holds the image where it is, a small one lets it go: the smallest perturbation comes from
+the largest c that still reaches the target. (The paper writes "minimum c"; its c multiplies |r|.)
+The margin, the target's logit minus the largest other one, falls as c grows, and its sign tells on
+which side of the wanted c a solve has ended: a bracket, then regula falsi in log c. Nothing proves
+the margin monotone for a network, so the best success is kept, not the last.
+
+|r|², the sum of squares, is the engine's quadratic: its curvature is known, and L-BFGS learns the
+loss alone. |r|, the L2 norm, has no gradient at r = 0, where every solve starts. It is replaced by
+its majorant |r|²/(2ρ) + ρ/2, which touches it at |r| = ρ: a solve with the weight c/(2ρ), then
+ρ = |r|, until ρ stays. The first ρ, and the least after a change of c, come from the linearised
+distance, so that r = 0 is left if there is anywhere to go, and kept if it is the minimiser.
+"""
+
+import torch
+
+from .. import lbfgsb
+from . import losses
+from .problem import Found, Problem, to_boundary
+
+RANGE = 1e8  # c is looked for within this factor of the first guess
+SOLVES = 60
+ROUNDS = 15  # of ρ, for one c
+
+
+class Search:
+    """The search for each image's c: a bracket, and the best point so far.
+
+    ``restart`` is what the engine calls when solves have ended. One row per image in every field.
+    norm: "squared" or "l2"; precision: the search ends when the margin is within this share of the
+    clean image's, or the bracket within this share of c.
+    """
+
+    def __init__(self, problem, c, clean_margin, norm, precision, found, polish):
+        like = torch.zeros_like(c)
+        self.problem, self.found, self.polish = problem, found, polish
+        self.norm, self.precision = norm, precision
+        self.c = c
+        self.goal = precision * clean_margin.abs()
+        self.limits = c / RANGE, c * RANGE
+        # the c that succeeded (low) and the one that failed (high), with their margins
+        self.low, self.high = like.clone(), torch.full_like(c, torch.inf)
+        self.margin_low = torch.full_like(c, torch.nan)
+        self.margin_high = -clean_margin.abs()
+        self.side, self.solves, self.rounds = (like.long() for _ in range(3))
+        self.closed = like.bool()
+        self.rho, self.least = torch.ones_like(c), like
+
+    def weight(self, rows: torch.Tensor) -> torch.Tensor:
+        """(n,) the weight on |r|² that stands for today's c."""
+        return self.c[rows] if self.norm == "squared" else self.c[rows] / (2 * self.rho[rows])
+
+    def restart(self, rows, z, margin, _weight):
+        """Decide how the problems ``rows``, whose solves ended at ``z``, go on."""
+        judged = torch.ones_like(rows, dtype=torch.bool)
+        if self.norm == "l2":
+            judged = self.settle(rows, z)
+        again = ~judged
+        if judged.any():
+            at = rows[judged]
+            again[judged] = self.judge(at, z[judged], margin[judged])
+        return again, self.weight(rows)
+
+    def settle(self, rows, z) -> torch.Tensor:
+        """Move ρ to |r|; (n,) bool, where it stays."""
+        size = torch.linalg.vector_norm(z - self.problem.x[rows], dim=1)
+        before = self.rho[rows]
+        self.rounds[rows] += 1
+        stays = (size - before).abs() <= 1e-2 * before
+        stays |= (self.rounds[rows] >= ROUNDS) | (size <= 0.02 * self.least[rows])
+        self.rho[rows] = torch.where(stays, before, size)
+        return stays
+
+    def judge(self, rows, z, margin) -> torch.Tensor:
+        """Note what ended at ``z``, move c; (n,) bool, which images go on."""
+        c, needed = self.c[rows], self.problem.needed[rows]
+        hit = margin >= needed
+        margin = margin - needed
+        self.found.note(self.problem.x, rows, z, hit)
+        # polished points are nearer than the minimiser, whose c is then the largest that succeeded
+        best = hit & (self.polish | (z == self.found.z[rows]).all(1))
+        self.found.c[rows[best]] = c[best]
+        self.solves[rows] += 1
+        low, high = torch.where(hit, c, self.low[rows]), torch.where(hit, self.high[rows], c)
+        before = self.side[rows]
+        m_low, m_high = self.margin_low[rows], self.margin_high[rows]
+        # Illinois: an end that stays twice in a row counts half, or the bracket would creep
+        m_high = torch.where(hit & (before == 1), m_high / 2, torch.where(hit, m_high, margin))
+        m_low = torch.where(~hit & (before == -1), m_low / 2, torch.where(hit, margin, m_low))
+        self.low[rows], self.high[rows] = low, high
+        self.margin_low[rows], self.margin_high[rows] = m_low, m_high
+        self.side[rows] = torch.where(hit, 1, -1)
+        both = (low > 0) & high.isfinite()
+        share = (m_low / (m_low - m_high)).nan_to_num(0.5).clamp(0.05, 0.95)
+        inside = low.clamp_min(1e-30).log().lerp(high.clamp(max=1e30).log(), share).exp()
+        follow = torch.where(both, inside, torch.where(hit, c * 3, c / 3))
+        self.closed[rows] = (hit & (margin <= self.goal[rows])) | (
+            both & (high <= low * (1 + self.precision))
+        )
+        outside = (follow < self.limits[0][rows]) | (follow > self.limits[1][rows])
+        again = ~(self.closed[rows] | outside | (self.solves[rows] >= SOLVES))
+        self.c[rows] = torch.where(again, follow, c)
+        self.rounds[rows] = 0
+        self.rho[rows] = torch.maximum(self.rho[rows], self.least[rows])
+        return again
+
+
+def solve(
+    problem: Problem,
+    codes: tuple[int, int, int],
+    loss,
+    *,
+    norm: str = "squared",
+    polish: bool = False,
+    precision: float = 1e-3,
+    tolerance: float = 1e-2,
+    decrease: float = 1e-4,
+    memory: int = 4,
+    budget: int = 2000,
+    per_solve: int = 100,
+) -> Found:
+    """The attack with ``loss(logits, targets, rows)`` on all images of ``problem``.
+
+    codes: the status where the search for c closed, where it ended with a success but not closed,
+    and where nothing succeeded. polish: keep any point seen on the way that succeeds with less,
+    and go to the boundary at the end; False is the paper's method, whose answers are minimisers.
+    precision: of the search for c; tolerance, decrease, memory, budget, per_solve: of the engine
+    (:func:`course_lib.lbfgsb.minimize`). Interrupted images are left without an answer, with -1.
+    """
+    x = problem.x
+    everything = torch.arange(len(x), device=x.device)
+    found = Found.nothing(problem, codes[2])
+
+    def evaluate(z, rows):
+        with torch.enable_grad():
+            z = z.detach().requires_grad_(True)
+            logits = problem.logits(z)
+            targets = problem.targets[rows]
+            values = loss(logits, targets, rows)
+            (slope,) = torch.autograd.grad(values.sum(), z)
+        margin = losses.target_margin(logits.detach(), targets)
+        if polish:
+            found.note(x, rows, z.detach(), margin >= problem.needed[rows])
+        return values.detach(), slope, margin
+
+    _, slope, clean_margin = evaluate(x, everything)
+    steepness = slope.square().sum(1).clamp_min(1e-12)
+    # the c at which the minimiser would lie on the boundary if the loss fell like the margin
+    c = steepness / (4 * clean_margin.abs()).clamp_min(1e-12)
+    search = Search(problem, c, clean_margin, norm, precision, found, polish)
+    if norm == "l2":
+        # the linearised distance; with c = |∇loss| the minimiser would just begin to move
+        search.rho = 2 * clean_margin.abs() / steepness.sqrt()
+        search.least = 0.3 * search.rho
+        search.c.mul_(2 * search.rho)
+        search.limits = search.c / RANGE, search.c * RANGE
+    result = lbfgsb.minimize(
+        evaluate,
+        x,
+        0.0,
+        1.0,
+        centre=x,
+        weight=search.weight(everything),
+        restart=search.restart,
+        memory=memory,
+        tolerance=tolerance,
+        decrease=decrease,
+        max_evaluations=budget,
+        per_solve=per_solve,
+    )
+    if (result.status == lbfgsb.INTERRUPTED).any():
+        raise KeyboardInterrupt
+    found.evaluations = result.evaluations + 1
+    if polish:
+        ends = torch.where(found.square.isfinite()[:, None], found.z, result.x)
+        point, success = to_boundary(problem, ends)
+        found.note(x, everything, point, success)
+    success = found.square.isfinite()
+    found.status = torch.where(success, torch.where(search.closed, codes[0], codes[1]), codes[2])
+    return found

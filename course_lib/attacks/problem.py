@@ -1,0 +1,139 @@
+"""What all solvers of the attack share: the images, their targets, and how to ask the network."""
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+
+from . import losses
+
+# Points on the ray through an image that are tried, in turn, when the image itself falls short.
+LADDER = (1.003, 1.02, 1.1, 1.3, 1.7)
+
+
+@dataclasses.dataclass
+class Problem:
+    """Nearest images of given classes: min |z - x| such that the target's logit leads by
+    ``needed``, 0 <= z <= 1.
+
+    net: images (n, *shape) to logits (n, classes); x: (N, D) the images, flattened; targets: (N,);
+    needed: (N,) the margin in the logits that counts as success; shape: of one image.
+    """
+
+    net: Callable
+    x: torch.Tensor
+    targets: torch.Tensor
+    needed: torch.Tensor
+    shape: torch.Size
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: torch.Tensor) -> "Problem":
+        """The same for the images ``rows``."""
+        return dataclasses.replace(
+            self, x=self.x[rows], targets=self.targets[rows], needed=self.needed[rows]
+        )
+
+    def logits(self, z: torch.Tensor) -> torch.Tensor:
+        """(n, classes) the logits at the flat points ``z`` (n, D)."""
+        return self.net(z.unflatten(1, self.shape))
+
+    def lead(self, z: torch.Tensor) -> torch.Tensor:
+        """(N,) by how much the target leads beyond what is needed: >= 0 is success."""
+        return losses.target_margin(self.logits(z), self.targets) - self.needed
+
+    def lead_and_normal(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N,) the lead and (N, D) its gradient."""
+        with torch.enable_grad():
+            z = z.detach().requires_grad_(True)
+            lead = self.lead(z)
+            (normal,) = torch.autograd.grad(lead.sum(), z)
+        return lead.detach(), normal
+
+
+@dataclasses.dataclass
+class Found:
+    """The best points of a solver: one row per image.
+
+    z: (N, D); square: (N,) |z - x|², infinite where nothing succeeded; c: (N,) the penalty's weight
+    on |r|² at which the point would be the minimiser of c |r|² + (what the target falls short);
+    evaluations: (N,) of a gradient; status: (N,) an index into ``minimal.STATUS``.
+    """
+
+    z: torch.Tensor
+    square: torch.Tensor
+    c: torch.Tensor
+    evaluations: torch.Tensor
+    status: torch.Tensor
+
+    @classmethod
+    def nothing(cls, problem: Problem, status: int) -> "Found":
+        """Nothing found yet."""
+        x = problem.x
+        return cls(
+            x.clone(),
+            x.new_full((len(x),), torch.inf),
+            x.new_full((len(x),), torch.nan),
+            torch.zeros(len(x), dtype=torch.int64, device=x.device),
+            torch.full((len(x),), status, device=x.device),
+        )
+
+    def note(self, x, rows, z, success, square=None) -> None:
+        """Keep the points that succeed with a smaller change than any before.
+
+        x: (N, D) the images; rows: (n,) to which of them the points z (n, D) belong.
+        """
+        if square is None:
+            square = (z - x[rows]).square().sum(1)
+        better = success & (square < self.square[rows])
+        if better.any():
+            at = rows[better]
+            self.z[at], self.square[at] = z[better], square[better]
+
+    def merge(self, rows: torch.Tensor, other: "Found") -> None:
+        """Take over what ``other`` found for the images ``rows``, where it is better."""
+        better = other.square < self.square[rows]
+        at = rows[better]
+        for name in ("z", "square", "c", "status"):
+            getattr(self, name)[at] = getattr(other, name)[better]
+        self.evaluations[rows] += other.evaluations
+
+
+def to_boundary(problem: Problem, z: torch.Tensor, rounds: int = 6):
+    """Move along the rays x + t (z - x), cut to the box, to where the lead becomes 0 from above.
+
+    A lead below 0 at t = 1 is followed outward (t up to 1.7), one above 0 inward, by regula falsi
+    (Illinois). Forward passes only. Returns ((N, D) points, (N,) whether they succeed); of the
+    points tried, the one with the smallest t that succeeds.
+    """
+    x = problem.x
+
+    def at(t):
+        point = torch.lerp(x, z, t[:, None]).clamp_(0, 1)
+        return point, problem.lead(point)
+
+    high = x.new_ones(len(x))
+    best, f_high = at(high)
+    low, f_low = torch.zeros_like(high), problem.lead(x)
+    for t in LADDER:
+        short = f_high < 0
+        if not short.any():
+            break
+        low, f_low = torch.where(short, high, low), torch.where(short, f_high, f_low)
+        high = torch.where(short, t, high)
+        point, f = at(high)
+        best, f_high = torch.where(short[:, None], point, best), torch.where(short, f, f_high)
+    found = f_high >= 0
+    side = torch.zeros_like(high)
+    for _ in range(rounds):
+        share = (f_high / (f_high - f_low)).nan_to_num(0.5).clamp(0.0, 0.95)
+        t = high - share * (high - low)
+        point, f = at(t)
+        hit = f >= 0
+        best = torch.where((hit & found)[:, None], point, best)
+        f_low = torch.where(hit & (side == 1), f_low / 2, torch.where(hit, f_low, f))
+        f_high = torch.where(~hit & (side == -1), f_high / 2, torch.where(hit, f, f_high))
+        high, low = torch.where(hit, t, high), torch.where(hit, low, t)
+        side = torch.where(hit, 1.0, -1.0)
+    return best, found
