@@ -29,6 +29,7 @@ NORMS = ("squared", "l2")
 # batch size moves the logits of the networks here by up to 10 of them.
 ULPS = 100
 MEMORY = 2**28  # bytes that the solvers of one chunk may take; a network's own come on top
+NEAR = 1.25
 PER_PIXEL = 60  # numbers that a solver keeps for each pixel
 
 
@@ -116,8 +117,9 @@ def minimal_adversarial(
     """The nearest image, within the box [0, 1], that ``net`` gives the target class (section 4.1).
 
     net: any module in eval mode from images (N, *shape) to logits (N, classes); images: (N, *shape)
-    pixels in [0, 1]; targets: (N,) classes, or None for the nearest of all other classes (every
-    one of them is attacked, and the smallest change kept); labels: (N,) the true classes, or None
+    pixels in [0, 1]; targets: (N,) classes, or None for the nearest of all other classes (every one
+    that a few steps show to be within 25 % of the nearest is attacked in full, with the paper's
+    loss every one; the smallest change is kept); labels: (N,) the true classes, or None
     for the network's own predictions.
     loss: "margin" (default, the smallest distances): min |r| such that the target's logit leads, by
         quadratic programming (:mod:`.sqp`) and, on networks with kinks, averaged normals
@@ -259,21 +261,45 @@ def _attack(net, result, rows, clean, *, loss, norm, steps, eight_bit, settings)
     """Attack the images ``rows`` and write what came out into ``result``."""
     shape = result.originals.shape[1:]
     x, labels, wanted = result.originals[rows].flatten(1), result.labels[rows], result.margin[rows]
-    if result.key[-1]:
-        targets = all_targets(labels, clean.shape[1])
-        others = targets.shape[1]
-        x, wanted = (v.repeat_interleave(others, 0) for v in (x, wanted))
-        targets = targets.flatten().to(x.device)
-    else:
-        targets, others = result.targets[rows], 1
-    problem = Problem(net, x, targets, wanted, shape)
-    found = _solve(problem, clean[rows].repeat_interleave(others, 0), loss, norm, steps, settings)
-    if eight_bit:
-        found = rounded(problem, found, steps)
+    solver = functools.partial(
+        _solve, loss=loss, norm=norm, steps=steps, eight_bit=eight_bit, settings=settings
+    )
+    if not result.key[-1]:
+        problem = Problem(net, x, result.targets[rows], wanted, shape)
+        _report(result, rows, problem, solver(problem, clean[rows]), 1)
+        return
+    targets = all_targets(labels, clean.shape[1]).to(x.device)
+    others = targets.shape[1]
+    x, wanted, clean = (v.repeat_interleave(others, 0) for v in (x, wanted, clean[rows]))
+    problem = Problem(net, x, targets.flatten(), wanted, shape)
+    found = Found.nothing(problem, FAILED)
+    near = torch.ones_like(problem.targets, dtype=torch.bool)
+    if loss in ("margin", "sharpened"):
+        near = _near(problem, found, others)
+    chosen = near.nonzero()[:, 0]
+    found.merge(chosen, solver(problem.take(chosen), clean[chosen]))
     _report(result, rows, problem, found, others)
 
 
-def _solve(problem, clean, loss, norm, steps, settings) -> Found:
+def _near(problem: Problem, found: Found, others: int) -> torch.Tensor:
+    """(N · others,) bool: which of each image's classes can be its nearest.
+
+    A few steps of averaged normals bring all of them within some per cent of their distance
+    (on the networks here: the nearest one within 7 % of the least); only those within 25 % of
+    the least are attacked in full. A class that was not reached stays in.
+    """
+    first = averaging.solve(problem, FAILED, steps=sqp.FIRST)
+    found.evaluations += first.evaluations
+    size = first.square.sqrt().unflatten(0, (-1, others))
+    return ((size <= NEAR * size.amin(1, keepdim=True)) | size.isinf()).flatten()
+
+
+def _solve(problem, clean, *, loss, norm, steps, eight_bit, settings) -> Found:
+    found = _choose(problem, clean, loss, norm, steps, settings)
+    return rounded(problem, found, steps) if eight_bit else found
+
+
+def _choose(problem, clean, loss, norm, steps, settings) -> Found:
     if loss == "margin":
         found = sqp.solve(problem, (SETTLED, FAILED))
         left = ((found.status != SETTLED) | ~found.square.isfinite()).nonzero()[:, 0]
