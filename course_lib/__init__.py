@@ -11,6 +11,9 @@ The modules read in the order of the paper, and each knows only those above it:
 ``models``    the networks by their paper names; any layer's activations by name
 ``training``  the paper's loss and weight decay; networks trained, reproducibly
 ``zoo``       the trained networks by name, never stale
+``units``     directions, their top images, and a number for "equally meaningful"
+``lbfgsb``    many small box-constrained problems minimised at once; knows nothing of networks
+``attacks``   the paper's attack, faster and tighter; the distortion, noise, the exact minimum
 ``plotting``, ``widgets``  one look for all figures; the sliders
 ``cli``       ``course lab``, ``course test``, ``course train``, ...
 """

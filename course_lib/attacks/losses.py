@@ -32,7 +32,9 @@ def sharpened(clean: torch.Tensor, targets: torch.Tensor) -> Callable:
     clean image|, so that multiplying a network's logits by a number leaves the attack as it was.
     As t grows the loss tends to max(0, -margin), whose minimum lies on the boundary itself.
     """
-    sharpness = SHARPNESS / target_margin(clean, targets).abs().clamp_min(1e-12)
+    sharpness = SHARPNESS / target_margin(clean, targets).abs().clamp_min(
+        torch.finfo(clean.dtype).tiny * SHARPNESS
+    )
 
     def loss(logits, targets, rows):
         t = sharpness[rows]

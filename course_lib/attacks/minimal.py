@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 
 from ..training import progress_bar
 from . import averaging, losses, penalty, sqp
-from .checking import check_net, dtype_and_device
+from .checking import check_kinds, check_net, dtype_and_device
 from .measures import all_targets, check_labels, check_targets, distortion
 from .problem import Found, Problem
 
@@ -30,21 +31,28 @@ NORMS = ("squared", "l2")
 ULPS = 100
 MEMORY = 2**28  # bytes that the solvers of one chunk may take; a network's own come on top
 NEAR = 1.25
+PENALTY_SETTINGS = tuple(
+    name
+    for name, parameter in inspect.signature(penalty.solve).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+)
 PER_PIXEL = 60  # numbers that a solver keeps for each pixel
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Adversarial:
     """What :func:`minimal_adversarial` found: one row per image, on the images' device.
 
     images: (N, *shape), in [0, 1], in the network's precision; the clean image where there is no
-    success. success: (N,) bool, the network gives the target, by the stated margin.
+    success. success: (N,) bool, the network gives the target, and judged as returned, by at least
+    half the margin asked for (the other half is what another batch size may take).
     distortion: (N,) rms of the change (L2 norm / sqrt(pixels)), NaN without success.
     overshoot: (N,) the target's logit minus the largest other, as returned; a point of the boundary
-    itself has 0, and a failure the clean image's negative margin. c: (N,) the weight in
-    c·|r| + loss (for the loss "margin" from its multipliers), NaN without success or where no
-    solver set one. evaluations: (N,) gradients taken. status: (N,) an index into :data:`STATUS`.
-    targets, labels, predictions: (N,); predictions are those of the clean images.
+    itself has 0, and a failure the clean image's negative margin (NaN with targets=None). c: (N,)
+    the weight in c·|r|² + loss, or in c·|r| + loss with the norm "l2" (for the loss "margin" from
+    its multipliers); NaN without success. evaluations: (N,) gradients taken, over all targets.
+    status: (N,) an index into :data:`STATUS`. targets: (N,), -1 where targets=None found none;
+    labels, predictions: (N,); predictions are those of the clean images.
     originals: (N, *shape) the clean images. margin: (N,) the lead that was asked for.
     """
 
@@ -137,11 +145,12 @@ def minimal_adversarial(
     resume: an interrupted result of the same call, to go on with. progress: show a bar.
 
     Ctrl-C returns what is done; images not yet done have the status "interrupted".
-    Raises TypeError or ValueError, before any attack, for what :func:`.checking.check_net` lists;
+    Raises TypeError or ValueError, before any attack, for what :mod:`.checking` lists;
     labels or targets of another length or no classes; a target equal to the label; an unknown
     loss or norm; a result to resume that belongs to another call.
     """
     _check_settings(loss, norm, margin, steps, chunk, settings)
+    check_kinds(net, images)
     dtype, where = dtype_and_device(net, images)
     chunk = chunk or _chunk(images, dtype, where)
     clean = check_net(net, images, chunk)
@@ -151,16 +160,20 @@ def minimal_adversarial(
     labels = labels.to(where)
     if targets is not None:
         targets = check_targets(targets, labels, classes)
-    x = images.to(where, dtype)
+    x = images.detach().to(where, dtype)
     ulps = ULPS * torch.finfo(dtype).eps if margin is None else margin
-    wanted = ulps * clean.abs().amax(1)
-    result = _empty(x, clean, targets, labels, predictions, wanted, (str(loss), norm, eight_bit))
+    # above 0 whatever the logits: a tie is no success
+    wanted = (ulps * clean.abs().amax(1)).clamp_min(torch.finfo(dtype).tiny)
+    key = (str(loss), norm, eight_bit, steps, *sorted(settings.items()))
+    result = _empty(x, clean, targets, labels, predictions, wanted, key)
     if resume is not None:
         _adopt(result, resume, x)
     solver = functools.partial(
         _attack, net, loss=loss, norm=norm, steps=steps, eight_bit=eight_bit, settings=settings
     )
     todo = (result.status == INTERRUPTED).nonzero()[:, 0]
+    if not len(todo):
+        return result
     try:
         with progress_bar(len(todo), "adversarial examples", progress) as bar:
             for rows in todo.split(chunk if targets is not None else max(chunk // classes, 1)):
@@ -183,10 +196,12 @@ def _check_settings(loss, norm, margin, steps, chunk, settings) -> None:
         raise ValueError(f"The margin must not be negative; it is {margin}.")
     if steps < 1 or (chunk is not None and chunk < 1):
         raise ValueError("The steps and the chunk must be at least 1.")
-    if settings and loss == "margin":
+    known = [] if loss == "margin" else sorted(set(PENALTY_SETTINGS) - {"norm"})
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
         raise ValueError(
-            f"The loss 'margin' has no setting {next(iter(settings))!r}: it is one of the "
-            "penalty method's (loss='cross-entropy', 'sharpened' or a function)."
+            f"The loss {loss!r} has no setting {unknown[0]!r}"
+            + (f": use one of {', '.join(known)}." if known else "; it has none.")
         )
 
 
@@ -201,14 +216,12 @@ def _empty(x, clean, targets, labels, predictions, wanted, key) -> Adversarial:
     """The result before any attack: all images interrupted, those with the target there."""
     n = len(x)
     status = torch.full((n,), INTERRUPTED, device=x.device)
-    goal = torch.full_like(labels, -1) if targets is None else targets
-    overshoot = torch.full_like(wanted, torch.nan)
+    # without targets any other class is a mistake already
+    goal = predictions if targets is None else targets
+    overshoot = losses.target_margin(clean, goal)
+    there = (overshoot >= wanted) & (goal != labels)
     if targets is None:
-        there = predictions != labels  # any other class is a mistake already
-        goal = torch.where(there, predictions, goal)
-    else:
-        overshoot = losses.target_margin(clean, goal)
-        there = overshoot >= wanted
+        goal, overshoot = torch.where(there, goal, -1), torch.where(there, overshoot, torch.nan)
     status[there] = THERE
     return Adversarial(
         images=x.clone(),
@@ -229,14 +242,13 @@ def _empty(x, clean, targets, labels, predictions, wanted, key) -> Adversarial:
 
 def _adopt(result: Adversarial, before: Adversarial, x: torch.Tensor) -> None:
     """Copy what an interrupted run had done; ValueError if it was another call's."""
-    same = before.key == result.key and before.originals.shape == x.shape
-    same = same and torch.equal(before.originals.to(x), x)
-    if same and not result.key[-1]:
-        same = torch.equal(before.targets.to(x.device), result.targets)
-    if not same:
+    fixed = ["originals", "labels", "predictions", "margin"]
+    fixed += [] if result.key[-1] else ["targets"]
+    pairs = [(getattr(before, name), getattr(result, name)) for name in fixed]
+    if before.key != result.key or not all(torch.equal(a.to(b.device), b) for a, b in pairs):
         raise ValueError(
-            "The result to resume belongs to another call: images, targets, loss and norm must be "
-            "the same."
+            "The result to resume belongs to another call: network, images, labels, targets, loss, "
+            "norm and settings must be the same."
         )
     done = (before.status != INTERRUPTED).to(x.device).nonzero()[:, 0]
     for field in dataclasses.fields(Adversarial):
@@ -342,7 +354,10 @@ def _report(result, rows, problem, found, others) -> None:
     result.targets[rows] = torch.where(won, problem.targets[nearest], result.targets[rows])
     overshoot = lead[nearest] + problem.needed[nearest]
     result.overshoot[rows] = torch.where(won, overshoot, result.overshoot[rows])
-    result.c[rows] = torch.where(won, found.c[nearest], torch.nan)
+    c = found.c[nearest]
+    if result.key[:2] == ("margin", "l2"):  # its c goes with |r|²; the gradient of |r| is r / |r|
+        c = c * 2 * square.amin(1).sqrt()
+    result.c[rows] = torch.where(won, c, torch.nan)
     result.evaluations[rows] = found.evaluations.unflatten(0, (-1, others)).sum(1)
     why = found.status[nearest]
     why = torch.where(why == FAILED, ENDED, why)  # a point on the way succeeded
@@ -361,6 +376,7 @@ def rounded(problem: Problem, found: Found, steps: int) -> Found:
         z=problem.x.clone(),
         square=torch.full_like(found.square, torch.inf),
         status=torch.full_like(found.status, FAILED),
+        evaluations=found.evaluations.clone(),
     )
 
     def attempt(rows, points, status):
@@ -382,6 +398,7 @@ def rounded(problem: Problem, found: Found, steps: int) -> Found:
         harder = problem.take(left)
         harder.needed = harder.needed + share * gap[left]
         again = averaging.solve(harder, AVERAGED, steps)
+        best.evaluations[left] += again.evaluations
         left = attempt(left, again.z, again.status)
     return best
 

@@ -107,6 +107,46 @@ class Search:
         return again
 
 
+def objective(problem: Problem, loss, found: Found | None):
+    """fun(z, rows) for the engine: the loss, its gradient and, as what else there is to say, the
+    margin. found: notes every point that succeeds, None for no such notes."""
+
+    def evaluate(z, rows):
+        with torch.enable_grad():
+            z = z.detach().requires_grad_(True)
+            logits = problem.logits(z)
+            targets = problem.targets[rows]
+            values = loss(logits, targets, rows)
+            (slope,) = torch.autograd.grad(values.sum(), z)
+        margin = losses.target_margin(logits.detach(), targets)
+        if found is not None:
+            found.note(problem.x, rows, z.detach(), margin >= problem.needed[rows])
+        return values.detach(), slope, margin
+
+    return evaluate
+
+
+def begin(problem, evaluate, norm, precision, found, polish) -> Search:
+    """The search at its first c, from the loss and the margin linearised at the clean images.
+
+    There the minimiser lies on the boundary if the loss falls as the margin rises.
+    """
+    rows = torch.arange(len(problem), device=problem.x.device)
+    _, slope, margin = evaluate(problem.x, rows)
+    tiny = torch.finfo(margin.dtype).tiny ** 0.5
+    short = torch.maximum(margin.abs(), problem.needed).clamp_min(tiny)
+    steepness = torch.linalg.vector_norm(slope, dim=1).clamp_min(tiny)
+    c = (steepness / (2 * short.sqrt())).square().clamp_min(tiny)
+    search = Search(problem, c, short, norm, precision, found, polish)
+    if norm == "l2":
+        search.rho = 2 * short / steepness  # twice the linearised distance
+        search.least = 0.3 * search.rho
+        search.c = c * 2 * search.rho
+        search.limits = search.c / RANGE, search.c * RANGE
+    return search
+
+
+@torch.no_grad()
 def solve(
     problem: Problem,
     codes: tuple[int, int, int],
@@ -127,35 +167,13 @@ def solve(
     and where nothing succeeded. polish: keep any point seen on the way that succeeds with less,
     and go to the boundary at the end; False is the paper's method, whose answers are minimisers.
     precision: of the search for c; tolerance, decrease, memory, budget, per_solve: of the engine
-    (:func:`course_lib.lbfgsb.minimize`). Interrupted images are left without an answer, with -1.
+    (:func:`course_lib.lbfgsb.minimize`). Ctrl-C raises KeyboardInterrupt.
     """
     x = problem.x
     everything = torch.arange(len(x), device=x.device)
     found = Found.nothing(problem, codes[2])
-
-    def evaluate(z, rows):
-        with torch.enable_grad():
-            z = z.detach().requires_grad_(True)
-            logits = problem.logits(z)
-            targets = problem.targets[rows]
-            values = loss(logits, targets, rows)
-            (slope,) = torch.autograd.grad(values.sum(), z)
-        margin = losses.target_margin(logits.detach(), targets)
-        if polish:
-            found.note(x, rows, z.detach(), margin >= problem.needed[rows])
-        return values.detach(), slope, margin
-
-    _, slope, clean_margin = evaluate(x, everything)
-    steepness = slope.square().sum(1).clamp_min(1e-12)
-    # the c at which the minimiser would lie on the boundary if the loss fell like the margin
-    c = steepness / (4 * clean_margin.abs()).clamp_min(1e-12)
-    search = Search(problem, c, clean_margin, norm, precision, found, polish)
-    if norm == "l2":
-        # the linearised distance; with c = |∇loss| the minimiser would just begin to move
-        search.rho = 2 * clean_margin.abs() / steepness.sqrt()
-        search.least = 0.3 * search.rho
-        search.c.mul_(2 * search.rho)
-        search.limits = search.c / RANGE, search.c * RANGE
+    evaluate = objective(problem, loss, found if polish else None)
+    search = begin(problem, evaluate, norm, precision, found, polish)
     result = lbfgsb.minimize(
         evaluate,
         x,

@@ -11,7 +11,7 @@ from . import losses
 LADDER = (1.003, 1.02, 1.1, 1.3, 1.7)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Problem:
     """Nearest images of given classes: min |z - x| such that the target's logit leads by
     ``needed``, 0 <= z <= 1.
@@ -52,7 +52,7 @@ class Problem:
         return lead.detach(), normal
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Found:
     """The best points of a solver: one row per image.
 

@@ -110,7 +110,7 @@ class Batch:
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all images but ``rows``."""
-        for name, field in vars(self).items():
+        for name, field in list(vars(self).items()):
             if isinstance(field, torch.Tensor):
                 axis = 1 if name in ("steps", "changes") else 0
                 setattr(self, name, field.index_select(axis, rows))
@@ -250,13 +250,14 @@ def solve(
     found = Found.nothing(problem, unfinished_code)
     batch = Batch(problem, *averaging.approach(problem, found, first))
     ends, rows = problem.x.clone(), ROWS
-    found.evaluations += 1
+    found.evaluations += batch.normals.shape[1]
     for k in range(iterations):
         if k == LATE:
             rows = LATE_ROWS
             batch.widen()
+            found.evaluations[batch.rows] += batch.normals.shape[1]
         z, lead, square, size, broken = batch.advance(rounds=2 if k else 6, rows=rows)
-        found.evaluations[batch.rows] += 1
+        found.evaluations[batch.rows] += batch.normals.shape[1]
         found.note(problem.x, batch.rows, z, lead >= 0, square)
         short = -batch.gaps.amin(1) / batch.start.clamp_min(1e-30)
         settled = (size <= tolerance * square.sqrt()) & (short.abs() <= 5e-3)

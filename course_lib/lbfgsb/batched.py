@@ -31,8 +31,9 @@ STATUS = (
 CONVERGED, FLAT, STUCK, EXHAUSTED, NOT_FINITE, INTERRUPTED = range(len(STATUS))
 ARMIJO = 1e-4
 TRIALS = 20
-# A bound holds a variable that is this near to it (times the box) and whose gradient points
-# outward: without the margin the set flickers and the steps zigzag (Bertsekas 1982, section 2).
+# A bound holds a variable whose gradient points outward and that is nearer to it than this (times
+# the box) or than the projected gradient step is long, if that is less: without a margin the set
+# flickers and the steps zigzag (Bertsekas 1982, eq. 32).
 NEAR = 1e-3
 # Finished problems leave the tensors once they are this share of them: leaving is a copy.
 COMPACT = 0.08
@@ -78,7 +79,7 @@ class _Batch:
         new = x.new_zeros
         self.rows = torch.arange(n, device=x.device)
         self.x, self.centre, self.weight = x, centre, weight
-        self.value, self.h = new(n), new(n)
+        self.value, self.h = x.new_full((n,), torch.nan), new(n)
         self.slope_h = torch.zeros_like(x)  # the gradient of h
         self.gradient = torch.zeros_like(x)  # of the whole objective
         self.aux = None
@@ -90,16 +91,17 @@ class _Batch:
             torch.zeros(n, dtype=torch.int64, device=x.device) for _ in range(5)
         )
         self.finished = torch.zeros(n, dtype=torch.bool, device=x.device)
+        self.moved = new(n)  # the length of the projected gradient step
         self.newest = -1
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all problems but ``rows``."""
-        n = len(self.rows)
+        kept = {}
         for name, field in vars(self).items():
-            if isinstance(field, torch.Tensor) and field.dim():
+            if isinstance(field, torch.Tensor):
                 axis = 1 if name in ("steps", "changes") else 0
-                if field.shape[axis] == n:
-                    setattr(self, name, field.index_select(axis, rows))
+                kept[name] = field.index_select(axis, rows)
+        vars(self).update(kept)  # in one go: Ctrl-C finds all of them or none
 
     def curvature(self) -> torch.Tensor:
         """(n,) the known curvature 2w, or 1 where there is no quadratic: the unit of a step."""
@@ -153,15 +155,13 @@ class _Run:
     def __init__(self, fun, x0, lower, upper, centre, weight, memory, limits, restart):
         self.fun, self.lower, self.upper, self.restart = fun, lower, upper, restart
         self.tolerance, self.decrease, self.budget, self.per_solve = limits
-        n, like = len(x0), x0.new_zeros
+        n = len(x0)
         self.relative = centre is not None
-        self.near = NEAR * (upper - lower)
-        self.batch = _Batch(
-            x0.clone(),
-            like(n, 1) if centre is None else centre,
-            like(n) if weight is None else weight.clone(),
-            memory,
-        )
+        width = upper - lower
+        self.near = NEAR * torch.where(width.isfinite(), width, 1.0)
+        if centre is None:
+            centre, weight = torch.zeros_like(x0), x0.new_zeros(n)
+        self.batch = _Batch(x0.clone(), centre, weight.clone(), memory)
         self.result = Result(
             x0.clone(),
             x0.new_full((n,), float("nan")),
@@ -181,6 +181,11 @@ class _Run:
     def evaluate(self, x: torch.Tensor):
         """h, its gradient, and what else the function says of the points."""
         h, slope, *aux = self.fun(x, self.batch.rows)
+        if h.shape != x.shape[:1] or slope.shape != x.shape:
+            raise ValueError(
+                f"For points {tuple(x.shape)} the function must return values {tuple(x.shape[:1])} "
+                f"and gradients {tuple(x.shape)}, not {tuple(h.shape)} and {tuple(slope.shape)}."
+            )
         return h.detach(), slope.detach(), aux[0].detach() if aux else None
 
     def begin(self) -> None:
@@ -191,7 +196,8 @@ class _Run:
         batch.refresh()
         batch.scale = 1 / batch.curvature()
         finite = batch.value.isfinite() & batch.gradient.sum(1).isfinite()
-        self.finish(~finite, torch.full_like(batch.rows, NOT_FINITE), batch.value)
+        batch.moved = torch.full_like(batch.value, torch.nan)
+        self.finish(~finite, torch.full_like(batch.rows, NOT_FINITE))
 
     def projected(self) -> torch.Tensor:
         """(n,) how far a gradient step, in units of the curvature, moves inside the box."""
@@ -202,7 +208,7 @@ class _Run:
     def judge(self) -> None:
         """Stopping tests; what has converged starts again with another weight, or ends."""
         batch = self.batch
-        moved = self.projected()
+        moved = batch.moved = self.projected()
         size = 1.0
         if self.relative:
             size = torch.linalg.vector_norm(batch.x - batch.centre, dim=1)
@@ -220,22 +226,23 @@ class _Run:
             return
         if self.restart is not None:
             chosen = over.nonzero()[:, 0]
+            aux = None if batch.aux is None else batch.aux[chosen]
             again, weight = self.restart(
-                batch.rows[chosen], batch.x[chosen], batch.aux[chosen], batch.weight[chosen]
+                batch.rows[chosen], batch.x[chosen], aux, batch.weight[chosen]
             )
             again = again & (batch.evaluations[chosen] < self.budget)
             if again.any():
                 batch.reweigh(chosen[again], weight[again])
                 over[chosen[again]] = False
-        self.finish(over, why, moved)
+        self.finish(over, why)
 
-    def finish(self, over: torch.Tensor, why: torch.Tensor, moved: torch.Tensor) -> None:
+    def finish(self, over: torch.Tensor, why: torch.Tensor) -> None:
         """Write the results of the problems that are ``over``; drop them when they are many."""
         batch, result = self.batch, self.result
         if over.any():
             rows = batch.rows[over]
             result.status[rows] = why[over]
-            result.gradient_norm[rows] = moved[over]
+            result.gradient_norm[rows] = batch.moved[over]
             self.store(over)
             batch.finished |= over
         gone = int(batch.finished.sum())
@@ -252,8 +259,10 @@ class _Run:
         """(n, D) where each problem goes: the gradient at its active bounds, else L-BFGS."""
         batch = self.batch
         g = batch.gradient
-        held = ((batch.x <= self.bounds("lower") + self.near) & (g > 0)) | (
-            (batch.x >= self.bounds("upper") - self.near) & (g < 0)
+        near = self.near[batch.rows] if self.near.dim() == 2 else self.near
+        near = torch.minimum(near, batch.moved[:, None])
+        held = ((batch.x <= self.bounds("lower") + near) & (g > 0)) | (
+            (batch.x >= self.bounds("upper") - near) & (g < 0)
         )
         free = (~held).to(g.dtype)
         direction = directions(batch, free)
@@ -327,7 +336,7 @@ def _prepare(x0, lower, upper, centre, weight):
         raise TypeError("The starting points x0 must be a float tensor (problems, variables).")
     bounds = [torch.as_tensor(b, dtype=x0.dtype, device=x0.device) for b in (lower, upper)]
     for bound in bounds:
-        if bound.dim() > 2 or torch.broadcast_shapes(bound.shape, x0.shape) != x0.shape:
+        if bound.shape not in (torch.Size(), x0.shape[1:], x0.shape):
             raise ValueError(
                 f"A bound of shape {tuple(bound.shape)} does not fit points {tuple(x0.shape)}: "
                 "give a number, one value per variable, or a row per problem."
@@ -339,13 +348,17 @@ def _prepare(x0, lower, upper, centre, weight):
     if (centre is None) != (weight is None):
         raise ValueError("The quadratic weight * |x - centre|² needs both its centre and weight.")
     if centre is not None:
+        centre, weight = (torch.as_tensor(v).detach().to(x0) for v in (centre, weight))
+        weight = weight.expand(len(x0)) if weight.dim() == 0 else weight
         if centre.shape != x0.shape or weight.shape != x0.shape[:1]:
-            raise ValueError("The centre is as large as x0, the weight has one value per problem.")
+            raise ValueError(
+                f"For points {tuple(x0.shape)} the centre must have the same shape, and the weight "
+                f"one value per problem; they have {tuple(centre.shape)}, {tuple(weight.shape)}."
+            )
         if not (weight >= 0).all():
-            raise ValueError("The weights of the quadratic must not be negative.")
-    bounds = [b.expand(x0.shape) if b.dim() == 2 else b for b in bounds]
+            raise ValueError("The weights of the quadratic must not be negative (or NaN).")
     start = torch.minimum(torch.maximum(x0.detach(), bounds[0]), bounds[1])
-    return start, *bounds
+    return start, *bounds, centre, weight
 
 
 @torch.no_grad()
@@ -381,7 +394,7 @@ def minimize(
     Raises ValueError or TypeError before any evaluation for points, bounds or weights that do not
     fit. Ctrl-C ends the run: what is not finished has the status "interrupted" and its last point.
     """
-    start, low, high = _prepare(x0, lower, upper, centre, weight)
+    start, low, high, centre, weight = _prepare(x0, lower, upper, centre, weight)
     if memory < 1 or max_evaluations < 1:
         raise ValueError("The memory and the number of evaluations must be at least 1.")
     limits = (tolerance, decrease, max_evaluations, per_solve or max_evaluations)

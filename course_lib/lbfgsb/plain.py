@@ -35,7 +35,7 @@ def project(x, lower=0.0, upper=1.0):
 
     x: (n,); lower, upper: numbers or (n,) tensors. Returns (n,).
     """
-    lower, upper = (torch.as_tensor(b).to(x) for b in (lower, upper))
+    lower, upper = (torch.as_tensor(b, dtype=x.dtype, device=x.device) for b in (lower, upper))
     return torch.minimum(torch.maximum(x, lower), upper)
 
 
@@ -183,7 +183,9 @@ def checked_start(x0, lower, upper):
     if x.ndim != 1 or not len(x):
         raise ValueError(f"The start must have the shape (n,), not {tuple(x.shape)}: flatten it.")
     try:
-        bounds = [torch.as_tensor(b).to(x).expand_as(x) for b in (lower, upper)]
+        bounds = [
+            torch.as_tensor(b, dtype=x.dtype, device=x.device).expand_as(x) for b in (lower, upper)
+        ]
     except RuntimeError:
         raise ValueError(
             f"Each bound must be a number or a tensor of shape {tuple(x.shape)}."
