@@ -326,6 +326,33 @@ def test_a_restart_is_a_fresh_solve():
             assert torch.equal(result.x[k], x)
 
 
+def test_the_memory_stays_right_when_the_weight_changes():
+    # with as many pairs as variables the curvature is known after one solve: the next is short
+    n, d = 20, 5
+    h, centre = quadratics(3, n, d, 30.0), uniform(5, n, d)
+    settings = {"tolerance": 1e-6, "decrease": 0.0, "memory": 12}
+    free = (-INF, INF)
+    spent = torch.zeros(2, n, dtype=torch.int64)
+    solve = torch.zeros(n, dtype=torch.int64)
+
+    def fun(x, rows):
+        spent[solve[rows], rows] += 1
+        return h(x, rows)
+
+    def restart(rows, x, aux, weight):
+        again = solve[rows] == 0
+        solve[rows] = 1
+        return again, torch.where(again, 5.0, weight)
+
+    weak, strong = (torch.full((n,), w, dtype=DOUBLE) for w in (0.05, 5.0))
+    again = lbfgsb.minimize(
+        fun, centre, *free, centre=centre, weight=weak, restart=restart, **settings
+    )
+    fresh = lbfgsb.minimize(h, centre, *free, centre=centre, weight=strong, **settings)
+    assert torch.allclose(again.x, fresh.x, atol=1e-5)
+    assert spent[1].double().mean() < 0.8 * fresh.evaluations.double().mean()
+
+
 def test_a_restart_without_more_to_say():
     h, centre = softmax(4, 3, 6), uniform(6, 3, 6)
     seen = []

@@ -1,4 +1,7 @@
-"""The short L-BFGS-B: the minimisers of SciPy's, its parts one by one, and bad input."""
+"""The short L-BFGS-B: the minimisers of SciPy's, its parts one by one, and bad input.
+
+tests/test_lbfgsb.py holds the batched engine against it.
+"""
 
 import math
 

@@ -41,7 +41,7 @@ def check_net(net: nn.Module, images: torch.Tensor, chunk: int) -> torch.Tensor:
     dtype, where = dtype_and_device(net, images)
     batches = images.detach().to(where, dtype).split(chunk)
     with torch.no_grad():
-        first = net(batches[0])
+        first = net(batches[0].clone())  # a net may work in place
         check_output(first, len(batches[0]))
         logits = torch.cat([first, *(net(batch) for batch in batches[1:])])
         if not logits.isfinite().all():

@@ -136,8 +136,9 @@ def minimal_adversarial(
         search for c (:mod:`.penalty`); "sharpened": the same with the cross-entropy of sharpened
         logits, the best point kept and moved to the boundary; or a function of (logits, targets)
         to (n,) values, treated as the paper's.
-    norm: what c multiplies: "squared", the sum of squares, or "l2", its root; with the margin both
-        have the same answer. settings: of :func:`.penalty.solve`, for the penalty method.
+    norm: what c multiplies: "squared", the sum of squares, or "l2", its root; the points are the
+        same and c is not (:mod:`.penalty` says why). settings: of :func:`.penalty.solve`, for the
+        penalty method.
     margin: the lead in the logits that counts as success, relative to the largest absolute logit of
         the clean image; default 100 units of rounding (1.2e-5 in float32), so that success
         survives another batch size. eight_bit: round to multiples of 1/255, and keep success.
@@ -169,7 +170,7 @@ def minimal_adversarial(
     if resume is not None:
         _adopt(result, resume, x)
     solver = functools.partial(
-        _attack, net, loss=loss, norm=norm, steps=steps, eight_bit=eight_bit, settings=settings
+        _attack, net, loss=loss, steps=steps, eight_bit=eight_bit, settings=settings
     )
     todo = (result.status == INTERRUPTED).nonzero()[:, 0]
     if not len(todo):
@@ -196,7 +197,7 @@ def _check_settings(loss, norm, margin, steps, chunk, settings) -> None:
         raise ValueError(f"The margin must not be negative; it is {margin}.")
     if steps < 1 or (chunk is not None and chunk < 1):
         raise ValueError("The steps and the chunk must be at least 1.")
-    known = [] if loss == "margin" else sorted(set(PENALTY_SETTINGS) - {"norm"})
+    known = [] if loss == "margin" else sorted(set(PENALTY_SETTINGS))
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise ValueError(
@@ -269,12 +270,12 @@ def _with_less_memory(solver, result, rows, clean) -> None:
             _with_less_memory(solver, result, half, clean)
 
 
-def _attack(net, result, rows, clean, *, loss, norm, steps, eight_bit, settings) -> None:
+def _attack(net, result, rows, clean, *, loss, steps, eight_bit, settings) -> None:
     """Attack the images ``rows`` and write what came out into ``result``."""
     shape = result.originals.shape[1:]
     x, labels, wanted = result.originals[rows].flatten(1), result.labels[rows], result.margin[rows]
     solver = functools.partial(
-        _solve, loss=loss, norm=norm, steps=steps, eight_bit=eight_bit, settings=settings
+        _solve, loss=loss, steps=steps, eight_bit=eight_bit, settings=settings
     )
     if not result.key[-1]:
         problem = Problem(net, x, result.targets[rows], wanted, shape)
@@ -306,12 +307,12 @@ def _near(problem: Problem, found: Found, others: int) -> torch.Tensor:
     return ((size <= NEAR * size.amin(1, keepdim=True)) | size.isinf()).flatten()
 
 
-def _solve(problem, clean, *, loss, norm, steps, eight_bit, settings) -> Found:
-    found = _choose(problem, clean, loss, norm, steps, settings)
+def _solve(problem, clean, *, loss, steps, eight_bit, settings) -> Found:
+    found = _choose(problem, clean, loss, steps, settings)
     return rounded(problem, found, steps) if eight_bit else found
 
 
-def _choose(problem, clean, loss, norm, steps, settings) -> Found:
+def _choose(problem, clean, loss, steps, settings) -> Found:
     if loss == "margin":
         found = sqp.solve(problem, (SETTLED, FAILED))
         left = ((found.status != SETTLED) | ~found.square.isfinite()).nonzero()[:, 0]
@@ -332,7 +333,7 @@ def _choose(problem, clean, loss, norm, steps, settings) -> Found:
         def sharp(logits, targets, rows):
             return plain(logits, targets)
 
-    return penalty.solve(problem, (CLOSED, ENDED, FAILED), sharp, norm=norm, **settings)
+    return penalty.solve(problem, (CLOSED, ENDED, FAILED), sharp, **settings)
 
 
 @torch.no_grad()
@@ -355,7 +356,7 @@ def _report(result, rows, problem, found, others) -> None:
     overshoot = lead[nearest] + problem.needed[nearest]
     result.overshoot[rows] = torch.where(won, overshoot, result.overshoot[rows])
     c = found.c[nearest]
-    if result.key[:2] == ("margin", "l2"):  # its c goes with |r|²; the gradient of |r| is r / |r|
+    if result.key[1] == "l2":  # the solvers' c goes with |r|²: see penalty
         c = c * 2 * square.amin(1).sqrt()
     result.c[rows] = torch.where(won, c, torch.nan)
     result.evaluations[rows] = found.evaluations.unflatten(0, (-1, others)).sum(1)

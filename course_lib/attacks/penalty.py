@@ -8,10 +8,12 @@ which side of the wanted c a solve has ended: a bracket, then regula falsi in lo
 the margin monotone for a network, so the best success is kept, not the last.
 
 |r|², the sum of squares, is the engine's quadratic: its curvature is known, and L-BFGS learns the
-loss alone. |r|, the L2 norm, has no gradient at r = 0, where every solve starts. It is replaced by
-its majorant |r|²/(2ρ) + ρ/2, which touches it at |r| = ρ: a solve with the weight c/(2ρ), then
-ρ = |r|, until ρ stays. The first ρ, and the least after a change of c, come from the linearised
-distance, so that r = 0 is left if there is anywhere to go, and kept if it is the minimiser.
+loss alone. |r|, the L2 norm, has no gradient at r = 0, where every solve starts, and needs none:
+the minimiser of w·|r|² + loss is a stationary point of c·|r| + loss with c = 2w·|r|, for the
+gradient of the one is 2w·r and of the other c·r/|r|. So both trace one path of points, which is
+followed in w, and differ in what c is called. (For a convex loss stationary means minimal. For a
+network it need not: along the ray itself |r| has no curvature, and where the loss bends downward
+there the point is a saddle of c·|r| + loss, off which a descent on |r| would slide.)
 """
 
 import torch
@@ -22,21 +24,20 @@ from .problem import Found, Problem, to_boundary
 
 RANGE = 1e8  # c is looked for within this factor of the first guess
 SOLVES = 60
-ROUNDS = 15  # of ρ, for one c
 
 
 class Search:
     """The search for each image's c: a bracket, and the best point so far.
 
     ``restart`` is what the engine calls when solves have ended. One row per image in every field.
-    norm: "squared" or "l2"; precision: the search ends when the margin is within this share of the
-    clean image's, or the bracket within this share of c.
+    precision: the search ends when the margin is within this share of the
+    clean image's (or of what is needed, if that is more), or the bracket within this share of c.
     """
 
-    def __init__(self, problem, c, clean_margin, norm, precision, found, polish):
+    def __init__(self, problem, c, clean_margin, precision, found, polish):
         like = torch.zeros_like(c)
         self.problem, self.found, self.polish = problem, found, polish
-        self.norm, self.precision = norm, precision
+        self.precision = precision
         self.c = c
         self.goal = precision * clean_margin.abs()
         self.limits = c / RANGE, c * RANGE
@@ -44,34 +45,13 @@ class Search:
         self.low, self.high = like.clone(), torch.full_like(c, torch.inf)
         self.margin_low = torch.full_like(c, torch.nan)
         self.margin_high = -clean_margin.abs()
-        self.side, self.solves, self.rounds = (like.long() for _ in range(3))
+        self.side, self.solves = like.long(), like.long()
         self.closed = like.bool()
-        self.rho, self.least = torch.ones_like(c), like
-
-    def weight(self, rows: torch.Tensor) -> torch.Tensor:
-        """(n,) the weight on |r|² that stands for today's c."""
-        return self.c[rows] if self.norm == "squared" else self.c[rows] / (2 * self.rho[rows])
 
     def restart(self, rows, z, margin, _weight):
         """Decide how the problems ``rows``, whose solves ended at ``z``, go on."""
-        judged = torch.ones_like(rows, dtype=torch.bool)
-        if self.norm == "l2":
-            judged = self.settle(rows, z)
-        again = ~judged
-        if judged.any():
-            at = rows[judged]
-            again[judged] = self.judge(at, z[judged], margin[judged])
-        return again, self.weight(rows)
-
-    def settle(self, rows, z) -> torch.Tensor:
-        """Move ρ to |r|; (n,) bool, where it stays."""
-        size = torch.linalg.vector_norm(z - self.problem.x[rows], dim=1)
-        before = self.rho[rows]
-        self.rounds[rows] += 1
-        stays = (size - before).abs() <= 1e-2 * before
-        stays |= (self.rounds[rows] >= ROUNDS) | (size <= 0.02 * self.least[rows])
-        self.rho[rows] = torch.where(stays, before, size)
-        return stays
+        again = self.judge(rows, z, margin)
+        return again, self.c[rows]
 
     def judge(self, rows, z, margin) -> torch.Tensor:
         """Note what ended at ``z``, move c; (n,) bool, which images go on."""
@@ -102,8 +82,6 @@ class Search:
         outside = (follow < self.limits[0][rows]) | (follow > self.limits[1][rows])
         again = ~(self.closed[rows] | outside | (self.solves[rows] >= SOLVES))
         self.c[rows] = torch.where(again, follow, c)
-        self.rounds[rows] = 0
-        self.rho[rows] = torch.maximum(self.rho[rows], self.least[rows])
         return again
 
 
@@ -126,7 +104,7 @@ def objective(problem: Problem, loss, found: Found | None):
     return evaluate
 
 
-def begin(problem, evaluate, norm, precision, found, polish) -> Search:
+def begin(problem, evaluate, precision, found, polish) -> Search:
     """The search at its first c, from the loss and the margin linearised at the clean images.
 
     There the minimiser lies on the boundary if the loss falls as the margin rises.
@@ -137,13 +115,7 @@ def begin(problem, evaluate, norm, precision, found, polish) -> Search:
     short = torch.maximum(margin.abs(), problem.needed).clamp_min(tiny)
     steepness = torch.linalg.vector_norm(slope, dim=1).clamp_min(tiny)
     c = (steepness / (2 * short.sqrt())).square().clamp_min(tiny)
-    search = Search(problem, c, short, norm, precision, found, polish)
-    if norm == "l2":
-        search.rho = 2 * short / steepness  # twice the linearised distance
-        search.least = 0.3 * search.rho
-        search.c = c * 2 * search.rho
-        search.limits = search.c / RANGE, search.c * RANGE
-    return search
+    return Search(problem, c, short, precision, found, polish)
 
 
 @torch.no_grad()
@@ -152,7 +124,6 @@ def solve(
     codes: tuple[int, int, int],
     loss,
     *,
-    norm: str = "squared",
     polish: bool = False,
     precision: float = 1e-3,
     tolerance: float = 1e-2,
@@ -173,14 +144,14 @@ def solve(
     everything = torch.arange(len(x), device=x.device)
     found = Found.nothing(problem, codes[2])
     evaluate = objective(problem, loss, found if polish else None)
-    search = begin(problem, evaluate, norm, precision, found, polish)
+    search = begin(problem, evaluate, precision, found, polish)
     result = lbfgsb.minimize(
         evaluate,
         x,
         0.0,
         1.0,
         centre=x,
-        weight=search.weight(everything),
+        weight=search.c,
         restart=search.restart,
         memory=memory,
         tolerance=tolerance,
