@@ -496,6 +496,15 @@ def test_nothing_of_the_callers_is_changed():
     assert torch.is_grad_enabled()
 
 
+@pytest.mark.parametrize("chunk", [None, 2])
+def test_a_network_that_works_in_place_is_refused_and_the_images_are_left_alone(chunk):
+    weight = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    x = pixels()
+    kept = x.clone()
+    refused(ValueError, r"in place", Function(lambda v: v.sub_(0.5) @ weight), x, chunk=chunk)
+    assert torch.equal(x, kept)
+
+
 def test_labels_and_targets_may_be_lists():
     net, x = mlp(), pixels()
     labels, targets = others(net, x, 0), others(net, x)

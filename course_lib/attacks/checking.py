@@ -30,7 +30,7 @@ def check_net(net: nn.Module, images: torch.Tensor, chunk: int) -> torch.Tensor:
 
     Raises TypeError or ValueError, with a sentence, for: a module in train mode; an output that is
     not (N, classes), is not finite, holds probabilities instead of logits, changes from call to
-    call, or has no gradient.
+    call, works in place on the images, or has no gradient.
     """
     training = [name or "the network" for name, part in net.named_modules() if part.training]
     if training:
@@ -41,7 +41,13 @@ def check_net(net: nn.Module, images: torch.Tensor, chunk: int) -> torch.Tensor:
     dtype, where = dtype_and_device(net, images)
     batches = images.detach().to(where, dtype).split(chunk)
     with torch.no_grad():
-        first = net(batches[0].clone())  # a net may work in place
+        probe = batches[0].clone()
+        first = net(probe)
+        if not torch.equal(probe, batches[0]):
+            raise ValueError(
+                "The network works in place on its input, which changes the images and has no "
+                "gradient: let its first layer make a copy (x.clone(), or inplace=False)."
+            )
         check_output(first, len(batches[0]))
         logits = torch.cat([first, *(net(batch) for batch in batches[1:])])
         if not logits.isfinite().all():
