@@ -398,6 +398,82 @@ def test_an_exercise_of_a_real_lesson(lab):
     assert "torch.special.xlogy" in book.cell("kl-sparsity").inner_text()
 
 
+# lesson, exercise, a wrong answer, words of the sentence that names the mistake, a right answer
+SOLVED = [
+    pytest.param(
+        "02_do_units_mean_anything.ipynb",
+        "purity",
+        """\
+def purity(labels, top):
+    rows = labels[top]
+    return (rows == rows[:, :1]).double().mean(dim=1)
+""",
+        "The strongest may be the odd one out",
+        """\
+def purity(labels, top):
+    counts = torch.nn.functional.one_hot(labels[top]).sum(dim=1)
+    return counts.amax(dim=1).double() / top.shape[1]
+""",
+        id="02",
+    ),
+    pytest.param(
+        "03_how_far_is_the_nearest_mistake.ipynb",
+        "distortion",
+        """\
+def distortion(adversarial, images):
+    return (adversarial - images).flatten(1).norm(dim=1)
+""",
+        "28 times smaller",
+        """\
+def distortion(adversarial, images):
+    if adversarial.shape != images.shape:
+        raise ValueError("two shapes")
+    return (adversarial - images).flatten(1).square().mean(1).sqrt()
+""",
+        id="03",
+    ),
+    pytest.param(
+        "04_box_constrained_lbfgs.ipynb",
+        "projected-step",
+        """\
+def projected_step(image, r, gradient, length):
+    return (r - length * gradient).clamp(0, 1)
+""",
+        "the box is that of image + r",
+        """\
+def projected_step(image, r, gradient, length):
+    z = image + r - length * gradient
+    return torch.minimum(torch.maximum(z, torch.zeros_like(z)), torch.ones_like(z)) - image
+""",
+        id="04",
+    ),
+]
+
+
+@pytest.mark.parametrize(("lesson", "slug", "wrong", "sentence", "right"), SOLVED)
+def test_a_lesson_is_run_and_solved(lab, lesson, slug, wrong, sentence, right):
+    """Run unsolved; an exercise solved wrongly, then rightly; the slider moved."""
+    book = lab.open(lesson)
+    book.run_all()
+    assert book.errors() == []
+    lab.screenshot("unsolved")
+    check = f"{slug}-check"
+    assert "Not solved yet" in book.output(check)
+    book.type(slug, wrong)
+    book.run(slug)
+    book.run(check)
+    assert "Not right yet" in book.output(check)
+    assert sentence in book.output(check)
+    lab.screenshot("wrong")
+    book.type(slug, right)
+    book.run(slug)
+    book.run(check)
+    assert book.output(check).startswith("Right")
+    lab.screenshot("right")
+    move_slider(book)
+    lab.screenshot("slider")
+
+
 def test_the_lessons_are_a_copy(work):
     root = storage.checkout()
     assert root is None or not work.is_relative_to(root)

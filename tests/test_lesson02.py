@@ -1,0 +1,261 @@
+"""Lesson 02: what the generic tests of the exercises do not cover."""
+
+import re
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from course_lib import models, storage, units, zoo
+from course_lib.authoring import build
+from course_lib.exercises import find, judge
+from course_lib.exercises.lesson02 import CHANGES, chance_cases, exact_chance, facts
+
+LESSON = "02_do_units_mean_anything"
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
+
+
+def record():
+    return units.read_record()["networks"]
+
+
+# ---------------------------------------------------------------- the exercises
+
+
+def test_the_solutions_agree_with_the_library():
+    h = torch.randn(300, 5, generator=torch.Generator().manual_seed(0)).sigmoid()
+    directions = units.random_directions(20, 5, torch.Generator().manual_seed(1))
+    parts = {"train": (h.flip(0), h.flip(0)), "test": (h, h.logit())}
+    top = find("strongest-images").solution()(parts, directions, 8)
+    assert torch.equal(top, units.top_images(h, directions, ties=h.logit()))
+    labels = torch.randint(10, (300,), generator=torch.Generator().manual_seed(2))
+    assert torch.equal(find("purity").solution()(labels, top), units.purity(labels, top))
+    bases = find("haar-bases").solution()(3, 4, torch.Generator().manual_seed(3))
+    assert torch.equal(bases, units.haar_bases(3, 4, torch.Generator().manual_seed(3)))
+    table = torch.rand(30, 6, generator=torch.Generator().manual_seed(4))
+    p = find("randomisation-p").solution()(table[0], table[1:])
+    assert p == pytest.approx(units.randomisation_p(table[0], table[1:]))
+
+
+@pytest.mark.parametrize("mean", [-0.2, -0.06, 0.0, 0.03, 0.1])
+@pytest.mark.parametrize("sd", [0.01, 0.05, 0.1])
+def test_the_verdict_agrees_with_the_library(mean, sd):
+    draws = np.random.default_rng(1).normal(mean, sd, 10).tolist()
+    verdict = find("equivalence-verdict").solution()(draws, 0.0625)
+    assert verdict == units.equivalence(draws, 0.0625).verdict
+
+
+def test_the_exact_chance_of_the_checks_is_the_librarys():
+    for case in chance_cases(torch.Generator().manual_seed(0)):
+        labels, k, *_ = case.args
+        assert exact_chance(labels, k, None) == pytest.approx(units.chance_purity(labels, k))
+
+
+def test_a_basis_with_signs_of_its_own_is_right_too():
+    """Random signs for the columns, and rotations without reflections, are as good."""
+
+    def signed(count, width, generator):
+        q, _ = torch.linalg.qr(torch.randn(count, width, width, generator=generator))
+        return q * (2 * torch.randint(2, (count, 1, width), generator=generator) - 1)
+
+    def rotations(count, width, generator):
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        rng = np.random.default_rng(seed)
+        return scipy.stats.special_ortho_group.rvs(width, size=count, random_state=rng)
+
+    for answer in (signed, rotations):
+        assert judge(find("haar-bases"), answer).status == "PASS", answer.__name__
+
+
+def test_the_facts_of_a_basis_do_not_hang_on_the_seed():
+    for seed in range(8):
+        for width in (2, 3, 5):
+            bases = units.haar_bases(3000, width, torch.Generator().manual_seed(seed))
+            assert all(facts(bases, 3000, width, None).values()), (seed, width)
+
+
+def test_foreseen_mistakes_are_recognised_however_they_are_written():
+    def top_of_training(parts, directions, k):
+        h, before = parts["train"]
+        found = []
+        for v in directions:
+            keys = [(-float(h[i] @ v), -float(before[i] @ v), i) for i in range(len(h))]
+            found.append([i for *_, i in sorted(keys)[:k]])
+        return torch.tensor(found)
+
+    assert judge(find("strongest-images"), top_of_training).mistake == "training images"
+
+    def plain_topk(parts, directions, k):
+        return torch.topk(parts["test"][0] @ directions.T, k, dim=0, sorted=True).indices.T
+
+    assert judge(find("strongest-images"), plain_topk).status == "FAIL"
+
+    def loop_without_signs(count, width, generator):
+        draws = [torch.randn(width, width, generator=generator) for _ in range(count)]
+        return np.stack([np.linalg.qr(d.numpy())[0] for d in draws])
+
+    assert judge(find("haar-bases"), loop_without_signs).mistake == "signs left to the library"
+
+    def one_sample_test(differences, margin):
+        p = scipy.stats.ttest_1samp(differences, 0).pvalue
+        mean = sum(differences) / len(differences)
+        return "equivalent" if p > 0.05 else ("worse" if mean < 0 else "better")
+
+    feedback = judge(find("equivalence-verdict"), one_sample_test)
+    assert feedback.mistake == "p > 0.05, so equal"
+
+    def every_direction(units, bases):
+        pool = sorted(float(x) for row in bases for x in row)
+        seen = float(sum(units) / len(units))
+        above, below = sum(x >= seen for x in pool), sum(x <= seen for x in pool)
+        return min(1.0, 2 * (min(above, below) + 1) / (len(pool) + 1))
+
+    assert judge(find("randomisation-p"), every_direction).mistake == "directions as n"
+
+
+def test_rotations_that_are_refused_and_why():
+    exercise = find("rotated-network")
+    wanted = {
+        "before the non-linearity": "no weights behind it can undo it",
+        "B for its transpose": "B's inverse, which is its transpose",
+    }
+    for mistake in exercise.mistakes:
+        if mistake.name in wanted:
+            feedback = judge(exercise, exercise.wrong_answer(mistake))
+            assert feedback.mistake == mistake.name
+            assert wanted[mistake.name] in " ".join(feedback.sentences)
+
+
+def test_the_untouched_list_of_changes_is_not_an_answer():
+    def stub(change):
+        can_change = dict.fromkeys(CHANGES, "?")
+        if "?" in can_change.values():
+            raise NotImplementedError("changes-the-ranking")
+        return can_change[change]
+
+    assert judge(find("changes-the-ranking"), stub).status == "UNATTEMPTED"
+
+
+# ---------------------------------------------------------------- what the lesson says
+
+
+def purity_of(name, layer, state="trained"):
+    return record()[name][layer][state]["summary"]["purity"]
+
+
+def test_the_verdicts_that_the_lesson_reads_out():
+    verdicts = {
+        (name, layer): purity_of(name, layer)["verdict"]
+        for name, layers in units.STUDIED.items()
+        for layer in layers
+    }
+    assert len(verdicts) == 8
+    assert verdicts.pop(("AE400-10", "sigmoid1")) == "better"
+    for name in ("FC100-100-10", "FC200-200-10"):
+        assert verdicts.pop((name, "sigmoid2")) == "undecided"
+        assert purity_of(name, "sigmoid2")["difference"]["high"] < 0
+    assert list(verdicts.values()) == ["equivalent"] * 5
+    assert purity_of("AE400-10", "sigmoid1")["networks with p < 0.05"] == 10
+    run = record()["FC100-100-10"]["sigmoid2"]["trained"]["seeds"]["0"]
+    assert run["haar"]["purity"]["p"] == pytest.approx(2 / 200)
+
+
+def test_what_the_lesson_says_of_the_other_measures():
+    for name, layers in units.STUDIED.items():
+        for layer in layers:
+            for measure in units.MARGINS:
+                summary = record()[name][layer]["untrained"]["summary"][measure]
+                odd = name == "CONV" and measure == "selectivity"
+                assert summary["verdict"] == ("worse" if odd else "equivalent")
+    ae = record()["AE400-10"]["sigmoid1"]["trained"]["summary"]
+    for measure in ("purity", "entropy", "pixels", "features"):
+        assert ae[measure]["verdict"] == "better"
+    wide = record()["FC200-200-10"]["sigmoid1"]["trained"]["summary"]
+    assert wide["pixels"]["verdict"] == wide["features"]["verdict"] == "better"
+    assert wide["purity"]["difference"]["high"] < 0
+    assert record()["CONV"]["pool2"]["trained"]["summary"]["selectivity"]["verdict"] == "worse"
+
+
+def test_what_the_lesson_says_of_the_controls():
+    for name, layers in units.STUDIED.items():
+        for layer in layers:
+            summary = record()[name][layer]["trained"]["summary"]
+            against = summary["purity against"]
+            mean = summary["purity"]["units"]["mean"]
+            assert against["white"]["verdict"] == "better"
+            assert against["covariance"]["purity"]["mean"] > mean
+            untrained = purity_of(name, layer, "untrained")["units"]["mean"]
+            assert 0.5 < untrained < 0.62
+            if name != "CONV":
+                loud = against["unit variance"]["purity"]["mean"]
+                assert abs(loud - summary["purity"]["haar"]["mean"]) < 0.04
+
+
+def test_the_margins_have_the_reason_that_is_given():
+    chance = units.read_record()["chance"]
+    share = units.MARGINS["purity"] / (1 - chance["purity"])
+    assert units.MARGINS["purity"] == 0.5 / units.K
+    ranges = {"entropy": chance["entropy"], "selectivity": 0.5, "pixels": 1, "features": 1}
+    for name, span in ranges.items():
+        assert units.MARGINS[name] / span == pytest.approx(share, rel=0.03)
+
+
+def test_a_rotation_of_a_real_network_and_one_before_its_sigmoid():
+    net, images = zoo.load("FC100-100-10", device="cpu"), units.held_out("cpu")
+    few = images[:500]
+    basis = units.haar_bases(1, 100, torch.Generator().manual_seed(0))[0]
+    rotated = find("rotated-network").solution()(net, "sigmoid1", basis)
+    with torch.no_grad():
+        torch.testing.assert_close(rotated(few.images), net(few.images), atol=1e-3, rtol=1e-3)
+    h = units.activations(net, few.images, "sigmoid1")
+    turned = units.activations(rotated, few.images, "rotation")
+    torch.testing.assert_close(turned, h @ basis.T, atol=1e-4, rtol=1e-4)
+    assert models.error_rate(net, few) == models.error_rate(rotated, few)
+
+
+def test_the_blind_test_needs_no_guesses():
+    """Unsolved, the lesson has an empty string there, and says that there is no score."""
+    root = storage.checkout()
+    lesson = build.load_notebook(root / "lessons" / f"{LESSON}.ipynb")
+    cells = {c.id: c.source for c in lesson.cells}
+    assert re.search(r'^guesses = ""$', cells["blind-guesses"], re.M)
+    said = []
+    exec(cells["blind-score"], {"guesses": "", "print": lambda *a: said.append(" ".join(a))})
+    assert said == ["0 guesses of 20 so far: no score yet."]
+
+
+def test_the_blind_score_has_an_exact_interval():
+    root = storage.checkout()
+    lesson = build.load_notebook(root / "lessons" / f"{LESSON}.ipynb")
+    source = {c.id: c.source for c in lesson.cells}["blind-score"]
+    truth = [True, False] * 10
+    said = []
+    names = {
+        "guesses": "ud" * 8 + "du" * 2,
+        "is_unit": truth,
+        "scipy": scipy,
+        "print": lambda *a: said.append(" ".join(a)),
+    }
+    exec(source, names)
+    low, high = scipy.stats.binomtest(16, 20).proportion_ci(0.95, method="exact")
+    assert said[0].startswith("16 of 20 right")
+    assert f"{low:.0%} to {high:.0%}" in said[1]
+    assert said[2].endswith("ud" * 10)
+
+
+def test_the_table_of_verdicts_is_in_the_solved_notebook():
+    root = storage.checkout()
+    cells = {c.id: c for c in build.load_notebook(root / "solutions" / f"{LESSON}.ipynb").cells}
+    shown = cells["table"].outputs[0]["data"]["text/markdown"]
+    for name, layers in units.STUDIED.items():
+        for layer in layers:
+            d = purity_of(name, layer)["difference"]
+            row = f"{d['mean']:+.3f} ({d['low']:+.3f} to {d['high']:+.3f})"
+            assert f"| {name} | {layer} |" in shown
+            assert row in shown
+    assert shown.count("| better |") == 1

@@ -1,0 +1,203 @@
+"""Lesson 04: what the generic tests of the exercises do not cover."""
+
+import importlib
+import json
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from course_lib import attacks, models, paper, storage, zoo
+from course_lib.data import load_mnist
+from course_lib.exercises import find, judge, sources
+from course_lib.lbfgsb import plain
+
+RECORD = storage.ASSETS / "records" / "attacks.json"
+FAITHFUL = "recorded/cross-entropy/squared"
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def record():
+    return json.loads(RECORD.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def example():
+    """FC100-100-10 in double precision, one training image and its recorded target."""
+    few = load_mnist("train", "cpu").sample(200, seed=4)
+    net = zoo.load("FC100-100-10", device="cpu").double().requires_grad_(False)
+    return net, few.images[0].double(), int(attacks.recorded_targets(few)[0])
+
+
+def test_the_learners_own_parts_are_the_ones_that_run():
+    used = []
+
+    def two_loop(gradient, pairs):
+        used.append("two_loop")
+        return plain.two_loop(gradient, pairs)
+
+    def search(*arguments):
+        used.append("search")
+        return plain.projected_search(*arguments)
+
+    def valley(x):
+        return float(x[0] ** 2 + 30 * x[1] ** 2), torch.stack([2 * x[0], 60 * x[1]])
+
+    start = torch.tensor([0.9, 0.2]).double()
+    plain.minimize(valley, start, -1.0, 1.0, two_loop=two_loop, search=search)
+    assert set(used) == {"two_loop", "search"}
+
+
+def test_one_image_is_attacked_as_well_as_by_the_library(example):
+    net, image, target = example
+    solve, search = find("solve-for-c").solution(), find("search-for-c").solution()
+    c, r = search(lambda c: solve(net, image, target, c))
+    theirs = attacks.minimal_adversarial(
+        net, image[None], torch.tensor([target]), loss="cross-entropy"
+    )
+    assert theirs.success.all()
+    ours = float(r.square().mean()) ** 0.5
+    assert ours == pytest.approx(float(theirs.distortion[0]), rel=0.01)
+    assert int(net((image + r)[None]).argmax()) == target
+    assert not solve(net, image, target, 1.01 * c)[1]  # the largest c, to the bracket's width
+
+
+def test_the_bug_succeeds_everywhere_and_far_away_as_the_lesson_says(example):
+    net, image, target = example
+    solve, exercise = find("solve-for-c").solution(), find("search-for-c")
+    buggy = sources.build(exercise.buggy(), exercise.solution(), exercise.function)
+    _, far = buggy(lambda c: solve(net, image, target, c))
+    _, near = exercise.solution()(lambda c: solve(net, image, target, c))
+    assert int(net((image + far)[None]).argmax()) == target
+    assert far.norm() > 1.7 * near.norm()
+
+
+def test_the_noise_formula_is_exact_for_one_plane():
+    """By simulation, without a formula."""
+    rng = torch.Generator().manual_seed(0)
+    normal = torch.randn(50, generator=rng, dtype=torch.float64)
+    images = torch.rand(40, 50, generator=rng, dtype=torch.float64)
+    side = images @ normal - 12 * normal.mean()
+    distance = side / normal.norm()
+    noise = torch.randn(20_000, 50, generator=rng, dtype=torch.float64) * 0.7
+    crossed = torch.stack([((x + noise) @ normal < 12 * normal.mean()).double() for x in images])
+    formula = find("error-under-noise").solution()(distance / 50**0.5, 0.7, 50)
+    assert float(formula) == pytest.approx(float(crossed.mean()), abs=0.005)
+
+
+def test_a_foreseen_mistake_is_recognised_however_it_is_written():
+    def error(distortion, stddev, pixels=784):
+        return (0.5 * torch.erfc(distortion / stddev / math.sqrt(2))).mean()
+
+    assert judge(find("error-under-noise"), error).mistake == "rms for length"
+
+    def step(image, r, gradient, length):
+        moved = r - length * gradient
+        return torch.minimum(torch.maximum(moved, torch.zeros_like(r)), torch.ones_like(r))
+
+    assert judge(find("projected-step"), step).mistake == "r clamped to [0, 1]"
+
+    def solve(net, image, target, c):
+        start = image.flatten()
+
+        def objective(z):
+            loss = F.cross_entropy(net(z.reshape(1, *image.shape)), torch.tensor([target]))
+            return c * F.mse_loss(z, start) + loss
+
+        z = plain.minimize(plain.with_gradient(objective), start).x.reshape(image.shape)
+        return z - image, int(net(z[None]).argmax()) == target
+
+    assert judge(find("solve-for-c"), solve).mistake == "mean of the squares"
+
+
+def test_a_right_answer_may_have_another_tolerance():
+    exercise = find("solve-for-c")
+
+    def with_tolerance(tolerance):
+        def solve(net, image, target, c):
+            start = image.flatten()
+
+            def objective(z):
+                logits = net(z.reshape(1, *image.shape))
+                return c * ((z - start) ** 2).sum() + F.cross_entropy(
+                    logits, torch.tensor([target])
+                )
+
+            fun = plain.with_gradient(objective)
+            z = plain.minimize(fun, start, tolerance=tolerance).x.reshape(image.shape)
+            return z - image, net(z[None]).argmax() == target
+
+        return solve
+
+    for tolerance in (2e-4, 1e-6, 1e-9):
+        assert judge(exercise, with_tolerance(tolerance)).status == "PASS"
+
+
+def test_the_quiz_counts_memory_right():
+    n = 3 * 224 * 224
+    assert n == 150_528
+    assert 20 * n * 8 == pytest.approx(24e6, rel=0.01)
+    assert n * n * 8 == pytest.approx(181e9, rel=0.01)
+
+
+def mean(record, name, key=FAITHFUL):
+    return record["networks"][name]["summary"][key]["mean"]
+
+
+def test_the_record_is_of_todays_networks_and_all_attacks_succeeded(record):
+    for name in (*paper.TABLE1, *paper.TABLE3):
+        entry = record["networks"][name]
+        assert entry["fingerprint"] == zoo.recipe_fingerprint(name, zoo.recipe(name))
+        assert entry["images"].startswith(
+            f"MNIST {'test' if name in paper.TABLE3 else 'train'}, {record['n']} drawn"
+        )
+        for run in entry["seeds"].values():
+            assert {found["success"] for found in run.values()} == {1.0}
+
+
+def test_what_the_lesson_says_of_table_1_is_what_the_record_says(record):
+    fc10 = [mean(record, name) for name in ("FC10(1e-4)", "FC10(1e-2)", "FC10(1)")]
+    assert fc10 == sorted(fc10)
+    assert fc10[2] > 2 * fc10[0]
+    for name in ("FC10(1e-4)", "FC10(1e-2)", "FC10(1)"):
+        assert mean(record, name) == pytest.approx(paper.TABLE1[name].distortion, rel=0.15)
+    hidden = {n: mean(record, n) for n in paper.TABLE1 if not n.startswith("FC10(")}
+    assert max(hidden, key=hidden.get) == "AE400-10"
+    assert min(hidden.values()) > fc10[0]  # not the paper's order
+    assert paper.TABLE1["FC100-100-10"].distortion < paper.TABLE1["FC10(1e-4)"].distortion
+    for name, row in paper.TABLE3.items():
+        assert mean(record, name) == pytest.approx(row.distortion, rel=0.15)
+
+
+def test_what_the_lesson_says_of_the_readings_is_what_the_record_says(record):
+    for name in paper.TABLE1:
+        base = mean(record, name)
+        assert mean(record, name, "recorded/cross-entropy/l2") == pytest.approx(base, rel=0.02)
+        assert mean(record, name, "recorded/margin/squared") < base
+        assert mean(record, name, "nearest/cross-entropy/squared") < 0.75 * base
+    nearest, nine = (
+        mean(record, "FC10(1e-4)", f"{rule}/cross-entropy/squared") for rule in ("nearest", "nine")
+    )
+    assert nearest < 0.55 * nine
+    for name in ("FC100-100-10", "AE400-10"):
+        assert record["monotone"][name]["images"] >= 40
+
+
+@pytest.mark.parametrize("name", list(paper.FIGURE7))
+def test_noise_of_stddev_1_leaves_about_half_right(name):
+    test = load_mnist("test", "cpu").sample(1000, seed=5)
+    noisy = attacks.gaussian_noise(test.images, 1.0)
+    guessed = models.predictions(zoo.load(name, device="cpu"), noisy)
+    accuracy = float((guessed == test.labels).double().mean())
+    assert accuracy == pytest.approx(paper.FIGURE7_NOISE_ACCURACY, abs=0.12)
+
+
+def test_the_references_are_built():
+    module = importlib.import_module("course_lib.exercises._references.04_box_constrained_lbfgs")
+    assert set(module.BUGGY) == {"search-for-c"}
