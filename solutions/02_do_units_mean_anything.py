@@ -26,7 +26,7 @@
 # **Before it** you need matrix products, what an orthogonal matrix is, and the idea of a p-value and a
 # confidence interval. Lesson 01 explains the networks; it is not needed.
 #
-# **Time:** about 90 minutes; the cells compute for about a minute on two processor cores. Every
+# **Time:** about 90 minutes; the cells compute for half a minute on two processor cores. Every
 # exercise can be skipped: the lesson then goes on with the course's version.
 
 # %% id="imports"

@@ -127,8 +127,8 @@ def solve(
     polish: bool = False,
     precision: float = 1e-3,
     tolerance: float = 1e-2,
-    decrease: float = 1e-4,
-    memory: int = 4,
+    decrease: float = 5e-4,
+    memory: int = 6,
     budget: int = 2000,
     per_solve: int = 100,
 ) -> Found:
