@@ -605,11 +605,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--runs", type=positive, help="at most so many timed runs (default: 3)")
     add("--only", choices=("table", "curve"), help="one of the two parts")
     add("--fresh", action="store_true", help="measure again what was finished before")
+    add("--finished", action="store_true", help="write what is finished; measure nothing of peers")
     add("--report", action="store_true", help="only write ATTACKS.md again from attacks.json")
     add("--device", help="images per second there and on the CPU (cuda)")
     options = parser.parse_args(arguments)
     parts = (options.networks, options.methods, options.images, options.runs, options.only)
     options.whole = not any(parts)
+    if options.finished:
+        options.methods = ["ours"]
     options.networks = options.networks or list(NETWORKS)
     options.images, options.runs = options.images or 200, options.runs or 3
     try:
