@@ -90,9 +90,7 @@ METHODS = [
     Method("ours, faithful", OURS, "ours", "minimal", FAITHFUL),
     *both(Method("ours, best", OURS, "ours", "minimal", {})),
     Method("SciPy, 8 bisections", OURS, "scipy", "lbfgsb", EIGHT, images=100, runs=1, counted=5),
-    Method(
-        "SciPy, tight", OURS, "scipy", "lbfgsb", TIGHT, images=100, runs=1, counted=5, heavy=True
-    ),
+    Method("SciPy, tight", OURS, "scipy", "lbfgsb", TIGHT, images=100, runs=1, counted=5),
     Method("foolbox 2 LBFGS", "foolbox2", "foolbox2", "lbfgs", {}, **SLOW, heavy=True),
     Method("advertorch LBFGS", "advertorch", "advertorch", "lbfgs", {}, **SLOW, heavy=True),
     Method("cleverhans LBFGS", "cleverhans", "cleverhans", "lbfgs", {}, **SLOW),

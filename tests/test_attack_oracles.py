@@ -113,21 +113,17 @@ def test_the_scale_of_the_logits_does_not_matter(loss, scale):
 # --- one loss against another -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["FC10(1e-2)", SMOOTH, "AE400-10", "FC100-100-10-ReLU"])
-def test_sharpened_is_never_farther_than_faithful_and_the_default_the_nearest(name):
-    results = [attacked(name, 16, loss) for loss in ("margin", "sharpened", "cross-entropy")]
+@pytest.mark.parametrize(
+    ("name", "n"),
+    [("FC10(1e-2)", 60), (SMOOTH, 60), ("AE400-10", 30), ("FC100-100-10-ReLU", 120), ("CONV", 40)],
+)
+def test_sharpened_is_never_farther_than_faithful_and_the_default_the_nearest(name, n):
+    # an average over images: at a crease of a rectified network either may stop earlier on one
+    results = [attacked(name, n, loss) for loss in ("margin", "sharpened", "cross-entropy")]
     assert all(result.success.all() for result in results)
     margin, sharpened, faithful = (result.mean_distortion() for result in results)
-    assert sharpened <= faithful * 1.01  # smooth networks: never; with kinks both stop at creases
+    assert sharpened <= faithful
     assert margin <= sharpened * 1.001
-    assert margin <= faithful
-
-
-def test_on_the_convolutional_network_too():
-    results = [attacked("CONV", 5, loss) for loss in ("margin", "sharpened", "cross-entropy")]
-    margin, sharpened, faithful = (result.mean_distortion() for result in results)
-    assert sharpened <= faithful * 1.01  # smooth networks: never; with kinks both stop at creases
-    assert margin <= sharpened * 1.01
 
 
 @pytest.mark.parametrize("name", ["FC10(1e-2)", "FC10(1)"])

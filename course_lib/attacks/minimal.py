@@ -31,6 +31,9 @@ NORMS = ("squared", "l2")
 ULPS = 100
 MEMORY = 2**28  # bytes that the solvers of one chunk may take; a network's own come on top
 NEAR = 1.25
+# Quadratic programming that settles only after so many gradients has had creases in its way, and
+# may have settled at the first hollow: averaged normals are asked, too, and the nearer one kept.
+SLOW = 60
 PENALTY_SETTINGS = tuple(
     name
     for name, parameter in inspect.signature(penalty.solve).parameters.items()
@@ -315,7 +318,8 @@ def _solve(problem, clean, *, loss, steps, eight_bit, settings) -> Found:
 def _choose(problem, clean, loss, steps, settings) -> Found:
     if loss == "margin":
         found = sqp.solve(problem, (SETTLED, FAILED))
-        left = ((found.status != SETTLED) | ~found.square.isfinite()).nonzero()[:, 0]
+        slow = found.evaluations > SLOW
+        left = ((found.status != SETTLED) | ~found.square.isfinite() | slow).nonzero()[:, 0]
         if len(left):
             found.merge(left, averaging.solve(problem.take(left), AVERAGED, steps))
         lost = (~found.square.isfinite()).nonzero()[:, 0]
