@@ -592,6 +592,13 @@ def test_time_is_up(limit):
     time.sleep(0.1)  # nothing rings afterwards
 
 
+@pytest.mark.parametrize("limit", [time_limit, _by_thread])
+def test_a_busy_machine_is_no_endless_loop(limit):
+    # asleep, the process has nothing of its time, as if others had the processor
+    with limit(0.2):
+        time.sleep(0.5)
+
+
 def test_time_is_up_in_another_thread():
     caught = []
 

@@ -25,6 +25,9 @@ class TimeIsUp(BaseException):
 def time_limit(seconds: float):
     """Raise :class:`TimeIsUp` in the block once it has run for ``seconds``, again every 0.2 s.
 
+    Seconds on the clock, but on a machine that is busy with something else only once the process
+    has had half of them to itself, or four times as long has passed.
+
     In the main thread of Linux and macOS by a timer signal, which also wakes a sleep; elsewhere
     (Windows, other threads) by a thread that throws the exception into this one. A call into
     compiled code that never comes back can be ended by neither.
@@ -35,12 +38,28 @@ def time_limit(seconds: float):
         yield
 
 
+class _Clock:
+    """Tells whether ``seconds`` are up, and whether the process was given its share of them."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.started, self.used = seconds, time.monotonic(), time.process_time()
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def is_up(self) -> bool:
+        patient = self.elapsed() < 4 * self.seconds
+        return not patient or time.process_time() - self.used >= self.seconds / 2
+
+
 @contextlib.contextmanager
 def _by_signal(seconds: float):
-    def ring(*_):
-        raise TimeIsUp
+    clock = _Clock(seconds)
 
-    started = time.monotonic()
+    def ring(*_):
+        if clock.is_up():
+            raise TimeIsUp
+
     old_handler = signal.signal(signal.SIGALRM, ring)
     old_delay, old_interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.2)
     try:
@@ -49,20 +68,20 @@ def _by_signal(seconds: float):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old_handler or signal.SIG_DFL)
         if old_delay:  # somebody else's alarm (pytest-timeout has one): let it ring when it would
-            left = max(old_delay - (time.monotonic() - started), 0.01)
+            left = max(old_delay - clock.elapsed(), 0.01)
             signal.setitimer(signal.ITIMER_REAL, left, old_interval)
 
 
 @contextlib.contextmanager
 def _by_thread(seconds: float):
     target = ctypes.c_ulong(threading.get_ident())
-    over, lock = threading.Event(), threading.Lock()
+    over, lock, clock = threading.Event(), threading.Lock(), _Clock(seconds)
 
     def watch():
         delay = seconds
         while not over.wait(delay):
             with lock:
-                if not over.is_set():
+                if clock.is_up() and not over.is_set():
                     throw = ctypes.py_object(TimeIsUp)
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(target, throw)
             delay = 0.2
