@@ -1,7 +1,7 @@
 """How long a learner waits: ``python benchmarks/times.py`` (``--train`` trains each network, too).
 
-Loading the data and the networks, and drawing a slider's figure anew (the lesson's own cells, up to
-the slider, are run first). Seconds of wall time: the first call of a process, then the median of
+Loading the data and the networks, and drawing the figure of every slider anew (the lessons' own
+cells are run for it). Seconds of wall time: the first call of a process, then the median of
 several. The result, with its machine, is benchmarks/times.json.
 """
 
@@ -11,7 +11,9 @@ import io
 import json
 import os
 import statistics
+import tempfile
 import time
+import unittest.mock
 from pathlib import Path
 
 import matplotlib
@@ -21,14 +23,10 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import nbformat
 
-from course_lib import data, models, record, storage, zoo
+from course_lib import data, models, record, storage, widgets, zoo
 
 HERE = Path(__file__).resolve().parent
-# lesson, the id of its slider's cell, the function that draws, the values to try
-SLIDERS = (
-    ("00_start_here", "noise", "draw", "levels"),
-    ("01_training_mnist_networks", "path-figure", "show_strength", "strengths"),
-)
+LESSONS = HERE.parent / "solutions"
 
 
 def seconds(function, repeats: int = 5) -> dict[str, float]:
@@ -41,32 +39,35 @@ def seconds(function, repeats: int = 5) -> dict[str, float]:
     return {"first": round(taken[0], 3), "median": round(statistics.median(taken[1:]), 3)}
 
 
-def namespace_at(lesson: str, cell_id: str) -> dict:
-    """The names of a solved lesson after the cell ``cell_id``."""
-    notebook = nbformat.read(HERE.parent / "solutions" / f"{lesson}.ipynb", as_version=4)
+def redraws(lesson: Path) -> dict[str, dict[str, float]]:
+    """Seconds from a slider's move to a PNG for each slider of a solved lesson, by its cell's id:
+    the median and the largest over the values that a static page shows.
+
+    All the lesson's cells are run, with :func:`widgets.explore` measuring instead of showing.
+    """
+    notebook = nbformat.read(lesson, as_version=4)
     names: dict = {"__name__": "__main__"}
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(cell.source, f"{lesson}:{cell.id}", "exec"), names)
+    found = {}
+
+    def measure(draw, static, **controls):
+        taken = []
+        for values in [*static, *static]:
+            began = time.perf_counter()
+            draw(**values)
+            plt.gcf().savefig(io.BytesIO(), format="png", bbox_inches="tight")
             plt.close("all")
-        if cell.id == cell_id:
-            return names
-    raise LookupError(f"{lesson} has no cell {cell_id!r}")
+            taken.append(time.perf_counter() - began)
+        taken = taken[len(static) :]  # the first round warms fonts and caches
+        times = {"median": statistics.median(taken), "largest": max(taken)}
+        found[cell.id] = {which: round(value, 3) for which, value in times.items()}
 
-
-def redraw(lesson: str, cell_id: str, function: str, values: str) -> dict[str, float]:
-    """Seconds from a slider's move to a PNG, over all of its values: median and largest."""
-    names = namespace_at(lesson, cell_id)
-    taken = []
-    for value in [*names[values], *names[values]]:
-        began = time.perf_counter()
-        names[function](value)
-        plt.gcf().savefig(io.BytesIO(), format="png", bbox_inches="tight")
-        plt.close("all")
-        taken.append(time.perf_counter() - began)
-    taken = taken[len(names[values]) :]  # the first round warms fonts and caches
-    return {"median": round(statistics.median(taken), 3), "largest": round(max(taken), 3)}
+    with unittest.mock.patch.object(widgets, "explore", measure):
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                with contextlib.redirect_stdout(io.StringIO()):
+                    exec(compile(cell.source, f"{lesson.stem}:{cell.id}", "exec"), names)
+                plt.close("all")
+    return found
 
 
 def main() -> None:
@@ -79,8 +80,9 @@ def main() -> None:
     found["machine"] = record.machine()
     found["load_mnist"] = {part: seconds(lambda p=part: data.load_mnist(p)) for part in data.PARTS}
     found["zoo.load"] = {name: seconds(lambda n=name: zoo.load(n)) for name in models.NETWORKS}
-    os.environ.pop("COURSE_STATIC", None)
-    found["slider"] = {f"{s[0]}: {s[1]}": redraw(*s) for s in SLIDERS}
+    with tempfile.TemporaryDirectory() as folder:  # predictions and answers are nobody's
+        os.environ["COURSE_HOME"] = folder
+        found["slider"] = {path.stem: redraws(path) for path in sorted(LESSONS.glob("*.ipynb"))}
     if train:
         found["train"] = {}
         for name in models.NETWORKS:

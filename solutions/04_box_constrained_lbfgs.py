@@ -16,14 +16,16 @@
 # - say when a point in a box is a minimum, and stop a descent there;
 # - write the two-loop recursion of L-BFGS, and a search that stays in the box;
 # - run the paper's attack on one image with your own parts, and say which c gives the smallest
-#   perturbation (it is not the one that the paper's sentence says);
+#   perturbation;
 # - tell how far the figure "average minimum distortion" moves with what the paper leaves open;
-# - predict from the distance to the nearest mistake what Gaussian noise will do.
+# - say what noise of the same size does and, after an optional part, predict it from the distance to
+#   the nearest mistake, to a factor of two or three.
 #
 # **Before it** you need lesson 03 (distortion, penalty, the box), gradients, and inner products.
 #
-# **Time:** about 85 minutes; the cells compute for about a minute on two processor cores. Every
-# exercise can be skipped: the lesson then goes on with the course's version.
+# **Time:** about 85 minutes, and 25 more with the four parts marked *optional*; the cells compute for
+# about a minute on two processor cores. Every exercise can be skipped: the lesson then goes on with
+# the course's version.
 
 # %% id="imports"
 import json
@@ -97,9 +99,6 @@ projected_step = check("projected-step", projected_step)
 # When is it done? Without a box, where the gradient is 0. In the box that is not to be had: a pixel
 # that is black already may have a gradient that says "blacker still", for ever.
 
-# %% id="held-variable"
-quiz("held-variable")
-
 # %% [markdown] id="stop-note"
 # The measure that knows about the box is the *projected gradient*,
 #
@@ -108,6 +107,9 @@ quiz("held-variable")
 # with $g$ the gradient at $x$: how far a full step against the gradient moves $x$, once it is
 # brought back. It is 0 exactly at those points of the box from which no direction leads down to
 # first order. L-BFGS-B stops when its largest entry is small.
+
+# %% id="held-variable"
+quiz("held-variable")
 
 # %% [markdown] id="projected-gradient-task" task="projected-gradient"
 # Write it, for any box. `project(x, lower, upper)` is there already: the bounds may be numbers or
@@ -120,37 +122,45 @@ quiz("held-variable")
 projected_gradient = check("projected-gradient", projected_gradient)
 
 # %% id="field"
-# ((x - 1.2)² + 2 (y - 0.4)² + x y) / 4: its minimum lies outside of the box
+# ((x - 1.8)² + 2 (y - 0.4)² + x y) / 4: its minimum lies outside of the box
 grid = torch.linspace(0, 1, 9, dtype=torch.float64)
 points = torch.cartesian_prod(grid, grid)
-slopes = torch.stack(
-    [
-        2 * (points[:, 0] - 1.2) + points[:, 1],
-        4 * (points[:, 1] - 0.4) + points[:, 0],
-    ],
-    dim=1,
-)
-slopes = slopes / 4
-left = [projected_gradient(p, g) for p, g in zip(points, slopes, strict=True)]
-left = torch.stack([torch.as_tensor(entry) for entry in left])
+lowest = torch.tensor([1.0, 0.15], dtype=torch.float64)
+
+
+def slope_at(p):
+    x, y = p
+    return torch.stack([2 * (x - 1.8) + y, 4 * (y - 0.4) + x]) / 4
+
+
+def both(p):
+    """The gradient and the projected gradient at p."""
+    g = slope_at(p)
+    return g, torch.as_tensor(projected_gradient(p, g))
+
+
+slopes, left = map(torch.stack, zip(*map(both, points), strict=True))
 figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.4), sharey=True)
 names = (
     "minus the gradient",
     f"minus the projected gradient\n({whose(projected_gradient)})",
 )
-for axis, arrows, name in zip(axes, (slopes, left), names, strict=True):
+for axis, arrows, name, arrow in zip(
+    axes, (slopes, left), names, both(lowest), strict=True
+):
+    style = {"angles": "xy", "scale_units": "xy", "scale": 4}
     axis.add_patch(plt.Rectangle((0, 0), 1, 1, fill=False))
-    axis.quiver(*points.T, *-arrows.T, angles="xy", scale=4, width=0.006)
-    axis.set(
-        title=name, xlim=(-0.15, 1.15), ylim=(-0.15, 1.15), aspect="equal"
-    )
-axes[1].plot(1, 0.15, "o", color=plotting.PAPER, markersize=8, zorder=0)
+    axis.quiver(*points.T, *-arrows.T, width=0.005, **style)
+    axis.plot(*lowest, "o", color=plotting.PAPER, markersize=7)
+    axis.quiver(*lowest, *-arrow, width=0.01, color=plotting.PAPER, **style)
+    axis.set(title=name, xlim=(-0.1, 1.2), ylim=(-0.1, 1.2), aspect="equal")
 plt.show()
 
 # %% [markdown] id="field-note"
-# Far from the edges the two agree. On the right-hand edge the gradient pushes outwards (left
-# picture): all that is left of it runs along the edge (right picture), and it vanishes at the orange
-# point, where the function is smallest within the box. The gradient itself does not vanish there.
+# Far from the edges the two agree. On the right-hand edge every step against the gradient points out
+# of the box (left picture): all that is left of it runs along the edge (right picture), and nothing
+# at the orange point, where the function is smallest within the box. The gradient does not vanish
+# there.
 
 # %% [markdown] id="newton-head"
 # ## 2. What the last steps know
@@ -193,12 +203,10 @@ plt.show()
 # %% id="two-loop-check" check="two-loop"
 two_loop = check("two-loop", two_loop)
 
-# %% id="two-loop-memory"
-quiz("two-loop-memory")
-
 # %% [markdown] id="memory-head"
-# How much do a few pairs help? A quadratic function of 20 variables, whose curvatures go from 1 to
-# 1000, without bounds; the course's loop around your recursion, with more and more memory.
+# *Optional (3 minutes, to the end of this section).* How much do a few pairs help? A quadratic
+# function of 20 variables, whose curvatures go from 1 to 1000, without bounds; the course's loop
+# around your recursion, with more and more memory.
 
 # %% id="memory"
 curvatures = torch.logspace(0, 3, 20, dtype=torch.float64)
@@ -232,6 +240,9 @@ assert counts["30 pairs"] < counts["1 pairs"] / 2
 # have too many pixels for that, but most of these directions hardly matter to a network: section 4
 # counts how many pairs are worth it there.
 
+# %% id="two-loop-memory"
+quiz("two-loop-memory")
+
 # %% [markdown] id="search-head"
 # ## 3. A step that leads down
 #
@@ -245,7 +256,9 @@ assert counts["30 pairs"] < counts["1 pairs"] / 2
 # little to ask, but it keeps steps from gaining less and less for ever (Armijo 1966).
 
 # %% [markdown] id="projected-search-task" task="projected-search"
-# Write the search. `fun(x)` returns a value and a gradient.
+# Write the search along this path. `fun(x)` returns a value and a gradient. (If the check says that
+# you return None where a point was to be found, your search took none of its points: does it go along
+# `+ direction`, and is the bar not too high?)
 
 # %% id="projected-search" exercise="projected-search"
 ### SOLUTION FROM course_lib.lbfgsb.plain.projected_search
@@ -275,7 +288,7 @@ newton = -torch.linalg.solve(hessian, slope)
 print("Newton's direction:", [round(v, 2) for v in newton.tolist()])
 print("slope along it:", round(float(newton @ slope), 2))
 print("found:", projected_search(bent, edge, 0.0, slope, newton))
-held = plain.active(edge, slope)
+held = plain.active(edge, slope)  # at a bound and pushed against it
 apart = torch.where(held, -slope, -slope / hessian.diagonal())
 point, value, _ = projected_search(bent, edge, 0.0, slope, apart)
 print("held apart:", [round(v, 2) for v in point.tolist()], round(value, 3))
@@ -335,9 +348,9 @@ def show_step(step):
     axis.contour(gx, gy, heights, levels=10, colors="0.8", linewidths=0.7)
     box = (float(v) for v in UPPER - LOWER)
     axis.add_patch(plt.Rectangle(LOWER.tolist(), *box, fill=False))
-    path = torch.stack([s.x for s in run.path[: step + 1]])
+    path = torch.stack([s.x for s in run.path[:step]])
     axis.plot(*path.T, "o-", markersize=3, color=plotting.OURS)
-    now = run.path[step]
+    now = run.path[step - 1]
     tried = torch.stack(now.tried)
     unit = now.direction / now.direction.norm()
     ahead = torch.stack([now.x, now.x + 0.3 * unit])
@@ -346,7 +359,7 @@ def show_step(step):
     axis.plot(*tried[-1:].T, "s", color=plotting.PAPER, label="taken")
     held = [name for name, h in zip("xy", now.active, strict=True) if h]
     axis.set_title(
-        f"step {step + 1} of {len(run.path)}: f = {now.value:.2g}, "
+        f"step {step} of {len(run.path)}: f = {now.value:.2g}, "
         f"held: {', '.join(held) or 'nothing'}"
     )
     axis.set(xlim=(-1.7, 1.1), ylim=(-0.7, 1.7))
@@ -355,8 +368,8 @@ def show_step(step):
 
 widgets.explore(
     show_step,
-    static=[{"step": k} for k in (0, 12, len(run.path) - 1)],
-    step=widgets.slider(range(len(run.path)), "step"),
+    static=[{"step": k} for k in (1, 13, len(run.path))],
+    step=widgets.slider(range(1, len(run.path) + 1), "step"),
 )
 
 # %% [markdown] id="steps-note"
@@ -455,8 +468,15 @@ def objective(z, c=1.0):
     return c * size + F.cross_entropy(logits, torch.tensor([target]))
 
 
-calls = []
-counter = net.register_forward_hook(lambda *_: calls.append(1))
+calls = []  # evaluations with a gradient: the last look at the class is none
+
+
+def count(module, inputs, logits):
+    if logits.requires_grad:
+        calls.append(1)
+
+
+counter = net.register_forward_hook(count)
 r, success = solve_for_c(net, image, target, 1.0)
 counter.remove()
 z = (image + r).flatten()
@@ -518,8 +538,7 @@ assert abs(theirs.fun - value) < 1e-5 and apart < 5e-3
 # %% [markdown] id="c-head"
 # ## 5. Which c?
 #
-# The paper goes on: it looks, by a line search, for the "minimum c > 0" for which the minimiser
-# still reaches the target. Before you see the curve:
+# One c is solved; the paper looks for the right one by a line search. Before you see a curve:
 
 # %% id="c-and-size"
 quiz("c-and-size")
@@ -556,8 +575,8 @@ assert best == sizes[reached][-1]  # the largest c that succeeds
 # %% [markdown] id="curve-note"
 # Every small c succeeds, and the smaller it is, the farther the minimiser lies beyond the boundary.
 # There is no smallest c; there is a largest one, and it belongs to the smallest perturbation. The
-# sentence in the paper is right for an objective in which c multiplies the *loss*, which is how
-# Carlini and Wagner (2017) write it. As printed it has to be read as "maximum".
+# paper's line search is for "the minimum c > 0" that succeeds: right for an objective in which c
+# multiplies the *loss*, as Carlini and Wagner (2017) write it. As printed, read "maximum".
 #
 # Two things make the search less simple than the picture. The threshold lies at another c for
 # every image, so each needs a search of its own, on a logarithmic scale. And nothing guarantees one
@@ -614,10 +633,24 @@ search_for_c = check("search-for-c", search_for_c)
 # test: it was asked for success, and never for size. Turned round, its last try can be a failure,
 # which nothing in the old code would have noticed.
 #
-# How often is success *not* monotone in c? The course's record tried 41 values of c around the
-# threshold of each image: of {{=records["attacks"]["monotone"]["FC100-100-10"]["images"]}} images on FC100-100-10 and {{=records["attacks"]["monotone"]["AE400-10"]["images"]}} on AE400-10,
-# {{=records["attacks"]["monotone"]["FC100-100-10"]["not_monotone"] + records["attacks"]["monotone"]["AE400-10"]["not_monotone"]}} had more than one threshold. So on these networks the bracket is safe, as an observation; keeping
-# the best costs a comparison and makes it safe by construction.
+# How often is success *not* monotone in c? The course has a record, made by a command in
+# `benchmarks/`, of more attacks than a lesson has time for. It tried many values of c around the
+# threshold of each image:
+
+# %% id="monotone"
+path = storage.ASSETS / "records" / "attacks.json"
+attack_record = json.loads(path.read_text(encoding="utf-8"))
+for name, entry in attack_record["monotone"].items():
+    print(
+        f"{name:12} {entry['images']} images, {entry['values']} values of c "
+        f"each: {entry['not_monotone']} with more than one threshold"
+    )
+    assert entry["not_monotone"] == 0  # the text below says so
+attack_record = attack_record["networks"]
+
+# %% [markdown] id="monotone-note"
+# On these images the bracket is safe, as an observation; keeping the best costs a comparison and
+# makes it safe by construction.
 
 # %% [markdown] id="attack-head"
 # ## 6. The attack
@@ -743,26 +776,25 @@ score("table-ratio", here["FC100-100-10"].mean() / here["FC10(1e-4)"].mean())
 
 # %% [markdown] id="record-head"
 # That was one network of each kind and 200 images; its interval is over images. The course's record
-# has {{=records["attacks"]["n"]}} images for each network, networks from several seeds (five, of the halves three), and its interval is over
-# networks (FC10 has one optimum, and so none).
+# has {{=records["attacks"]["n"]}} images for each network, networks from several seeds (five), and its interval, rounded
+# up, is over networks (FC10 has one optimum, and so none). The paper's numbers stand as it prints
+# them, some with two digits, one with one.
 
 # %% id="table"
-path = storage.ASSETS / "records" / "attacks.json"
-attack_record = json.loads(path.read_text(encoding="utf-8"))["networks"]
 FAITHFUL = "recorded/cross-entropy/squared"
 
 
 def cell(name, key=FAITHFUL):
     summary = attack_record[name]["summary"][key]
-    text = f"{summary['mean']:.4f}"
-    half, n = summary["half_width"], summary["networks"]
-    return f"{text} ± {half:.4f} ({n} networks)" if half else text
+    text, n = f"{summary['mean']:.3f}", summary["networks"]
+    half = math.ceil(1000 * summary["half_width"]) / 1000
+    return f"{text} ± {half:.3f} ({n} networks)" if half else text
 
 
 printed = paper.TABLE1 | paper.TABLE3
 printed = {n: row for n, row in printed.items() if n in attack_record}
 table = [
-    ["network", "images", "paper", "the record", "one network, here"],
+    ["network", "images", "paper", "the record", "the 200 images above"],
     ["---"] * 5,
 ]
 for name, row in printed.items():
@@ -776,24 +808,27 @@ Markdown("\n".join("| " + " | ".join(cells) + " |" for cells in table))
 
 # %% id="table-figure"
 summaries = [attack_record[name]["summary"][FAITHFUL] for name in printed]
-plotting.beside_paper(
+figure = plotting.beside_paper(
     list(printed),
     [summary["mean"] for summary in summaries],
     [row.distortion for row in printed.values()],
     "average minimum distortion (random targets)",
     [summary["half_width"] for summary in summaries],
 )
+handles, names = figure.axes[0].get_legend_handles_labels()
+names = ["the record" if name == "here" else name for name in names]
+figure.axes[0].legend(handles, names)
 plt.show()
 
 # %% [markdown] id="table-reading"
-# The three FC10 are near the paper's numbers, and grow with λ as they do in the paper: what weight
-# decay takes in accuracy it gives back in distance. AE400-10, whose first layer was trained without
-# labels, is the farthest of the others, in the paper and here. The networks of Table 3, trained on
-# half of the images, are within 15 % of the paper's. What does not come out is the order of
-# FC10(1e-4) and FC100-100-10: in the paper the network with hidden layers has the smaller distance,
-# here the larger, by {{=records["attacks"]["networks"]["FC100-100-10"]["summary"]["recorded/cross-entropy/squared"]["mean"] / records["attacks"]["networks"]["FC10(1e-4)"]["summary"]["recorded/cross-entropy/squared"]["mean"] - 1|.0%}}.
+# The three FC10 grow with λ as they do in the paper: what weight decay takes in accuracy it gives back
+# in distance. All three lie below the paper's numbers, FC10(1e-4) by {{=1 - records["attacks"]["networks"]["FC10(1e-4)"]["summary"]["recorded/cross-entropy/squared"]["mean"] / paper.TABLE1["FC10(1e-4)"].distortion|.0%}}, the other two by less.
+# AE400-10, whose first layer was trained without labels, is the farthest of the others, in the paper
+# and in the record. The networks of Table 3, trained on half of the images, lie above the paper's
+# numbers by up to {{=max(records["attacks"]["networks"][n]["summary"]["recorded/cross-entropy/squared"]["mean"] / paper.TABLE3[n].distortion for n in paper.TABLE3) - 1|.0%}}. What does not come out is the order of FC10(1e-4) and FC100-100-10: in the
+# paper the network with hidden layers has the smaller distance, in the record the larger, by {{=records["attacks"]["networks"]["FC100-100-10"]["summary"]["recorded/cross-entropy/squared"]["mean"] / records["attacks"]["networks"]["FC10(1e-4)"]["summary"]["recorded/cross-entropy/squared"]["mean"] - 1|.0%}}.
 #
-# The last column lies below the record's in every row. These are not six witnesses: the same 200
+# The last column lies below the record's for all six. These are not six witnesses: the same 200
 # images were used for all six networks, and happen to be near ones. The intervals over images, printed
 # above, are about as wide as that.
 
@@ -801,8 +836,8 @@ plt.show()
 # ## 8. What the paper leaves open, measured
 #
 # One choice is changed at a time, on the same 200 images of FC100-100-10, and each mean is divided
-# by that of the row above it all. As the images are the same, the ratio is known much better than
-# either mean.
+# by that of the first row. As the images are the same, the ratio is known much better than either
+# mean.
 
 # %% id="readings"
 network = zoo.load("FC100-100-10")
@@ -854,29 +889,64 @@ assert 0.93 < ratio[2] < 1.0  # the loss
 assert 0.45 < ratio[5] < 0.75  # the nearest
 assert ratio[6] > 1.25  # the literal c
 
+# %% [markdown] id="readings-record-head"
+# The record has the same for all six networks: the mean distance, and in brackets its ratio to that
+# of the first reading. (The literal c is not among them.)
+
+# %% id="readings-record"
+RECORDED = (
+    FAITHFUL,
+    "recorded/cross-entropy/l2",
+    "recorded/margin/squared",
+    "next/cross-entropy/squared",
+    "nine/cross-entropy/squared",
+    "nearest/cross-entropy/squared",
+)
+table = [["reading", *paper.TABLE1], ["---"] * 7]
+table.append(
+    ["the paper"] + [f"{r.distortion}" for r in paper.TABLE1.values()]
+)
+for name, key in zip(readings, RECORDED, strict=False):
+    means = [attack_record[n]["summary"][key]["mean"] for n in paper.TABLE1]
+    firsts = [
+        attack_record[n]["summary"][FAITHFUL]["mean"] for n in paper.TABLE1
+    ]
+    table.append(
+        [name.replace("|", r"\|")]
+        + [
+            f"{m:.3f} ({m / f:.2f})"
+            for m, f in zip(means, firsts, strict=True)
+        ]
+    )
+    column = [row.distortion for row in paper.TABLE1.values()]
+    off = [abs(m / p - 1) for m, p in zip(means, column, strict=True)]
+    assert max(off) > 0.1  # the text below says so
+Markdown("\n".join("| " + " | ".join(cells) + " |" for cells in table))
+
 # %% [markdown] id="readings-note"
 # - **|r| or |r|²** hardly matters: both lead to the same points on the way down, at another c.
-# - **The loss** matters a little on this network: the cross-entropy weighs all classes, so that its
+# - **The loss** matters a little on most networks: the cross-entropy weighs all classes, so that its
 #   minimiser reaches the target's region at a point that is not quite the nearest. On FC10(1), whose
-#   logits are small, it is more (lesson 03): in the record the best loss has {{=records["attacks"]["networks"]["FC10(1)"]["summary"]["recorded/margin/squared"]["mean"] / records["attacks"]["networks"]["FC10(1)"]["summary"]["recorded/cross-entropy/squared"]["mean"]|.2f}} of its distance.
-# - **The target** matters most. The nearest of the nine classes lies at about two thirds of their mean
-#   distance here, and in the record at {{=records["attacks"]["networks"]["FC10(1e-4)"]["summary"]["nearest/cross-entropy/squared"]["mean"] / records["attacks"]["networks"]["FC10(1e-4)"]["summary"]["nine/cross-entropy/squared"]["mean"]|.2f}} of it on FC10(1e-4). "Average minimum distortion" can
-#   mean either.
-# - **The c** matters as much, if one takes the sentence literally.
+#   logits are small, it is more (lesson 03).
+# - **The target** matters much more. The nearest of the nine classes lies at about two thirds of their
+#   mean distance on FC100-100-10, and at less than half of it on FC10(1e-4). "Average minimum
+#   distortion" can mean either.
+# - **The c** matters most, if one takes the sentence literally: on ten images a factor of about two.
 #
-# No choice of these brings the paper's numbers out for all six networks. What differs besides is the
-# training, of which the paper says little.
+# No row has the paper's numbers for all six networks: in each at least one is more than a tenth away.
+# What differs besides is the training, of which the paper says little.
 
 # %% id="table-answer"
 ### BEGIN SOLUTION
 answer(
     "table-reading",
     "The rule for the targets: the nearest class gives about 2/3 of the "
-    "distance of a random one. The loss: 1 or 2 % on FC100-100-10, more "
-    "where logits are small. The norm moves nothing. That FC10's distance "
-    "grows with λ, by more than a factor of 2 from 1e-4 to 1, stands under "
-    "every rule; which of FC10(1e-4) and FC100-100-10 is farther does not "
-    "agree with the paper's order, and may be the training.",
+    "distance of a random one on FC100-100-10, less than half on "
+    "FC10(1e-4). The loss: 1 % on FC100-100-10, 14 % on FC10(1). The norm "
+    "moves nothing. That FC10's distance grows with λ, by more than a factor "
+    "of 2 from 1e-4 to 1, stands under every rule; which of FC10(1e-4) and "
+    "FC100-100-10 is farther does not agree with the paper's order, and may "
+    "be the training.",
 )
 ### END SOLUTION
 ### BEGIN STUB
@@ -920,7 +990,8 @@ plt.show()
 
 # %% [markdown] id="same-size-head"
 # The comparison that the argument needs is noise of the *same* size: each image gets Gaussian noise
-# whose root mean square is that of its own adversarial perturbation. 200 images, ten draws of noise.
+# whose root mean square is that of its own adversarial perturbation. The 200 training images, ten
+# draws of noise.
 
 # %% id="same-size-guess"
 ### BEGIN SOLUTION
@@ -958,18 +1029,33 @@ assert error(found.images) == 1 and np.mean(controls) < 0.03
 # %% id="same-size-score"
 score("same-size-noise", 100 * np.mean(controls))
 
+# %% id="noise-answer"
+### BEGIN SOLUTION
+answer(
+    "noise-control",
+    "Noise of the same size was never seen in training either, and of 200 "
+    "images next to all stay right, about as many as without noise, while "
+    "the attack fools the network on all. So it is the direction that "
+    "matters. Noise of stddev 1, sixteen times larger, does fool it on half.",
+)
+### END SOLUTION
+### BEGIN STUB
+#| answer("noise-control", """
+#| ...
+#| """)
+### END STUB
+
 # %% [markdown] id="theory-head"
-# Why so little? In 784 dimensions noise is long and points nowhere. With standard deviation σ per
+# *Optional (15 minutes, to the end of this section).* Why so little? In 784 dimensions noise is long and points nowhere. With standard deviation σ per
 # pixel its length is close to $\sigma\sqrt{784} = 28\,\sigma$. But to reach the nearest mistake it
 # has to move the image along *one* direction, and its component along any fixed direction is a
-# normal number with standard deviation σ: 28 times less. An image at the L2 distance $d$ from a
-# plane crosses it with probability
-#
-# $$\Phi(-d / \sigma) , \qquad d = 28 \cdot \text{distortion} .$$
+# normal number with standard deviation σ: 28 times less. So take the boundary for a plane, at the
+# distance of the nearest mistake: what is the probability that noise carries the image across?
 
 # %% [markdown] id="error-under-noise-task" task="error-under-noise"
 # Predict the error of a network under noise from the distortions of the nearest mistakes, one for
-# each image; a negative one belongs to an image that is on the wrong side already.
+# each image; a negative one belongs to an image that is on the wrong side already. The standard
+# normal distribution function $\Phi$ is `torch.special.ndtr`.
 
 
 # %% id="error-under-noise" exercise="error-under-noise"
@@ -991,28 +1077,47 @@ def error_under_noise(distortion, stddev, pixels=784):
 error_under_noise = check("error-under-noise", error_under_noise)
 
 # %% [markdown] id="theory-test"
-# Three networks. For FC10(1e-4) the distance to every other class is a formula (lesson 03, without
-# the box, as the noise has none); for the other two the attack finds the nearest class, and the few
-# images that are wrong anyway are left out.
+# In short: $\Phi(-d / \sigma)$ with $d = 28 \cdot$ distortion, averaged over the images. Three networks,
+# from here on with *test* images: of the training images those with hidden layers get all right.
+#
+# The noise knows no box, so the distances must not either. For FC10(1e-4) they are a formula
+# (lesson 03). For the other two the attack finds the nearest class; behind $x = 3 z - 1$ its box for
+# $z$, [0, 1], is [-1, 2] for $x$, more than it uses. Their few images that are wrong anyway are left
+# out, so that all of their errors are the noise's.
 
 # %% id="theory"
 levels = [0.03, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0]
 many = load_mnist("test").sample(1000, seed=5)
+
+
+class Wider(torch.nn.Module):
+    """A network behind x = 3 z - 1: z in [0, 1] is x in [-1, 2]."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, z):
+        return self.network(3 * z - 1)
+
+
 curves = {}
 for name in ("FC10(1e-4)", "FC100-100-10", "FC200-200-10"):
     network = zoo.load(name)
     part = many if name.startswith("FC10(") else many[:300]
+    wrong = models.predictions(network, part.images) != part.labels
     if name.startswith("FC10("):
-        table = attacks.linear_distance(
+        planes = attacks.linear_distance(
             network, part.images, labels=part.labels
         )
-        nearest = table.amin(1).cpu() / 28
-        planes = torch.special.ndtr(-table / 0.3).sum(1)
-        added = float(planes.clamp(max=1).mean())
+        nearest = planes.amin(1).cpu() / 28
     else:
-        part = part[models.predictions(network, part.images) == part.labels]
-        found = attacks.minimal_adversarial(network, part.images)
-        nearest = found.distortion.double().cpu()
+        part = part[~wrong]
+        found = attacks.minimal_adversarial(
+            Wider(network).eval(), (part.images + 1) / 3
+        )
+        assert found.success.all() and (found.images * 3 - 1).abs().max() < 1.9
+        nearest = 3 * found.distortion.double().cpu()
     measured = []
     for stddev in levels:
         draws = [
@@ -1023,57 +1128,73 @@ for name in ("FC10(1e-4)", "FC100-100-10", "FC200-200-10"):
             for seed in range(10)
         ]
         measured.append(float(torch.stack(draws).double().mean()))
+    clean = models.error_rate(network, part)
     predicted = [float(error_under_noise(nearest, s)) for s in levels]
-    curves[name] = len(part), nearest, measured, predicted
+    curves[name] = len(part), nearest, clean, measured, predicted
 
 # %% id="theory-figure"
 figure, axes = plt.subplots(1, 3, figsize=(8, 2.9), sharey=True)
 last = yours("error-under-noise")
-for axis, (name, (n, distance, measured, predicted)) in zip(
+for axis, (name, (n, distance, clean, measured, predicted)) in zip(
     axes, curves.items(), strict=True
 ):
-    axis.loglog(levels, measured, "o-", label="measured")
+    some = [k for k, error in enumerate(measured) if error > 0]
+    axis.loglog(
+        [levels[k] for k in some],
+        [measured[k] for k in some],
+        "o-",
+        label="measured",
+    )
     axis.loglog(levels, predicted, "s--", label="from the distance")
     if last not in (None, error_under_noise):
         wrong = [float(last(distance, s)) for s in levels]
         axis.loglog(levels, wrong, "x:", label="your last version")
+    if clean:
+        axis.axhline(clean, color="0.5", linestyle=":", zorder=0)
+        axis.text(1, clean / 1.1, "without noise", ha="right", va="top")
+    if len(some) < len(levels):  # 0 has no place on a logarithmic axis
+        axis.text(levels[0], 4e-4, f"0 of {10 * n}", rotation=90, ha="center")
     axis.set(title=f"{name}, n = {n}", xlabel="stddev of the noise")
-    axis.set(ylim=(5e-4, 1))
+    axis.set(ylim=(3e-5, 1))
     axis.axvline(0.06, color="0.8", zorder=0)
 axes[0].set_ylabel("error")
-axes[0].legend(title=whose(error_under_noise))
+axes[0].legend(title=whose(error_under_noise), loc="lower right")
 plt.show()
 
 # %% id="theory-numbers"
-for name, (*_, measured, predicted) in curves.items():
-    for k in (2, 6):
+for name, (n, _, clean, measured, predicted) in curves.items():
+    print(f"{name}, n = {n}, ten draws; without noise {clean:.1%} wrong")
+    for k in (1, 2, 4, 6):
+        factor = (measured[k] - clean) / (predicted[k] - clean)
         print(
-            f"{name}, stddev {levels[k]}: measured {measured[k]:.2%}, "
-            f"predicted {predicted[k]:.2%}"
+            f"  stddev {levels[k]:4}: {round(10 * n * measured[k]):4} wrong, "
+            f"{measured[k]:6.2%}, predicted {predicted[k]:6.2%}; "
+            f"noise adds {factor:.1f} times what is predicted"
         )
-    for k in (0, 1, 2):
-        assert abs(measured[k] - predicted[k]) < 0.01
-    assert measured[-1] > 1.5 * predicted[-1]
-_, _, measured, predicted = curves["FC10(1e-4)"]
-print(
-    f"FC10(1e-4), stddev 0.3: nearest {predicted[4]:.1%}, "
-    f"measured {measured[4]:.1%}, all planes added {added:.1%}"
-)
-assert predicted[4] < measured[4] < added
-accuracy = 1 - curves["FC100-100-10"][2][-1]
-print(f"accuracy of FC100-100-10 under stddev 1: {accuracy:.0%}")
-assert 0.4 < accuracy < 0.65
+        assert 1 < factor < 3
+    assert 0.4 < 1 - measured[-1] < 0.65
 
 # %% id="theory-formula" tags=["result"]
-exact = curves["FC10(1e-4)"][3]
-print(f"FC10(1e-4), from the distance: {exact[2]:.3%}, {exact[4]:.2%}")
+_, distance, _, measured, _ = curves["FC10(1e-4)"]
+for k in (2, 4):
+    nearest = float(error_under_noise(distance, levels[k]))
+    each = torch.special.ndtr(-planes / levels[k]).sum(1)
+    added = float(each.clamp(max=1).mean())
+    print(f"FC10(1e-4), stddev {levels[k]}, predicted from")
+    print(f"  the nearest plane: {nearest:.2%}, all nine: {added:.2%}")
+    assert nearest < measured[k] < added
 
 # %% [markdown] id="theory-note"
-# Up to a stddev of 0.1 (grey line: 0.06) the prediction is right to within a percentage point, with
-# nothing fitted: how a network bears small noise is decided by its nearest mistakes. For large noise
-# it falls short, because an image has nine boundaries and the nearest is only the first (adding up all
-# nine probabilities is too much in turn, since one image can cross several), and because those of the
-# sigmoid networks bend. At stddev 1 about half of the images survive, as the paper reports.
+# The prediction has the right order of magnitude, with nothing fitted, while the errors grow from a
+# few in a thousand to half of the images (grey line: 0.06). But from 0.06 on it is too low: noise adds
+# between 1.3 and 2.6 times as many errors. Where the noise is small so are the counts: a handful of
+# errors, from even fewer images. (FC10's error at 0.06 is nearly all there without noise, so it says
+# nothing that the two curves meet there.) It is too low because an image has nine boundaries and the
+# nearest is only the first; the probabilities of all nine, added up, are too much in turn, since one
+# image can cross several. And the boundaries of the networks with hidden layers bend.
+#
+# At stddev 1 about half of the images stay right, on each of the three networks. The paper says 51 %,
+# without the name of the network.
 #
 # So there is no contradiction between "noise of stddev 1 leaves half of the images right" and "a
 # change of 0.06 fools the network on all of them". It is what a boundary at a distance of
@@ -1082,24 +1203,8 @@ print(f"FC10(1e-4), from the distance: {exact[2]:.3%}, {exact[4]:.2%}")
 # %% id="noise-and-pixels"
 quiz("noise-and-pixels")
 
-# %% id="noise-answer"
-### BEGIN SOLUTION
-answer(
-    "noise-control",
-    "Noise of the same size was never seen in training either, and of 200 "
-    "images next to all stay right, about as many as without noise, while "
-    "the attack fools the network on all. So it is the direction that "
-    "matters. Noise of stddev 1, sixteen times larger, does fool it on half.",
-)
-### END SOLUTION
-### BEGIN STUB
-#| answer("noise-control", """
-#| ...
-#| """)
-### END STUB
-
 # %% [markdown] id="gallery-head"
-# ## 10. A gallery
+# ## 10. A gallery (optional)
 #
 # Choose an image, a target and a c: your solver runs for each choice. Look for the largest c at which
 # the target is still reached, for a target that is near and one that is far.
@@ -1152,6 +1257,8 @@ widgets.explore(
 
 # %% [markdown] id="now"
 # ## What we know now (November 2026)
+#
+# *Optional (3 minutes): what became of it all.*
 #
 # - **The attack.** Few use L-BFGS any more. Carlini and Wagner (2017) kept the penalty and its search
 #   for c, and changed the loss (a margin between logits in place of the cross-entropy), the optimiser
@@ -1215,11 +1322,11 @@ widgets.explore(
 #   interval.
 # - **"Every network has adversarial images for every image tried": reproduced**, on all six networks,
 #   without a failure.
-# - **Table 1's last column: reproduced in part.** FC10's distances are close and grow with λ as
-#   printed; AE400-10 is the farthest of the networks with hidden layers; FC100-100-10 and FC200-200-10
+# - **Table 1's last column: reproduced in part.** FC10's distances are a little smaller and grow with
+#   λ as printed; AE400-10 is the farthest of the networks with hidden layers; FC100-100-10 and FC200-200-10
 #   come out farther than FC10(1e-4), which is not the paper's order.
-# - **"Random noise of the same size does far less": reproduced**, and explained by the distance:
-#   Φ(-d/σ).
+# - **"Random noise of the same size does far less": reproduced.** The distance of the nearest mistake,
+#   by Φ(-d/σ), says to a factor of two or three how much less.
 #
 # **Next:** lesson 05 gives these images to *other* networks.
 

@@ -331,10 +331,16 @@ def _verdict(exercise, answer, got, late, seconds) -> Feedback:
     if changed:
         text = f"Your function changes its argument `{changed[0]}` in place"
         return Feedback("FAIL", slug, [f"{text}: work on a copy, or use an operation without `_`."])
-    if any(g.returned_none and not w.returned_none for g, w in zip(got, want, strict=True)):
-        return Feedback(
-            "FAIL", slug, ["Your function returns nothing (None): is there a `return`?"]
-        )
+    none = [g.returned_none and not w.returned_none for g, w in zip(got, want, strict=True)]
+    if any(none):
+        mistake = recognise(exercise, got)  # where None is an answer, a mistake can give it, too
+        if mistake:
+            return Feedback("FAIL", slug, [mistake.sentence], mistake=mistake.name)
+        text = "Your function returns nothing (None): is there a `return`?"
+        if any(w.returned_none for w in want) and not all(g.returned_none for g in got):
+            text = f"Your function returns None on '{cases[none.index(True)].label}', where a "
+            text += "result was expected."
+        return Feedback("FAIL", slug, [text])
     if any(g.generator and not w.generator for g, w in zip(got, want, strict=True)):
         text = (
             "Your function gives a generator: is there a `yield`, or round brackets round a loop,"

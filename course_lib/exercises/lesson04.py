@@ -177,8 +177,8 @@ def all_bounds_held(x, gradient, lower=0.0, upper=1.0):
 PROJECTED_GRADIENT = Exercise(
     slug="projected-gradient",
     title="The gradient that a box leaves",
-    difficulty=2,
-    minutes=6,
+    difficulty=1,
+    minutes=3,
     reference=plain.projected_gradient,
     hints=[
         "Take a full step against the gradient, bring it back into the box with `project`, and "
@@ -270,9 +270,15 @@ def two_loop_cases(rng):
         return [(s, hessian @ s) for s in draw(count, n)]
 
     yield Case("no pair yet", _double(1, -2), [])
-    one = [(_double(1, 0), _double(2, 1))]
-    yield Case("one pair, two variables", _double(1, 3), one)
-    yield Case("two pairs", draw(3), pairs(3, 2))
+    # the smallest failing case is shown, and of a list only its length: the label has the numbers
+    old, new = (_double(1, 0), _double(2, 1)), (_double(1, 1), _double(3, 4))
+    bent = (_double(0, 1), _double(1, -2))
+    yield Case("one pair, s = (1, 0) and y = (2, 1)", _double(1, 3), [old])
+    label = "two pairs, s = (1, 0), y = (2, 1) and the newer s = (1, 1), y = (3, 4)"
+    yield Case(label, _double(1, 3), [old, new])
+    label = "two pairs, s = (1, 0), y = (2, 1) and the newer s = (0, 1), y = (1, -2) with s·y < 0"
+    yield Case(label, _double(1, 3), [old, bent])
+    yield Case("three pairs of three variables", draw(3), pairs(3, 3))
     yield Case("four pairs", draw(6), pairs(6, 4))
     short = [(0.1 * s, 0.1 * y) for s, y in pairs(4, 3)]
     yield Case("three short steps", draw(4), short)
@@ -337,8 +343,9 @@ def _two_loop(
     gamma=lambda pairs: (pairs[-1][0] @ pairs[-1][1]) / (pairs[-1][1] @ pairs[-1][1]),
     beta=True,
     sign=1,
+    shared=lambda order: order,
 ):
-    """A wrong two-loop recursion."""
+    """A wrong two-loop recursion; shared: whose α the second loop takes for each pair."""
 
     def wrong(gradient, pairs):
         given = pairs
@@ -352,9 +359,9 @@ def _two_loop(
             shares[i] = (s @ q) / (s @ y)
             q = q - shares[i] * y
         r = (gamma(given) if gamma is of_the_newest_given else gamma(pairs)) * q
-        for i in second(order):
+        for i, k in zip(second(order), shared(list(second(order))), strict=True):
             s, y = pairs[i]
-            r = r + (shares[i] - (y @ r) / (s @ y) * beta) * s
+            r = r + (shares[k] - (y @ r) / (s @ y) * beta) * s
         return sign * r
 
     return wrong
@@ -406,6 +413,21 @@ TWO_LOOP = Exercise(
             "Both loops run the wrong way round: the first goes from the newest pair to the "
             "oldest, the second back. The list has the oldest first.",
             _two_loop(first=list, second=reversed),
+            right_shape=True,
+        ),
+        Mistake(
+            "α in the order of the first loop",
+            "Each pair needs its own α in the second loop, but yours come in the order in which "
+            "the first loop found them: the newest pair's α goes to the oldest pair. The second "
+            "loop runs the other way, so take the list of α from its end.",
+            _two_loop(shared=lambda order: order[::-1]),
+            right_shape=True,
+        ),
+        Mistake(
+            "one α for all pairs",
+            "The second loop uses one α for all pairs, the last that the first loop found: keep "
+            "them all, one for each pair.",
+            _two_loop(shared=lambda order: [order[0]] * len(order)),
             right_shape=True,
         ),
         Mistake(
@@ -545,6 +567,9 @@ def search_cases(rng):
     yield case("the full step is right", bowl, _double(0.9, 0.9), _double(-0.5, -0.5))
     yield case("too long a step", bowl, _double(0.9, 0.5), _double(-4, -0.8), -9.0, 9.0)
     yield case("a bound on the way", bowl, _double(0.1, 0.9), _double(-0.4, -0.5))
+    # (0, 0) at t = 1, too high; (0.8, 0.15) at t = 1/16, where the second has left its bound
+    curved = Bowl(torch.diag(_double(1, 30)), _double(0.5, 15))
+    yield case("a bend, and t = 1 too far", curved, _double(0.9, 0.9), _double(-1.6, -12))
     yield case("uphill", bowl, _double(0.9, 0.9), _double(1, 1), -9.0, 9.0)
     far = _double(-1e6, -0.3)
     yield case("one variable far beyond its bound", bowl, _double(0.6, 0.9), far)
@@ -615,6 +640,7 @@ def search_recursive(fun, x, value, gradient, direction, lower=0.0, upper=1.0, l
 def _search(
     place=lambda x, move, low, high: plain.project(x + move, low, high),
     slope=lambda gradient, point, x, move: gradient @ (point - x),
+    promise=lambda gradient, point, x, move: gradient @ (point - x),
     negative=True,
     armijo=1e-4,
     start=1.0,
@@ -622,8 +648,9 @@ def _search(
     fail=lambda x, value, gradient: None,
     give=lambda point, new, old: (point, *new),
     condition=None,
+    give_up=False,
 ):
-    """A wrong search."""
+    """A wrong search; slope: what has to be negative; promise: what the decrease is compared to."""
 
     def wrong(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
         length = start
@@ -632,9 +659,12 @@ def _search(
             point = place(x, move, lower, upper)
             down = slope(gradient, point, x, move)
             new = fun(point)
-            low_enough = new[0] <= value + armijo * down
+            promised = promise(gradient, point, x, move)
+            low_enough = new[0] <= value + armijo * promised
             if condition:
-                low_enough = condition(new[0], value, down)
+                low_enough = condition(new[0], value)
+            if give_up and not down < 0:
+                break
             allowed = down <= 0 if negative == "or 0" else down < 0 or not negative
             if low_enough and allowed:
                 return give(point, new, gradient)
@@ -649,6 +679,49 @@ def shortened(x, move, lower, upper):
     low, high = (torch.as_tensor(b).to(x).expand_as(x) for b in (lower, upper))
     room = torch.where(move > 0, (high - x) / move, torch.where(move < 0, (low - x) / move, 1.0))
     return x + room.clamp(0, 1).min() * move
+
+
+def without_the_box(gradient, point, x, move):
+    """What the slope promises for the straight step."""
+    return gradient @ move
+
+
+def backwards(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+    return plain.projected_search(fun, x, value, gradient, -direction, lower, upper)
+
+
+def on_the_chord(search):
+    """A search on the straight line to P(x + direction), which is projected once."""
+
+    def wrong(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+        end = plain.project(x + direction, lower, upper)
+        return search(fun, x, value, gradient, end - x, lower, upper)
+
+    return wrong
+
+
+GIVEN_UP = (
+    "You give up as soon as gradient · (point - x) is not negative. On a bent path a shorter step "
+    "can still lead down: go on to the next length."
+)
+
+
+def goes_on(answer):
+    """Where the first variable goes uphill and the second down, no farther than 0.1."""
+    bowl, x = Bowl(torch.eye(2, dtype=torch.float64), _double(0.2, -0.9)), _double(0.5, 0.1)
+    return None if answer(bowl, x, *bowl(x), _double(0.6, -0.5)) is not None else GIVEN_UP
+
+
+CHORD = (
+    "You project once, at t = 1, and then go back on the straight line from x to that point. "
+    "Searches of that kind exist, but the path asked for is bent: project x + t · direction anew "
+    "for each t. On the straight line all variables shrink together, and one that a bound cut off "
+    "has lost its share of the step."
+)
+CUT_OFF = (
+    "The decrease is compared with gradient · (t direction), the way without the box: a part of "
+    "it is cut off. Compare with gradient · (point - x)."
+)
 
 
 PROJECTED_SEARCH = Exercise(
@@ -684,10 +757,46 @@ PROJECTED_SEARCH = Exercise(
             right_shape=True,
         ),
         Mistake(
+            "on the chord",
+            CHORD,
+            on_the_chord(plain.projected_search),
+            right_shape=True,
+        ),
+        Mistake(
+            "on the chord, a positive slope allowed",
+            f"{CHORD} A point where the slope is positive must not be taken either.",
+            on_the_chord(_search(negative=False)),
+            right_shape=True,
+        ),
+        Mistake(
+            "backwards",
+            "No point was accepted where one can be found: you go the other way. The path is x + t "
+            "· direction, and the direction leads down already.",
+            backwards,
+        ),
+        Mistake(
+            "the box of the defaults",
+            "The points are brought into [0, 1], whatever the bounds are: hand `lower` and `upper` "
+            "on to `project`.",
+            _search(place=lambda x, move, low, high: plain.project(x + move)),
+            right_shape=True,
+        ),
+        Mistake(
             "slope of the direction",
-            "The decrease is compared with gradient · (t direction), the way without the box: a "
-            "part of it is cut off. Compare with gradient · (point - x).",
-            _search(slope=lambda gradient, point, x, move: gradient @ move),
+            CUT_OFF,
+            _search(slope=without_the_box, promise=without_the_box),
+            right_shape=True,
+        ),
+        Mistake(
+            "slope of the direction, its sign not looked at",
+            f"{CUT_OFF} It also has to be negative.",
+            _search(promise=without_the_box, negative=False),
+            right_shape=True,
+        ),
+        Mistake(
+            "given up at the first slope that is not negative",
+            GIVEN_UP,
+            _search(give_up=True),
             right_shape=True,
         ),
         Mistake(
@@ -695,7 +804,7 @@ PROJECTED_SEARCH = Exercise(
             "Any lower point is taken, however little lower. Steps that gain next to nothing can "
             "go on for ever without reaching the minimum: ask for 1e-4 of the decrease that the "
             "slope promises.",
-            _search(condition=lambda new, value, down: new < value),
+            _search(condition=lambda new, value: new < value),
             right_shape=True,
         ),
         Mistake(
@@ -754,6 +863,7 @@ PROJECTED_SEARCH = Exercise(
         ),
     ],
     variants=[search_while, search_recursive],
+    probes=[goes_on],
     done="It finds the same points as a version written in NumPy.",
     equivalent_mutants={
         f"- for halvings in range(31): / + for halvings in range({n}):": (
@@ -954,6 +1064,19 @@ SOLVE_FOR_C = Exercise(
             "for every image size.",
             _solve_c(size=lambda r: r.square().mean()),
             right_shape=True,
+        ),
+        Mistake(
+            "the norm and not its square",
+            "Here c multiplies |r| itself. The text takes the square, the sum of the squares of r: "
+            "|r| has no gradient at r = 0, where every run starts.",
+            _solve_c(size=lambda r: r.norm()),
+            right_shape=True,
+        ),
+        Mistake(
+            "the root of the sum of squares",
+            "Your c multiplies the root of the sum of squares, |r|, whose gradient at r = 0, where "
+            "every run starts, is 0/0: take the sum of the squares without the root.",
+            _solve_c(size=lambda r: r.square().sum().sqrt()),
         ),
         Mistake(
             "half of the squares",
@@ -1228,7 +1351,7 @@ NOISE = Exercise(
     slug="error-under-noise",
     title="The error under noise, from the distance",
     difficulty=2,
-    minutes=7,
+    minutes=6,
     hints=[
         "Only one component of the noise moves the image towards the boundary: the one along the "
         "shortest way. It is normal, with standard deviation σ, in any number of pixels.",
@@ -1254,6 +1377,13 @@ NOISE = Exercise(
             "times the number of pixels",
             "The distortion is multiplied by the number of pixels: an L2 length takes its root.",
             _noise(lambda d, s, n: -d * n / s),
+            right_shape=True,
+        ),
+        Mistake(
+            "28 for every image size",
+            "The length is 28 times the distortion whatever `pixels` says: 28 is √784. Take the "
+            "root of `pixels`, which is 100 in the first case and 1 in the last.",
+            _noise(lambda d, s, n: -d * 28 / s),
             right_shape=True,
         ),
         Mistake(
@@ -1400,7 +1530,7 @@ QUIZZES = {
                 True,
                 "c is the price of |r|. As long as the target is reached the price can rise: the "
                 "largest c that succeeds gives the smallest perturbation. Whoever looks for the "
-                "minimum c, as the sentence in the paper says, finds the largest one.",
+                "smallest c that succeeds finds the largest perturbation.",
             ),
             Option(
                 "they are equal: both reach the target",
