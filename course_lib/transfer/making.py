@@ -1,0 +1,277 @@
+"""How a transfer table is made: examples for each source, every image shown to every network."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import attacks, models, zoo
+from ..data import Dataset
+from .intervals import wilson
+from .sets import AdversarialSet, adversarial_set, check_stddev, device_of
+from .table import CLEAN, Row, TransferTable, amplified_label, equal_label, mean_pairs, noise_label
+
+
+def transfer_table(
+    sources,
+    nets=None,
+    dataset: Dataset | None = None,
+    *,
+    seeds: Sequence[int] = (0,),
+    stddev: float | Sequence[float] | None = None,
+    noise: Sequence[float] = (0.1, 0.3),
+    targets="random",
+    loss: str = "cross-entropy",
+    noise_seed: int = 0,
+    cache: bool = True,
+    device=None,
+    progress: bool = False,
+    **settings,
+) -> TransferTable:
+    """The error of each of ``nets`` on the examples made for each of ``sources`` (section 4.2).
+
+    sources, nets: names of the zoo's networks, or {label: network}, or {label: [networks]}, one for
+    each seed; nets=None: the sources. A source may also be an :class:`AdversarialSet` (or a list of
+    them), made elsewhere. dataset: the images; the paper uses training images in Table 2 and test
+    images in Table 4. seeds: which networks of a name; every pair of a source and a target is
+    measured. device: where the zoo's networks go.
+
+    stddev: also a row per source with its changes amplified to this, or to each of several; not
+    clipped, as the paper's noise. noise: stddevs of the rows of Gaussian noise; each amplified size
+    gets one, too. Rows of noise as large as each minimal change, and a clean row, are always there.
+    targets, loss, settings, cache, progress: of :func:`adversarial_set`.
+
+    Raises ValueError, before any attack, for no sources, nets or images; networks that do not take
+    the images, disagree on the classes or are in train mode; another number of networks than seeds;
+    one label for two networks; stddevs that are not above 0.
+    """
+    if dataset is None or not len(dataset):
+        raise ValueError("There are no images: give a data set, as load_mnist('test').sample(300).")
+    amplified = [stddev] if isinstance(stddev, int | float) else list(stddev or [])
+    for level in [*amplified, *noise]:
+        check_stddev(level)
+    made = _replicates(sources, seeds, device, "sources")
+    asked = made if nets is None else _replicates(nets, seeds, device, "nets")
+    _check_labels_agree(made, asked)
+    if any(isinstance(part, AdversarialSet) for group in asked.values() for part in group):
+        raise ValueError("A column must be a network: give nets beside the adversarial sets.")
+    t = max(len(group) for group in [*made.values(), *asked.values()])
+    for label, group in [*made.items(), *asked.items()]:
+        if len(group) not in (1, t):
+            raise ValueError(f"{label!r} has {len(group)} networks where others have {t}.")
+    modules = {label: group for label, group in made.items() if isinstance(group[0], nn.Module)}
+    check_networks(modules | asked, dataset)
+    columns = _Columns(asked, t)
+    sets = {}
+    for label, group in made.items():
+        sets[label] = [
+            part
+            if isinstance(part, AdversarialSet)
+            else adversarial_set(
+                part,
+                dataset,
+                targets=targets,
+                loss=loss,
+                cache=cache,
+                progress=progress,
+                **settings,
+            )
+            for part in group
+        ]
+        _check_same_images(label, sets[label], dataset)
+    rows = _rows_of(sets, dataset, amplified, noise, noise_seed, columns)
+    return TransferTable(
+        tuple(asked),
+        columns.ids,
+        {row.label: row for row in rows},
+        dataset.labels.cpu().numpy(),
+        dataset.name,
+    )
+
+
+def curve(sources, nets, dataset: Dataset, stddevs: Sequence[float], **how) -> TransferTable:
+    """Transfer against the size of the change: a table with an amplified row for each stddev.
+
+    Every source's changes are brought to each of ``stddevs`` (also to less than their own size),
+    with noise of that stddev beside them. :func:`along` reads a pair's curve off it.
+    """
+    if not len(stddevs):
+        raise ValueError("A curve needs at least one stddev.")
+    return transfer_table(sources, nets, dataset, stddev=list(stddevs), noise=(), **how)
+
+
+def along(table: TransferTable, source: str | None, column: str, convention: str = "strict"):
+    """(stddevs, shares): a pair's curve in ``table``, rising in size; source None: the noise's."""
+    kind = "noise" if source is None else "amplified"
+    rows = [row for row in table.rows.values() if (row.kind, row.source) == (kind, source)]
+    if not rows:
+        raise KeyError(f"The table has no rows of several sizes made for {source!r}.")
+    rows.sort(key=lambda row: row.stddev)
+    shares = [mean_pairs(table.cell(row.label, column, convention)) for row in rows]
+    return np.array([row.stddev for row in rows]), np.array(shares)
+
+
+def against_paper(table: TransferTable, printed: dict, columns: Sequence[str]) -> list[dict]:
+    """Our share of each cell that the paper prints, beside the paper's.
+
+    printed: paper.TABLE2 or TABLE4; columns: their networks. Under the paper's convention. Each
+    entry has "row", "column", "here" (an Estimate), "paper", "low" and "high", Wilson's interval of
+    the paper's share if it rests on 256 images (see PAPER_FACTS), and "overlap", of the intervals.
+    """
+    found = []
+    for row, shares in printed.items():
+        for column, share in zip(columns, shares, strict=True):
+            if row not in table.rows or column not in table.columns:
+                continue
+            here = table.estimate(row, column, "paper")
+            low, high = wilson(share, 256)
+            overlap = here.low <= high and low <= here.high
+            entry = {"row": row, "column": column, "here": here, "paper": share}
+            found.append(entry | {"low": low, "high": high, "overlap": overlap})
+    return found
+
+
+# --- how a table is made -----------------------------------------------------------------------
+
+
+def _replicates(given, seeds, device, what: str) -> dict[str, list]:
+    """{label: networks, one per seed, or a single one}."""
+    if isinstance(given, str):
+        given = [given]
+    if given is None or not len(given):
+        raise ValueError(f"There are no {what}: give at least one network, by its name.")
+    if not isinstance(given, dict):
+        if len(set(given)) < len(given):
+            raise ValueError(f"A network is named twice among the {what}.")
+        return {
+            name: [
+                zoo.load(name, s, device) for s in sorted({zoo.replicate(name, s) for s in seeds})
+            ]
+            for name in given
+        }
+    groups = {k: list(v) if isinstance(v, list | tuple) else [v] for k, v in given.items()}
+    for label, group in groups.items():
+        if not group or not all(isinstance(part, nn.Module | AdversarialSet) for part in group):
+            raise TypeError(f"{label!r} must be a network or a list of networks.")
+    return groups
+
+
+def _check_labels_agree(made: dict, asked: dict) -> None:
+    """A label that stands for a source and for a column must mean the same networks."""
+    for label in made.keys() & asked.keys():
+        if isinstance(made[label][0], AdversarialSet):
+            continue
+        ours, theirs = made[label], asked[label]
+        same = len(ours) == len(theirs) and all(
+            a is b or zoo.weights_digest(a.state_dict()) == zoo.weights_digest(b.state_dict())
+            for a, b in zip(ours, theirs, strict=True)
+        )
+        if not same:
+            raise ValueError(f"Two different networks are called {label!r}: give them two names.")
+
+
+def check_networks(nets: dict[str, list], dataset: Dataset) -> None:
+    """Raise ValueError, naming the network, unless all take the images and share their classes."""
+    classes = {}
+    for label, group in nets.items():
+        for net in group:
+            if any(part.training for part in net.modules()):
+                raise ValueError(f"{label!r} is in train mode: call net.eval() first.")
+            image = dataset.images[:1].to(device_of(net, dataset.images))
+            try:
+                with torch.no_grad():
+                    logits = net(image)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{label!r} does not take images of shape {tuple(image.shape[1:])}; all "
+                    f"networks of a table must take the same ones ({error})."
+                ) from None
+            attacks.checking.check_output(logits, 1)
+            classes.setdefault(logits.shape[1], label)
+    if len(classes) > 1:
+        (a, first), (b, second) = list(classes.items())[:2]
+        raise ValueError(f"{first!r} has {a} classes and {second!r} {b}: they cannot be compared.")
+
+
+def _check_same_images(label: str, sets: list[AdversarialSet], dataset: Dataset) -> None:
+    for found in sets:
+        if len(found) != len(dataset) or not torch.equal(
+            found.dataset.images.cpu(), dataset.images.cpu()
+        ):
+            raise ValueError(f"The adversarial set of {label!r} was made from other images.")
+
+
+# on a CPU a convolution of a few hundred images stays in its caches: twice as fast as thousands
+BATCH = {"cpu": 250}
+
+
+class _Columns:
+    """The columns' networks: every image is shown to each of them once."""
+
+    def __init__(self, groups: dict[str, list], replicates: int):
+        self.groups, self.replicates = list(groups.values()), replicates
+        sizes = [len(group) for group in self.groups]
+        self.ids = np.array([np.arange(replicates) % size for size in sizes])
+
+    def answers(self, images: torch.Tensor) -> np.ndarray:
+        """(T, C, N) uint8: the class that each network gives each image."""
+        found = np.empty((self.replicates, len(self.groups), len(images)), np.uint8)
+        for k, group in enumerate(self.groups):
+            size = BATCH.get(device_of(group[0], images).type, 5000)
+            seen = [models.predictions(net, images, size).cpu().numpy() for net in group]
+            for t, which in enumerate(self.ids[k]):
+                found[t, k] = seen[which]
+        return found
+
+
+def _rows_of(sets, dataset, amplified, noise, noise_seed, columns) -> list[Row]:
+    """All rows, in the paper's order: examples, their controls, amplified ones, noise, clean."""
+    rows = [
+        _row(label, "minimal", label, None, group, [s.adversarial for s in group], columns)
+        for label, group in sets.items()
+    ]
+    for label, group in sets.items():
+        images = [s.equal_noise(noise_seed) for s in group]
+        name = equal_label(label)
+        rows.append(_row(name, "equal noise", label, None, group, images, columns))
+    for level in amplified:
+        for label, group in sets.items():
+            name = amplified_label(label, level)
+            images = [s.amplified(level) for s in group]
+            rows.append(_row(name, "amplified", label, level, group, images, columns))
+    for level in sorted({*noise, *amplified}):
+        noisy = attacks.gaussian_noise(dataset.images, level, noise_seed)
+        rows.append(_plain(noise_label(level), "noise", level, noisy, dataset, sets, columns))
+    rows.append(_plain(CLEAN, "clean", None, dataset.images, dataset, sets, columns))
+    return rows
+
+
+def _row(label, kind, source, stddev, group, images, columns) -> Row:
+    """A row that belongs to a source: S sets and their images, S the replicates or 1."""
+    used = [s.changed if kind == "amplified" else s.success for s in group]
+    sizes = [attacks.distortion(x, s.dataset.images) for x, s in zip(images, group, strict=True)]
+    nothing = [torch.full_like(s.overshoot, torch.nan) for s in group]
+    beyond = [s.overshoot for s in group] if kind == "minimal" else nothing
+    rights, targets = [s.right for s in group], [s.targets for s in group]
+    answers = np.stack([columns.answers(x) for x in images])
+    parts = (_stack(part) for part in (used, rights, targets, sizes, beyond))
+    ids = np.arange(columns.replicates) % len(group)
+    return Row(label, kind, source, stddev, ids, *(part[ids] for part in parts), answers[ids])
+
+
+def _plain(label, kind, stddev, images, dataset, sets, columns) -> Row:
+    """A row without a source. Its targets are those of the sources, if they all have the same."""
+    aims = [s.targets.cpu() for group in sets.values() for s in group]
+    shared = all(torch.equal(aims[0], other) for other in aims)
+    yes = np.ones(len(dataset), bool)
+    targets = aims[0].numpy() if shared else np.full(len(dataset), -1)
+    size = attacks.distortion(images, dataset.images).cpu().numpy()
+    values = (yes, yes, targets, size, np.full(len(dataset), np.nan), columns.answers(images))
+    t = columns.replicates
+    parts = (np.broadcast_to(value, (t, *value.shape)) for value in values)
+    return Row(label, kind, None, stddev, np.zeros(t, int), *parts)
+
+
+def _stack(tensors: list[torch.Tensor]) -> np.ndarray:
+    return np.stack([tensor.cpu().numpy() for tensor in tensors])
