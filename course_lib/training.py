@@ -114,7 +114,11 @@ def _descend(
     optimizer = torch.optim.Adam(weights, lr=learning_rate, fused=where.type != "mps")
     steps = epochs * steps_per_epoch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=steps, pct_start=0.2, final_div_factor=40
+        optimizer,
+        learning_rate,
+        total_steps=steps,
+        pct_start=0.2 if steps != 5 else 0.25,  # it divides by pct_start · steps - 1
+        final_div_factor=40,
     )
     history, began = History(), time.perf_counter()
     with progress_bar(epochs, "training", progress) as bar:
@@ -175,7 +179,9 @@ def train(
     generator = devices.generator(seed)
 
     def objective(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        value = loss(net(images), labels) + weight_decay(net, decay, convention)
+        value = loss(net(images), labels)
+        if decay:  # reading a parametrised weight computes it anew: not for nothing
+            value = value + weight_decay(net, decay, convention)
         return value if penalty is None else value + penalty(net)
 
     net.train()

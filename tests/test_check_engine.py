@@ -912,6 +912,21 @@ def test_ranges(capsys):
         assert words in told(capsys)
 
 
+@pytest.mark.parametrize(
+    ("digits", "value", "words"),
+    [
+        (2, (80.0, 100.0), "80 to 100%"),
+        (2, 99.7, "100%"),
+        (2, 0.25, "0.25%"),
+        (3, 1234.5, "1234%"),
+        (3, 12.345, "12.3%"),
+        (2, 3e-7, "3e-07%"),
+    ],
+)
+def test_a_prediction_in_words(digits, value, words):
+    assert Prediction("How many?", unit="%", digits=digits).words(value) == words
+
+
 def test_no_prediction_does_not_stop_anything(capsys):
     predict("error", None)
     assert "No prediction: the lesson goes on" in told(capsys)

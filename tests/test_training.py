@@ -68,6 +68,14 @@ def test_training_learns_and_ends_in_eval_mode(few):
     assert models.error_rate(net, few) == 0
 
 
+@pytest.mark.parametrize("steps", [1, 2, 4, 5, 6])
+def test_a_handful_of_steps_is_training_too(few, steps):
+    net = models.build("FC100-100-10")
+    before = net.fc1.weight.detach().clone()
+    training.train(net, few, epochs=steps, batch_size=len(few), progress=False)
+    assert not torch.equal(net.fc1.weight, before)
+
+
 def test_the_same_seed_gives_the_same_network(few):
     weights = []
     for seed in (3, 3, 4):

@@ -20,9 +20,14 @@ class Prediction:
     def words(self, value) -> str:
         """A number or a range with its unit."""
         if isinstance(value, list | tuple):
-            return f"{value[0]:.{self.digits}g} to {self.words(value[1])}"
+            return f"{self._number(value[0])} to {self.words(value[1])}"
         gap = "" if self.unit in ("", "%") else " "
-        return f"{value:.{self.digits}g}{gap}{self.unit}"
+        return f"{self._number(value)}{gap}{self.unit}"
+
+    def _number(self, value: float) -> str:
+        # 100 with two digits is "100", not "1e+02"
+        whole = 10**self.digits <= abs(value) < 1e6 or round(abs(value)) == 10**self.digits
+        return f"{value:.0f}" if whole else f"{value:.{self.digits}g}"
 
 
 def as_number(value) -> float | None:
