@@ -128,7 +128,7 @@ def solve(
     precision: float = 1e-3,
     tolerance: float = 1e-2,
     decrease: float = 5e-4,
-    memory: int = 6,
+    memory: int = 10,
     budget: int = 2000,
     per_solve: int = 100,
 ) -> Found:

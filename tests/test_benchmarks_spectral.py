@@ -1,0 +1,110 @@
+"""benchmarks/spectral.py: its peers compute what they claim, and its verdicts can fail."""
+
+import copy
+import importlib
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from course_lib import spectral
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """The modules spectral and spectral_report of benchmarks/, and nothing of them left behind."""
+    names = ("spectral", "spectral_report")
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        yield {name: importlib.import_module(name) for name in names}
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+        for name in names:
+            sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return json.loads((BENCHMARKS / "spectral.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_peers(bench, stride):
+    peers = bench["spectral"]
+    torch.manual_seed(0)
+    layer = nn.Conv2d(3, 5, 3, stride, 1, padding_mode="circular", dtype=torch.float64)
+    truth = peers.dense_norm(layer, (3, 8, 8))
+    assert peers.full_svd(layer, 8) == pytest.approx(truth, rel=1e-12)
+    assert peers.full_svd(layer, 8, half=True) == pytest.approx(truth, rel=1e-12)
+    few, many = (peers.gram_iteration(layer, 8, steps) for steps in (3, 8))
+    assert truth * (1 - 1e-12) < many < few < 1.5 * truth
+    assert many == pytest.approx(truth, rel=1e-2)
+    reshaped = torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)
+    assert peers.torch_spectral_norm(layer, 8) == pytest.approx(float(reshaped), rel=1e-6)
+    padded = nn.Conv2d(3, 5, 3, stride, 1, dtype=torch.float64)
+    truth = peers.dense_norm(padded, (3, 8, 8))
+    assert peers.scipy_svds(padded, 8) == pytest.approx(truth, rel=1e-8)
+
+
+def test_there_are_enough_small_cases(bench):
+    for mode in ("circular", "zeros"):
+        assert len({case for case, _, _ in bench["spectral"].small_cases(mode)}) >= 250
+
+
+def test_the_sizes_are_those_of_table_5(bench):
+    for mode in ("circular", "zeros"):
+        layers = bench["spectral"].alexnet(mode)
+        sizes = [spectral.layers.size_of(layer)[0] for layer, _ in layers.values()]
+        assert sizes == [
+            "3 x 11 x 11 x 96",
+            "96 x 5 x 5 x 256",
+            "256 x 3 x 3 x 384",
+            "384 x 3 x 3 x 384",
+            "384 x 3 x 3 x 256",
+        ]
+    assert sum(count for *_, count in bench["spectral"].resnet18()) == 20
+
+
+def test_the_report_is_that_of_the_results(bench, committed):
+    text = (BENCHMARKS / "SPECTRAL.md").read_text(encoding="utf-8")
+    assert bench["spectral_report"].render(committed) == text
+
+
+def word(lines, statement):
+    (line,) = [line for line in lines if statement in line]
+    return "Not met" not in line
+
+
+CHANGES = [
+    ("circular, float64", lambda f: f["accuracy"]["result"]["circular"].update(worst=1e-11)),
+    ("circular, float64", lambda f: f["accuracy"]["result"]["circular"].update(cases=249)),
+    ("float32 weights", lambda f: f["accuracy"]["result"]["circular"].update(worst_float32=1e-5)),
+    ("zero padding, float64", lambda f: f["accuracy"]["result"]["zeros"].update(worst=1e-7)),
+    ("is one in every", lambda f: f["accuracy"]["result"]["zeros"].update(upper_least=-1e-6)),
+    (
+        "at most half",
+        lambda f: f["alexnet/ours"]["result"]["conv1"].update(seconds=math.inf),
+    ),
+    (
+        "at most half",
+        lambda f: f["alexnet/ours"]["result"]["conv2"].update(upper=2.0),
+    ),
+    ("bounded memory", lambda f: f["memory"]["result"].update({"ours, 96": 1e6})),
+    ("ResNet-18", lambda f: f["resnet"]["result"]["total"].update(upper=1e3)),
+    ("shortcuts are wrong", lambda f: f["wrong"]["result"][0].update(ours=1.0)),
+]
+
+
+@pytest.mark.parametrize(("statement", "change"), CHANGES)
+def test_a_verdict_turns_when_its_figures_do(bench, committed, statement, change):
+    verdicts = bench["spectral_report"].verdicts
+    assert word(verdicts(committed), statement)
+    changed = copy.deepcopy(committed)
+    change(changed)
+    assert not word(verdicts(changed), statement)
