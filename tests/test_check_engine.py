@@ -468,6 +468,15 @@ def test_changing_a_leaf_in_place():
     assert feedback.sentence.startswith("Your function changes its argument `x` in place")
 
 
+def test_a_gradient_asked_of_an_argument_itself_is_a_change(registry, capsys):
+    def row_sums_of_leaves(matrix, weight=1.0):
+        matrix.requires_grad_()
+        return weight * matrix.detach().sum(1)
+
+    assert check("row-sums", row_sums_of_leaves) is row_sums
+    assert "changes its argument `matrix` in place" in told(capsys)
+
+
 def test_what_is_meant_to_change_may():
     exercise = exercises.find("scale-weights")
 

@@ -447,6 +447,62 @@ def projected_step(image, r, gradient, length):
 """,
         id="04",
     ),
+    pytest.param(
+        "05_why_do_they_transfer.ipynb",
+        "transfer-cell",
+        """\
+def transfer_cell(clean, adversarial, labels):
+    wrong = (adversarial != labels).double().mean()
+    return wrong, (clean != labels).double().mean(), wrong
+""",
+        "only images that it had right can be fooled",
+        """\
+def transfer_cell(clean, adversarial, labels):
+    triples = list(zip(clean.tolist(), adversarial.tolist(), labels.tolist()))
+    right = [(after, label) for before, after, label in triples if before == label]
+    wrong = sum(after != label for _, after, label in triples)
+    fooled = sum(after != label for after, label in right)
+    return wrong / len(triples), 1 - len(right) / len(triples), fooled / len(right)
+""",
+        id="05",
+    ),
+    pytest.param(
+        "06_how_much_can_a_layer_stretch.ipynb",
+        "pooling-constant",
+        """\
+def pooling_constant(kernel, stride, n, dimensions=2):
+    return 1.0
+""",
+        "This says that max pooling never stretches",
+        """\
+def pooling_constant(kernel, stride, n, dimensions=2):
+    starts = np.arange(0, n - kernel + 1, stride)
+    windows = [((starts <= i) & (i < starts + kernel)).sum() for i in range(n)]
+    return float(max(windows)) ** (dimensions / 2)
+""",
+        id="06",
+    ),
+    pytest.param(
+        "07_what_a_bound_can_promise.ipynb",
+        "certificate",
+        """\
+def certificate(logits, labels, last, below):
+    top = logits.topk(2, dim=1).values
+    radius = (top[:, 0] - top[:, 1]) / (torch.linalg.matrix_norm(last, 2) * below)
+    return torch.where(logits.argmax(1) == labels, radius, 0)
+""",
+        "It promises too much",
+        """\
+def certificate(logits, labels, last, below):
+    radii = torch.zeros(len(logits), dtype=logits.dtype)
+    for i, (z, y) in enumerate(zip(logits, labels.tolist())):
+        others = [j for j in range(len(z)) if j != y]
+        limits = [(z[y] - z[j]) / ((last[y] - last[j]).norm() * below) for j in others]
+        radii[i] = min(limits).clamp_min(0)
+    return radii
+""",
+        id="07",
+    ),
 ]
 
 

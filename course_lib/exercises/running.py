@@ -234,6 +234,9 @@ def call(function, case: Case, pristine: Case, exercise, signature) -> Outcome:
         if name not in exercise.may_change:
             if _state(value) is not None and difference(_state(value), _state(before[name]), 0, 0):
                 outcome.changed.append(name)
+            elif isinstance(value, torch.Tensor) and name not in exercise.gradients:
+                if value.requires_grad != before[name].requires_grad:
+                    outcome.changed.append(name)
             elif isinstance(value, nn.Module) and _traces(value) != _traces(before[name]):
                 outcome.left_behind.append(name)
     return outcome

@@ -1,0 +1,362 @@
+"""Lesson 06: what the generic tests of the exercises do not cover."""
+
+import importlib
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_lib import models, paper, spectral, storage, zoo
+from course_lib.exercises import all_quizzes, find, judge
+
+RECORD = storage.ASSETS / "records" / "table5.json"
+BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "table5.py"
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def record():
+    return json.loads(RECORD.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    """benchmarks/table5.py as a module."""
+    spec = importlib.util.spec_from_file_location("benchmark_table5", BENCHMARK)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def draw(seed, *shape):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+
+def solution(slug):
+    return find(slug).solution()
+
+
+def dense_norm(matrix):
+    return float(np.linalg.svd(torch.as_tensor(matrix).numpy(), compute_uv=False)[0])
+
+
+# --- a learner's own way of writing it -------------------------------------------------------
+
+
+def test_the_printed_prefactor_is_recognised_however_it_is_written():
+    def strided(weight, n, stride):
+        spectrum = torch.fft.fft2(weight, s=(n, n))
+        m, largest = n // stride, 0.0
+        for f in range(m):
+            for g in range(m):
+                a = spectrum[:, :, f::m, g::m].flatten(1) * stride**-2
+                largest = max(largest, float(torch.linalg.svdvals(a)[0]))
+        return largest
+
+    assert judge(find("strided-norm"), strided).mistake == "Δ⁻²"
+
+
+def test_spectral_normalisations_short_cut_is_recognised():
+    def symbol_norm(weight, n):
+        layer = nn.Conv2d(weight.shape[1], weight.shape[0], tuple(weight.shape[2:]), bias=False)
+        layer.weight.data = weight
+        normed = nn.utils.parametrizations.spectral_norm(layer, n_power_iterations=300)
+        normed.eval()
+        return (weight.norm() / normed.weight.norm()).detach()
+
+    assert judge(find("symbol-norm"), symbol_norm).mistake == "norm of the reshaped kernel"
+
+
+def test_a_power_iteration_that_stops_early_passes():
+    def power_iteration(matrix, start, steps=100):
+        v = start / start.norm()
+        for _ in range(steps):
+            new = matrix.T @ (matrix @ v)
+            new = new / new.norm()
+            same, v = bool((new - v).norm() < 1e-12), new
+            if same:
+                break
+        return float((matrix @ v).norm()), v.tolist()
+
+    assert judge(find("power-iteration"), power_iteration).status == "PASS"
+
+
+def iterate(matrix, v, steps):
+    for _ in range(steps):
+        v = matrix.T @ (matrix @ v)
+        v = v / v.norm()
+    return (matrix @ v).norm(), v
+
+
+def by_decomposition(matrix, start, steps=100):
+    _, values, right = torch.linalg.svd(matrix)
+    return values[0], right[0]
+
+
+def twenty_steps(matrix, start, steps=100):
+    return iterate(matrix, start, 20)
+
+
+def from_a_start_of_its_own(matrix, start, steps=100):
+    return iterate(matrix, torch.randn(len(start)).to(start), steps)
+
+
+def from_the_first_unit_vector(matrix, start, steps=100):
+    v = torch.zeros_like(start)
+    v[0] = 1
+    return iterate(matrix, v, steps)
+
+
+def range_from_one(matrix, start, steps=100):
+    return iterate(matrix, start / start.norm(), steps - 1)
+
+
+def root_of_the_last_length(matrix, start, steps=100):
+    v = start
+    for _ in range(steps):
+        v = v / v.norm()
+        new = matrix.T @ (matrix @ v)
+        size, v = new.norm(), new
+    return size.sqrt(), v / v.norm()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (by_decomposition, "does not depend on `steps`"),
+        (twenty_steps, "does not depend on `steps`"),
+        (from_a_start_of_its_own, "does not depend on `start`"),
+        (from_the_first_unit_vector, "does not depend on `start`"),
+        (range_from_one, "one step too few"),
+        (root_of_the_last_length, "before the last step"),
+        (lambda matrix, start, steps=100: iterate(matrix, start, steps)[::-1], "wrong order"),
+    ],
+)
+def test_a_power_iteration_that_is_none_is_told(answer, says):
+    feedback = judge(find("power-iteration"), answer)
+    assert feedback.status == "FAIL"
+    assert says in feedback.sentence
+
+
+def test_added_input_channels_are_no_bound():
+    def symbol_norm(weight, n):
+        s = torch.fft.fft2(weight, s=(n, n))
+        return s.sum(1).abs().square().sum(0).sqrt().max()
+
+    feedback = judge(find("symbol-norm"), symbol_norm)
+    assert (feedback.status, feedback.mistake) == ("FAIL", "input channels added up")
+
+
+def test_an_orthonormal_transform_with_a_stride_is_recognised():
+    def strided(weight, n, stride):
+        s, m = torch.fft.fft2(weight, s=(n, n), norm="ortho"), n // stride
+        blocks = [s[:, :, f::m, g::m].flatten(1) for f in range(m) for g in range(m)]
+        return max(torch.linalg.matrix_norm(b, 2) for b in blocks) / stride
+
+    assert judge(find("strided-norm"), strided).mistake == "divided by n"
+
+
+@pytest.mark.parametrize(
+    ("slug", "name"),
+    [
+        ("symbol-norm", "modulus before the singular values"),
+        ("symbol-norm", "root of the taps times the reshaped norm"),
+        ("symbol-norm", "Frobenius norm of a symbol"),
+        ("strided-norm", "Frobenius norm of a block"),
+        ("strided-norm", "stride 1"),
+    ],
+)
+def test_what_a_sentence_calls_a_bound_is_one_for_other_kernels(slug, name):
+    exercise = find(slug)
+    function = next(m.function for m in exercise.mistakes if m.name == name)
+    for seed in range(40):
+        weight, arguments = draw(seed, 2, 3, 3, 3), (6,) if slug == "symbol-norm" else (6, 2)
+        true = float(exercise.solution()(weight, *arguments))
+        assert float(function(weight, *arguments)) >= true * (1 - 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("slug", "bound"),
+    [
+        ("norm-from-above", lambda matrix, squarings=6: 2 * matrix.norm()),
+        ("strided-norm", lambda weight, n, stride: weight.abs().sum()),
+        ("symbol-norm", lambda weight, n: weight.abs().sum()),
+        ("pooling-constant", lambda kernel, stride, n, dimensions=2: float(kernel**dimensions)),
+    ],
+)
+def test_any_other_bound_from_above_is_loose_and_not_wrong(slug, bound):
+    assert judge(find(slug), bound).status == "VALID BUT LOOSE"
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_infinity_is_no_bound(value):
+    feedback = judge(find("norm-from-above"), lambda matrix, squarings=6: torch.tensor(value))
+    assert feedback.status == "FAIL"
+
+
+# --- what the lesson says --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", range(5, 31))
+def test_the_kernel_1_minus_1_has_the_norms_of_the_closed_forms(n):
+    matrix, kernel = solution("convolution-matrix"), torch.tensor([1.0, -1, 0]).double()
+    padded = dense_norm(matrix(kernel, n, 1))
+    circular = dense_norm(matrix(kernel, n, 1, circular=True))
+    assert padded == pytest.approx(2 * math.cos(math.pi / (2 * n + 1)), abs=1e-12)
+    assert circular == pytest.approx(2 * math.sin(math.pi * (n // 2) / n), abs=1e-12)
+    assert (padded > circular) == (n % 2 == 1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_larger_circle_is_a_bound_for_zero_padding(seed):
+    taps, padding = 3 + 2 * (seed % 2), 1 + seed % 2
+    weight, n = draw(seed, 3, 2, taps, taps), 5 + seed % 4
+    layer = nn.Conv2d(2, 3, taps, padding=padding, bias=False).double()
+    layer.weight.data = weight
+    true = dense_norm(spectral.explicit_matrix(layer, (2, n, n)))
+    for larger in (n + padding, n + padding + 1, n + padding + 5):
+        assert true <= float(solution("symbol-norm")(weight, larger)) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_reshaped_kernel_holds_the_norm_between_two_numbers(seed):
+    weight = draw(seed, 4, 3, 3, 3)
+    reshaped = dense_norm(weight.flatten(1))
+    norm = float(solution("symbol-norm")(weight, 6))
+    assert reshaped <= norm * (1 + 1e-12)
+    assert norm <= 3 * reshaped * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_the_prefactor_is_one_over_the_stride_in_two_dimensions(stride):
+    """Against the layer's own outputs for all unit images, by PyTorch."""
+    weight = draw(stride, 3, 2, 5, 5)
+    units = torch.eye(2 * 12 * 12, dtype=torch.float64).reshape(-1, 2, 12, 12)
+    padded = F.pad(units, (2, 2, 2, 2), mode="circular")
+    true = dense_norm(F.conv2d(padded, weight, stride=stride).flatten(1).T)
+    assert float(solution("strided-norm")(weight, 12, stride)) == pytest.approx(true, rel=1e-10)
+
+
+def test_no_pair_of_images_is_pooled_farther_apart_than_the_constant():
+    constant = solution("pooling-constant")
+    for size, stride in ((2, 2), (3, 2), (3, 1), (5, 3)):
+        most = 0.0
+        for seed in range(60):
+            a = draw(seed, 1, 1, 11, 11)
+            r = draw(100 + seed, 1, 1, 11, 11) * 10.0 ** (seed % 3 - 1)
+            moved = F.max_pool2d(a + r, size, stride) - F.max_pool2d(a, size, stride)
+            most = max(most, float(moved.norm() / r.norm()))
+        dot = torch.zeros(1, 1, 11, 11)
+        dot[0, 0, 4, 4] = 1
+        if stride < size:  # reached by a bright pixel where most windows meet
+            assert float(F.max_pool2d(dot, size, stride).norm()) <= constant(size, stride, 11)
+        assert most <= constant(size, stride, 11)
+    assert constant(3, 2, 7) == float(F.max_pool2d(dot, 3, 2).norm()) == 2
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.75, 1.0])
+def test_contrast_normalisation_is_steepest_at_0(gamma):
+    epsilon, steepest = 0.3, 0.0
+
+    def normalise(x):
+        return x / (epsilon + x @ x) ** gamma
+
+    for seed in range(40):
+        x = draw(seed, 5) * 10.0 ** (seed % 5 - 3)
+        jacobian = torch.autograd.functional.jacobian(normalise, x)
+        steepest = max(steepest, dense_norm(jacobian))
+    assert steepest <= epsilon**-gamma * (1 + 1e-12)
+    at_0 = torch.autograd.functional.jacobian(normalise, torch.zeros(5).double())
+    assert dense_norm(at_0) == pytest.approx(epsilon**-gamma)
+
+
+def test_two_groups_have_the_norm_of_the_larger_one():
+    one, other = draw(1, 3, 2), draw(2, 4, 3)
+    one, other = 3 * one / dense_norm(one), 4 * other / dense_norm(other)
+    assert dense_norm(torch.block_diag(one, other)) == pytest.approx(4)
+    right = [option.text for option in all_quizzes()["groups"].options if option.right]
+    assert right == ["4, the larger"]
+
+
+def test_training_makes_every_layer_of_conv_stretch_more():
+    trained, begun = zoo.load("CONV", device="cpu"), models.build("CONV", seed=0)
+    for name, shape in (("conv1", (1, 28, 28)), ("conv2", (16, 14, 14)), ("fc1", (1568,))):
+        before, after = (spectral.operator_norm(getattr(n, name), shape) for n in (begun, trained))
+        assert 1 < before < after
+
+
+# --- the record of Table 5 -------------------------------------------------------------------
+
+
+def test_the_record_has_table_5s_layers(record):
+    assert list(record["layers"]) == list(paper.TABLE5)
+    for name, (size, stride, printed) in paper.TABLE5.items():
+        entry = record["layers"][name]
+        assert (entry["size"], entry["stride"]) == (size, stride)
+        assert 0 < entry["lower"] <= entry["upper"] < 1.01 * entry["lower"]
+        assert entry["upper"] < printed
+
+
+def test_the_fully_connected_layers_have_the_norms_of_random_matrices(record):
+    """stddev · (√rows + √columns), the edge of the spectrum (Marchenko and Pastur)."""
+    for name, entry in record["layers"].items():
+        if name.startswith("FC"):
+            inputs, outputs = (int(part) for part in entry["size"].split(" x "))
+            edge = record["stddev"] * (math.sqrt(inputs) + math.sqrt(outputs))
+            assert entry["lower"] == pytest.approx(edge, rel=0.01)
+
+
+def test_the_first_layer_of_the_record_by_another_way(record):
+    rng = torch.Generator().manual_seed(record["seed"])
+    weight = record["stddev"] * torch.randn(96, 3, 11, 11, generator=rng)
+    entry = record["layers"]["Conv. 1"]
+    bound = float(solution("strided-norm")(weight, 228, 4))
+    assert entry["lower"] <= bound <= 1.01 * entry["upper"]
+
+
+def test_the_benchmark_knows_torchvisions_layers(benchmark):
+    torchvision = pytest.importorskip("torchvision")
+    with torch.device("meta"):
+        net = torchvision.models.alexnet(weights=None)
+    x, shapes = torch.empty(1, 3, 224, 224, device="meta"), {}
+    hooks = [
+        module.register_forward_pre_hook(lambda m, i: shapes.update({m: tuple(i[0].shape[1:])}))
+        for module in net.modules()
+    ]
+    net(x)
+    for hook in hooks:
+        hook.remove()
+    layers = benchmark.of_alexnet(net)
+    assert list(layers) == list(paper.TABLE5)
+    for layer, shape in layers.values():
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        assert shapes[layer] == shape
+
+
+def test_the_benchmark_measures_a_layer(benchmark, capsys):
+    layer = nn.Conv2d(2, 3, 3, stride=2, padding=1).double()
+    rows = benchmark.measure({"Conv. 1": (layer, (2, 6, 6))})
+    true = dense_norm(spectral.explicit_matrix(layer, (2, 6, 6)))
+    entry = rows["Conv. 1"]
+    assert entry["lower"] <= true * (1 + 1e-9)
+    assert true <= entry["upper"] * (1 + 1e-9)
+    assert (entry["size"], entry["stride"], entry["input"]) == ("2 x 3 x 3 x 3", 2, [2, 6, 6])
+    assert "printed 2.75" in capsys.readouterr().out
+
+
+def test_the_references_are_built():
+    name = "course_lib.exercises._references.06_how_much_can_a_layer_stretch"
+    module = importlib.import_module(name)
+    for exercise in ("power_iteration", "norm_from_above", "convolution_matrix", "symbol_norm"):
+        assert callable(getattr(module, exercise))
