@@ -776,7 +776,7 @@ score("table-ratio", here["FC100-100-10"].mean() / here["FC10(1e-4)"].mean())
 
 # %% [markdown] id="record-head"
 # That was one network of each kind and 200 images; its interval is over images. The course's record
-# has {{=records["attacks"]["n"]}} images for each network, networks from several seeds (five), and its interval, rounded
+# has {{=records["attacks"]["n"]}} images for each network, networks from several seeds (five, of the halves three), and its interval, rounded
 # up, is over networks (FC10 has one optimum, and so none). The paper's numbers stand as it prints
 # them, some with two digits, one with one.
 
