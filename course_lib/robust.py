@@ -23,12 +23,12 @@ from torch.nn.utils import parametrize
 from . import device as devices
 from . import models, spectral, training
 from .data import Dataset, load_mnist
+from .spectral.geometry import CONVOLUTIONS
 
 KINDS = ("sum", "log-product")
 # what keeps the layers small, in the order of the record's table
 VARIANTS = ("plain", "decay", "sum", "log-product", "orthonormal")
 ACTIVATIONS = ("relu", "sigmoid", "maxmin")
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 # ---------------------------------------------------------------- the penalty

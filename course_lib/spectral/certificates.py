@@ -22,6 +22,7 @@ import math
 import torch
 from torch import nn
 
+from ..attacks import measures
 from . import graph
 from .local import Balls
 from .networks import UNIT, Bounds, exp
@@ -58,7 +59,7 @@ def certified_radii(
         raise ValueError(
             f"There is no certificate called {unknown[0]!r}: use one of {', '.join(METHODS)}."
         )
-    check(net, images)
+    check(images)
     if "box" in methods and images.numel() and (images.min() < 0 or images.max() > 1):
         raise ValueError(
             "The certificate 'box' is for pixels in [0, 1]; these go from "
@@ -116,7 +117,7 @@ def margins(net: nn.Module, images: torch.Tensor, labels=None) -> torch.Tensor:
     labels: (N,), default the network's own answers. Bounds of the logits are compared over these
     (:meth:`Lipschitz.over`): both double when the logits do. Raises as :func:`certified_radius`.
     """
-    check(net, images)
+    check(images)
     program = graph.trace(net, images.shape[1:])
     images = images.detach().double().to(graph.device_of(program))
     labels = checked_labels(labels, images, program[-1].size)
@@ -129,39 +130,20 @@ def margins(net: nn.Module, images: torch.Tensor, labels=None) -> torch.Tensor:
 # --- what the methods share -------------------------------------------------------------------
 
 
-def check(net: nn.Module, images: torch.Tensor) -> None:
+def check(images: torch.Tensor) -> None:
     """Raise TypeError or ValueError, with a sentence, for what are no images (N, *shape)."""
     if not isinstance(images, torch.Tensor) or not images.is_floating_point():
         raise TypeError(
             "Images must be a float tensor (N, *shape); for bytes, images.float() / 255."
         )
-    if images.ndim < 2:
-        raise ValueError(
-            f"Images must have the shape (N, ...), not {tuple(images.shape)}: a single image needs "
-            "a batch axis, images[None]."
-        )
-    if images.numel() and not torch.isfinite(images).all():
-        raise ValueError("Images must be finite: there is a NaN or an infinity among the pixels.")
+    measures.check_pixels(images, box=False)
 
 
 def checked_labels(labels, images: torch.Tensor, classes: int) -> torch.Tensor | None:
     """``labels`` as a tensor (N,) int64 beside the images; raises unless they are classes."""
     if labels is None:
         return None
-    labels = torch.as_tensor(labels)
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise TypeError(f"The labels must be whole numbers, not {labels.dtype}.")
-    if labels.shape != (len(images),):
-        raise ValueError(
-            f"The labels have the shape {tuple(labels.shape)}, but there are {len(images)} images: "
-            f"give one class for each, shape ({len(images)},)."
-        )
-    if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
-        raise ValueError(
-            f"The labels must be classes from 0 to {classes - 1}; these go from "
-            f"{int(labels.min())} to {int(labels.max())}."
-        )
-    return labels.long().to(images.device)
+    return measures.check_labels(labels, len(images), classes).to(images.device)
 
 
 def on_balls(bounds: Bounds) -> Balls:

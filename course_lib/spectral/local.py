@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from . import graph
-from .networks import Bounds, upper_norm
+from .networks import UNIT, Bounds, upper_norm
 
 WIDEST = 1024  # units of the first layer: its Gram matrix is decomposed for each image
 GRID = 16  # points on each side of a unit's range
@@ -49,7 +49,6 @@ SMOOTH = {
     nn.Sigmoid: (1 / (6 * math.sqrt(3)), 1 / 8),
     nn.Tanh: (4 / (3 * math.sqrt(3)), 2.0),
 }
-UNIT = 2.0**-53
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

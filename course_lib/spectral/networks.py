@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from . import graph
+from .geometry import CONVOLUTIONS
 from .graph import Step
 from .layers import layer_norm
 
@@ -530,7 +531,7 @@ def multiplications(step: Step) -> int:
         return step.size
     if isinstance(step.module, nn.Linear):
         return step.size * weight.shape[1]
-    if isinstance(step.module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+    if isinstance(step.module, CONVOLUTIONS):
         return step.size * weight[0].numel()
     return step.size
 

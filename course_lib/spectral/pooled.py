@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from . import graph
+from .geometry import CONVOLUTIONS
 from .local import SMOOTH, SPARE, Balls, boxed, kinked_side
 from .networks import Bounds, exp
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ITEMS = 2**22  # numbers in a layer of the images that are treated at once
 
 
