@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from course_lib import models, paper, record, zoo
 from course_lib.data import load_mnist
 from course_lib.exercises import find, judge, sources
-from course_lib.exercises.lesson01 import EPSILON
+from course_lib.exercises.lesson01.stable_cross_entropy import EPSILON
 
 paired_difference = find("paired-difference").solution()
 

@@ -10,7 +10,9 @@ import torch
 from course_lib import models, storage, units, zoo
 from course_lib.authoring import build
 from course_lib.exercises import find, judge
-from course_lib.exercises.lesson02 import CHANGES, chance_cases, exact_chance, facts
+from course_lib.exercises.lesson02.chance_purity import chance_cases, exact_chance
+from course_lib.exercises.lesson02.changes_the_ranking import CHANGES
+from course_lib.exercises.lesson02.haar_bases import facts
 
 LESSON = "02_do_units_mean_anything"
 

@@ -14,7 +14,7 @@ from course_lib.attacks.linear import exact_minimum, linear_distance, linear_map
 from course_lib.attacks.measures import distortion
 from course_lib.data import load_mnist
 from course_lib.exercises import find, judge, sources
-from course_lib.exercises.lesson03 import HISTORY
+from course_lib.exercises.lesson03.penalty_objective import HISTORY
 
 nearest_in_box = find("nearest-in-box").solution()
 nearest_plane = find("nearest-plane").solution()

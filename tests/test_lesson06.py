@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_lib import models, paper, spectral, storage, zoo
-from course_lib.exercises import all_quizzes, find, judge
+from course_lib.exercises import entries, find, judge
 
 RECORD = storage.ASSETS / "records" / "table5.json"
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "table5.py"
@@ -285,7 +285,7 @@ def test_two_groups_have_the_norm_of_the_larger_one():
     one, other = draw(1, 3, 2), draw(2, 4, 3)
     one, other = 3 * one / dense_norm(one), 4 * other / dense_norm(other)
     assert dense_norm(torch.block_diag(one, other)) == pytest.approx(4)
-    right = [option.text for option in all_quizzes()["groups"].options if option.right]
+    right = [option.text for option in entries("QUIZZES")["groups"].options if option.right]
     assert right == ["4, the larger"]
 
 

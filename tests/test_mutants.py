@@ -63,16 +63,16 @@ def test_the_mutants_run():
 
 def test_functions_from_sources():
     assert sources.source(example).startswith("def example(")
-    edited = sources.edited(example, "1.5", "2.5")
+    edited = sources.edited(example, ("1.5", "2.5"))
     assert torch.equal(edited(torch.zeros(2), k=5), torch.full((2,), -2.5))
     factor = 3
 
     def closure(x):
         return factor * x
 
-    assert sources.edited(closure, "* x", "+ x")(1) == 4
+    assert sources.edited(closure, ("* x", "+ x"))(1) == 4
     with pytest.raises(ValueError, match=r"'1' is [2-9] times"):
-        sources.edited(example, "1", "2")
+        sources.edited(example, ("1", "2"))
 
 
 def test_the_checks_catch_the_mutants():
@@ -87,12 +87,15 @@ def test_the_checks_catch_the_mutants():
 
 
 def test_survivors_are_listed(capsys):
-    exercise = exercises.Exercise(
+    class Weak(exercises.Exercise):
+        def solution(self):
+            return example
+
+    exercise = Weak(
         slug="weak",
         title="",
         difficulty=1,
         minutes=1,
-        reference=example,
         cases=lambda rng: [exercises.Case("zeros", torch.ones(2), 5)],
         mistakes=[],
         variants=[],

@@ -5,9 +5,13 @@ Importing this package imports nothing else; each name pulls in its module when 
 
 How to write an exercise
 ------------------------
-The exercises of lesson NN stand in ``lessonNN.py`` in this folder, in the order of the lesson::
+An exercise is one module, ``lessonNN/its_slug.py`` in this folder: its inputs, what is right, the
+wrong answers with their sentences, other right answers. It is found by itself; the task's text, the
+stub, the solution and the place in the lesson stand in ``solutions/NN_name.py``
+(:mod:`course_lib.authoring`). docs/ADD_AN_EXERCISE.md adds one, step by step. The module of
+``pixel-rms`` is ``lesson00/pixel_rms.py``, and begins like this::
 
-    from course_lib.exercises import Case, Exercise, Mistake
+    from course_lib.exercises import Case, Exercise
 
     def cases(rng):                          # rng: a seeded torch.Generator on the CPU
         yield Case("one tiny image", torch.rand(1, 1, 28, 28, generator=rng))     # label, arguments
@@ -16,21 +20,25 @@ The exercises of lesson NN stand in ``lessonNN.py`` in this folder, in the order
     def oracle(images):                      # what is right, best found by another way
         return np.linalg.norm(images.reshape(len(images), -1).numpy(), axis=1) / 28
 
-    def no_root(images):                     # a wrong answer is a function, ...
+    EXERCISE = Exercise(
+        title="...", difficulty=1, minutes=2, hints=["...", "..."], cases=cases, oracle=oracle,
+    )
+
+    @EXERCISE.variant                        # another right answer; at least two
+    def with_a_loop(images): ...
+
+    @EXERCISE.mistake("no root", "These are mean squares: ...")   # a wrong answer; at least four
+    def no_root(images):
         return images.square().mean(dim=(1, 2, 3))
 
-    EXERCISES = [
-        Exercise(
-            slug="pixel-rms", title="...", difficulty=1, minutes=2, hints=["...", "..."],
-            reference=None,                  # or a function of the library
-            cases=cases, oracle=oracle,
-            mistakes=[
-                Mistake("no root", "These are mean squares: ...", no_root, right_shape=True),
-                Mistake("sum", "...", (".mean(", ".sum(")),   # ... or an edit of the solution
-            ],
-            variants=[with_a_loop, with_numpy],               # other right answers
-        ),
-    ]
+    EXERCISE.mistake("sum", "This is a sum ...", (".mean(", ".sum("))   # edits of the solution
+
+What several exercises of a lesson share stands in that lesson's ``shared.py``; its predictions,
+quizzes and short answers in ``questions.py``, each a dict by slug::
+
+    PREDICTIONS = {"fc10-error": Prediction("Which test error will FC10 have?", unit="%")}
+    QUIZZES = {"softmax-sum": Quiz("What do they add up to?", [Option("1", True, "Yes: ..."), ...])}
+    ANSWERS = {"why-decay": ShortAnswer("Why does ...?", rubric=["It says that ...", "..."])}
 
 How an answer is judged, in this order: it is the course's own (NOT RUN) or the stub (UNATTEMPTED);
 it is called otherwise than the stub; it does not end in ``time_limit``; it changes an argument that
@@ -60,28 +68,21 @@ What to know:
   sentence, each of at least two variants PASSES. ``python -m course_lib.exercises.mutants SLUG``
   shows which one-token changes of the solution nobody notices: sharpen the cases, or give the
   reason in ``equivalent_mutants``.
-
-Beside EXERCISES, a lesson's module may have, each a dict by slug::
-
-    PREDICTIONS = {"fc10-error": Prediction("Which test error will FC10 have?", unit="%")}
-    QUIZZES = {"softmax-sum": Quiz("What do they add up to?", [Option("1", True, "Yes: ..."), ...])}
-    ANSWERS = {"why-decay": ShortAnswer("Why does ...?", rubric=["It says that ...", "..."])}
 """
 
 import importlib
-import pkgutil
 
 _HOME = {
     "Case": "running",
     "CheckFailed": "feedback",
-    "Exercise": "engine",
-    "Mistake": "engine",
+    "Exercise": "exercise",
+    "Mistake": "exercise",
     "Option": "quizzes",
     "Prediction": "predictions",
     "Quiz": "quizzes",
     "ShortAnswer": "answers",
     "check": "engine",
-    "judge": "engine",
+    "judge": "judging",
     "predict": "predictions",
     "progress": "store",
     "answer": "answers",
@@ -106,12 +107,15 @@ def __dir__():
 
 
 def lessons() -> dict:
-    """Number -> module of every lesson that has exercises, in order; imported at the first call."""
+    """Number -> :class:`.registry.Lesson` of every lesson that has exercises, in order.
+
+    All are imported at the first call. Raises :class:`.registry.RegistryError` for what is wrong in
+    the modules of one.
+    """
     if not _lessons:
-        names = [module.name for module in pkgutil.iter_modules(__path__)]
-        numbers = sorted(int(n[6:]) for n in names if n.startswith("lesson") and n[6:].isdigit())
-        found = {n: importlib.import_module(f"{__name__}.lesson{n:02d}") for n in numbers}
-        _lessons.update(found)
+        from . import registry
+
+        _lessons.update({number: registry.load(number) for number in registry.numbers()})
     return _lessons
 
 
@@ -121,12 +125,17 @@ def entries(kind: str) -> dict:
     Every entry gets its ``lesson``. Raises ValueError if two have the same slug.
     """
     found = {}
-    for number, module in lessons().items():
-        listed = getattr(module, kind, {})
+    for number, lesson in lessons().items():
+        listed = getattr(lesson, kind, {})
         pairs = listed.items() if isinstance(listed, dict) else [(e.slug, e) for e in listed]
         for slug, entry in pairs:
             if slug in found:
-                raise ValueError(f"Two entries of {kind} are called `{slug}`: rename one.")
+                places = " and ".join(e.where for e in (found[slug], entry) if e.where)
+                raise ValueError(
+                    f"Two entries of {kind} are called `{slug}`"
+                    + (f" ({places})" if places else "")
+                    + ": rename one."
+                )
             entry.lesson = number
             found[slug] = entry
     return found
@@ -137,23 +146,17 @@ def all_exercises() -> dict:
     return entries("EXERCISES")
 
 
-def all_predictions() -> dict:
-    """Slug -> Prediction."""
-    return entries("PREDICTIONS")
-
-
-def all_quizzes() -> dict:
-    """Slug -> Quiz."""
-    return entries("QUIZZES")
-
-
-def all_answers() -> dict:
-    """Slug -> ShortAnswer."""
-    return entries("ANSWERS")
-
-
 def find(slug: str, kind: str = "EXERCISES"):
-    """The entry called ``slug``; LookupError, offering near ones, if there is none."""
+    """The entry called ``slug``; LookupError, offering near ones, if there is none.
+
+    Only the lesson that has it is imported.
+    """
+    if not _lessons:
+        from . import registry
+
+        entry = registry.find(slug, kind)
+        if entry is not None:
+            return entry
     known = entries(kind)
     if slug not in known:
         from .feedback import near

@@ -14,6 +14,7 @@ class ShortAnswer:
     question: str
     rubric: Sequence[str]
     lesson: int | None = None
+    where: str = ""  # file and line: for authors
 
 
 def answer(slug: str, text: str = "") -> None:

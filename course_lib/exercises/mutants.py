@@ -15,7 +15,8 @@ import sys
 from collections.abc import Callable, Iterator
 
 from . import all_exercises, find, sources
-from .engine import Exercise, judge
+from .exercise import Exercise
+from .judging import judge
 
 SWAPS = {
     ast.Add: [ast.Sub],

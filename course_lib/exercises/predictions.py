@@ -16,6 +16,7 @@ class Prediction:
     unit: str = ""
     digits: int = 3
     lesson: int | None = None
+    where: str = ""  # file and line: for authors
 
     def words(self, value) -> str:
         """A number or a range with its unit."""

@@ -31,6 +31,7 @@ class Quiz:
     question: str
     options: Sequence[Option]
     lesson: int | None = None
+    where: str = ""  # file and line: for authors
 
     def __post_init__(self):
         if len(self.options) < 2 or not any(o.right for o in self.options):

@@ -284,11 +284,6 @@ def _traces(module: nn.Module):
     return module.training, [p.grad is None for p in module.parameters()]
 
 
-def alike(got: Outcome, want: Outcome, rtol: float, atol: float) -> bool:
-    """Whether two outcomes are the same: values, gradients, or the same error."""
-    return disagreement(got, want, rtol, atol) is None
-
-
 def disagreement(got: Outcome, want: Outcome, rtol: float, atol: float) -> str | None:
     """None if ``got`` is ``want``, else in words how it differs."""
     if got.error or want.error:

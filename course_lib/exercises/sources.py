@@ -34,15 +34,22 @@ def build(code: str | ast.Module, like, name: str | None = None):
     return names[name or next(n.name for n in module.body if isinstance(n, ast.FunctionDef))]
 
 
-def edited(function, old: str, new: str):
-    """``function`` with the one place where its source says ``old`` saying ``new``.
+def changed(text: str, edits, name: str) -> str:
+    """``text`` with each edit ``(old, new)`` made in turn: the one ``old`` becomes ``new``.
 
-    Raises ValueError if ``old`` is not there exactly once.
+    name: of the function whose text it is. Raises ValueError if an ``old`` is not there exactly
+    once.
     """
-    text = source(function)
-    if text.count(old) != 1:
-        raise ValueError(
-            f"{old!r} is {text.count(old)} times in the source of {function.__name__}, not once: "
-            "adapt the edit to the solution."
-        )
-    return build(text.replace(old, new), function)
+    for old, new in edits:
+        if text.count(old) != 1:
+            raise ValueError(
+                f"{old!r} is {text.count(old)} times in the source of {name}, not once: "
+                "adapt the edit to the solution."
+            )
+        text = text.replace(old, new)
+    return text
+
+
+def edited(function, *edits: tuple[str, str]):
+    """``function`` with its source changed by ``edits``, as :func:`changed` does it."""
+    return build(changed(source(function), edits, function.__name__), function)

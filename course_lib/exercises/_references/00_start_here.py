@@ -7,6 +7,9 @@ Never edited: the source is solutions/00_start_here.py.
 # fmt: off
 
 
+ORDER = ['pixel-rms']
+
+
 def pixel_rms(perturbation):
     """The root mean square of each image's change.
 

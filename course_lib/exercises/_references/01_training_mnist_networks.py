@@ -7,6 +7,10 @@ Never edited: the source is solutions/01_training_mnist_networks.py.
 # fmt: off
 
 from course_lib.training import weight_decay
+from course_lib.training import kl_sparsity
+ORDER = ['stable-cross-entropy', 'weight-decay', 'sigmoid-layer-backward', 'training-step', 'kl-sparsity', 'paired-difference', 'error-in-batches']
+
+from course_lib.training import weight_decay
 import scipy.stats
 import torch
 

@@ -6,6 +6,11 @@ Never edited: the source is solutions/04_box_constrained_lbfgs.py.
 # ruff: noqa
 # fmt: off
 
+from course_lib.lbfgsb.plain import projected_gradient
+from course_lib.lbfgsb.plain import two_loop
+from course_lib.lbfgsb.plain import projected_search
+ORDER = ['projected-step', 'projected-gradient', 'two-loop', 'projected-search', 'solve-for-c', 'search-for-c', 'error-under-noise']
+
 from course_lib.lbfgsb.plain import minimize
 from course_lib.lbfgsb.plain import projected_search
 from course_lib.lbfgsb.plain import two_loop

@@ -6,6 +6,9 @@ Never edited: the source is solutions/05_why_do_they_transfer.py.
 # ruff: noqa
 # fmt: off
 
+
+ORDER = ['transfer-cell', 'strict-row', 'two-halves', 'amplify-in-box', 'equal-size', 'paired-bootstrap', 'bootstrap-means', 'gradient-cosine', 'reaches']
+
 import torch
 import torch.nn.functional as F
 

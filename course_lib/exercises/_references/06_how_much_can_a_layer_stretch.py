@@ -6,6 +6,9 @@ Never edited: the source is solutions/06_how_much_can_a_layer_stretch.py.
 # ruff: noqa
 # fmt: off
 
+
+ORDER = ['power-iteration', 'norm-from-above', 'convolution-matrix', 'symbol-norm', 'strided-norm', 'pooling-constant']
+
 import torch
 
 

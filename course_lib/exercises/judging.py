@@ -1,0 +1,394 @@
+"""What an answer is worth: rules in their order, the first that has something to say decides.
+
+The order is the one in the package's docstring. The rules of :data:`BEFORE` look at the answer as
+it was given; those of :data:`AFTER` at what it gave on the cases. Each takes a :class:`Trial` and
+returns the feedback, or None if it has nothing to say.
+"""
+
+import ast
+import dataclasses
+import functools
+import inspect
+import linecache
+import traceback
+import types
+
+import torch
+
+from .. import device as devices
+from . import leaning, trials
+from .comparing import Array, pattern, same_form
+from .exercise import Exercise, Mistake
+from .feedback import Feedback
+from .running import Case, Outcome, disagreement
+
+
+@dataclasses.dataclass(eq=False)
+class Trial:
+    """An answer to an exercise. seconds: the time limit, None: the exercise's own."""
+
+    exercise: Exercise
+    answer: object
+    seconds: float | None = None
+
+    def feedback(self, status: str, *sentences: str, mistake: Mistake | None = None) -> Feedback:
+        name = mistake.name if mistake else None
+        return Feedback(status, self.exercise.slug, list(sentences), mistake=name)
+
+    @functools.cached_property
+    def cases(self) -> list[Case]:
+        return self.exercise.draw()
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature | None:
+        return self.exercise.signature()
+
+    @functools.cached_property
+    def _ran(self) -> tuple[list[Outcome], bool]:
+        return trials.outcomes(self.exercise, self.answer, self.seconds)
+
+    @property
+    def got(self) -> list[Outcome]:
+        """What the answer gave, on the cases that it came to."""
+        return self._ran[0]
+
+    @property
+    def late(self) -> bool:
+        """Whether the time ran out before the last case."""
+        return self._ran[1]
+
+    @functools.cached_property
+    def want(self) -> list[Outcome]:
+        return trials.expected(self.exercise)
+
+    @property
+    def pairs(self) -> list[tuple[Case, Outcome, Outcome]]:
+        """Case, got, want; only of an answer that came to its end."""
+        return list(zip(self.cases, self.got, self.want, strict=True))
+
+    @functools.cached_property
+    def wrong(self) -> list[tuple[Case, str]]:
+        """The cases on which the results are not the right ones, with the difference in words."""
+        e = self.exercise
+        told = [(case, disagreement(g, w, e.rtol, e.atol)) for case, g, w in self.pairs]
+        return [(case, text) for case, text in told if text]
+
+    @functools.cached_property
+    def right_form(self) -> bool:
+        """Whether all results have the shapes of the right ones: then a figure can draw them."""
+        return all(same_form(g.value, w.value) for _, g, w in self.pairs)
+
+    @functools.cached_property
+    def mistake(self) -> Mistake | None:
+        """The named mistake that gives the same."""
+        return trials.recognise(self.exercise, self.got)
+
+
+# --- looking at an answer before it runs -----------------------------------------------------
+
+
+def core(function):
+    """What a function is at heart: its code, without wrappers, copies and partial arguments."""
+    for _ in range(20):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        else:
+            break
+    function = getattr(function, "__func__", function)
+    return getattr(function, "__code__", function)
+
+
+def is_course_code(function, exercise: Exercise) -> bool:
+    """Whether ``function`` is the course's version of this exercise, whatever name holds it."""
+    return core(function) is core(exercise.solution())
+
+
+def is_untouched_bug(function, source: str | None, name: str) -> bool:
+    """Whether ``function`` is the code with the bug just as the lesson gave it."""
+    code = getattr(function, "__code__", None)
+    if not source or code is None:
+        return False
+    parts = compile(ast.parse(source), "<bug>", "exec").co_consts
+    given = [c for c in parts if isinstance(c, types.CodeType) and c.co_name == name]
+
+    def essence(c):
+        inner = [essence(x) if isinstance(x, types.CodeType) else repr(x) for x in c.co_consts]
+        return c.co_code, c.co_names, c.co_varnames, inner
+
+    return bool(given) and essence(code) == essence(given[-1])
+
+
+def what_it_is(thing) -> str:
+    """A thing that is no function, in words."""
+    if thing is None:
+        return "None"
+    if isinstance(thing, torch.Tensor):
+        return f"a tensor of shape {tuple(thing.shape)}"
+    if isinstance(thing, str):
+        return "a text"
+    name = type(thing).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def not_a_function(trial: Trial) -> Feedback | None:
+    if callable(trial.answer):
+        return None
+    name, slug = trial.exercise.function, trial.exercise.slug
+    return trial.feedback(
+        "FAIL",
+        f"`check` was given {what_it_is(trial.answer)}, but it needs the function itself: "
+        f'`check("{slug}", {name})`, its name without brackets.',
+    )
+
+
+def the_courses_own(trial: Trial) -> Feedback | None:
+    if not is_course_code(trial.answer, trial.exercise):
+        return None
+    return trial.feedback(
+        "NOT RUN",
+        f"`{trial.exercise.function}` is the course's version now, not yours: run the cell with "
+        "your own code first, then this one.",
+    )
+
+
+def the_bug_as_given(trial: Trial) -> Feedback | None:
+    name = trial.exercise.function
+    if not is_untouched_bug(trial.answer, trial.exercise.buggy(), name):
+        return None
+    return trial.feedback(
+        "UNATTEMPTED", f"This is the code as it was given: the bug is in `{name}` still."
+    )
+
+
+def called_otherwise(trial: Trial) -> Feedback | None:
+    try:
+        signature = inspect.signature(trial.answer)
+    except (TypeError, ValueError):
+        return None
+    for case in trial.cases:
+        try:
+            signature.bind(*case.args, **case.kwargs)
+        except TypeError:
+            stub = trial.signature or ", ".join(case.named(None))
+            return trial.feedback(
+                "FAIL",
+                f"Your function takes `{bare(signature)}`, but it is called with the arguments of "
+                f"the stub, `{bare(stub)}`: keep those.",
+            )
+    return None
+
+
+def bare(signature) -> str:
+    """A signature without its annotations."""
+    if isinstance(signature, str):
+        return f"({signature})"
+    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=parameters, return_annotation=signature.empty))
+
+
+# --- looking at what it gave -----------------------------------------------------------------
+
+
+def is_unattempted(error, answer, slug: str) -> bool:
+    """Whether ``error`` is the stub's own NotImplementedError (torch raises some of its own)."""
+    if not isinstance(error, NotImplementedError):
+        return False
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    mine = getattr(core(answer), "co_filename", None) == last.filename
+    # an operation that torch does not have raises one in the learner's own line, too
+    return str(error) == slug or (mine and "NotImplementedError" in (last.line or "raise"))
+
+
+def the_stub(trial: Trial) -> Feedback | None:
+    if not any(is_unattempted(o.error, trial.answer, trial.exercise.slug) for o in trial.got):
+        return None
+    return trial.feedback(
+        "UNATTEMPTED", "Replace the line `raise NotImplementedError(...)` with your code."
+    )
+
+
+def out_of_time(trial: Trial) -> Feedback | None:
+    if not trial.late:
+        return None
+    limit = f"{trial.seconds or trial.exercise.time_limit:g} s"
+    where = f"on '{trial.cases[len(trial.got)].label}'"
+    return trial.feedback(
+        "FAIL",
+        f"Your function was still running after {limit} ({where}) and was stopped: is there a loop "
+        "that never ends?",
+    )
+
+
+def changes_an_argument(trial: Trial) -> Feedback | None:
+    changed = [name for o in trial.got for name in o.changed] or [
+        name for o in trial.got if "leaf" in str(o.error) for name in trial.exercise.gradients
+    ]
+    if not changed:
+        return None
+    return trial.feedback(
+        "FAIL",
+        f"Your function changes its argument `{changed[0]}` in place: work on a copy, or use an "
+        "operation without `_`.",
+    )
+
+
+def returns_nothing(trial: Trial) -> Feedback | None:
+    none = [g.returned_none and not w.returned_none for _, g, w in trial.pairs]
+    if not any(none):
+        return None
+    if trial.mistake:  # where None is an answer, a mistake can give it, too
+        return trial.feedback("FAIL", trial.mistake.sentence, mistake=trial.mistake)
+    text = "Your function returns nothing (None): is there a `return`?"
+    if any(w.returned_none for w in trial.want) and not all(g.returned_none for g in trial.got):
+        text = f"Your function returns None on '{trial.cases[none.index(True)].label}', where a "
+        text += "result was expected."
+    return trial.feedback("FAIL", text)
+
+
+def gives_a_generator(trial: Trial) -> Feedback | None:
+    if not any(g.generator and not w.generator for _, g, w in trial.pairs):
+        return None
+    return trial.feedback(
+        "FAIL",
+        "Your function gives a generator: is there a `yield`, or round brackets round a loop, "
+        "where all of the result is to be returned?",
+    )
+
+
+def right(trial: Trial) -> Feedback | None:
+    """Right results: the probes have a look, and it passes."""
+    if trial.wrong:
+        return None
+    exercise = trial.exercise
+    text = trials.probe(exercise, trial.answer, trial.seconds)
+    if text:
+        return trial.feedback("FAIL", text)
+    feedback = trial.feedback("PASS", *([exercise.done] if exercise.done else []))
+    # what the course's version returned (``want`` may hold an oracle's array)
+    courses = trials.of_the_course(exercise, str(devices.pick()))
+    for g, w in zip(trial.got, courses, strict=True):
+        was = g.value.kind if isinstance(g.value, Array) else type(g.value).__name__
+        if not exercise.observe and trials.is_tensor(w.value) and was != "tensor":
+            what = {"array": "a NumPy array", "number": "a plain number"}.get(was, f"a {was}")
+            feedback.notices.append(
+                f"It returns {what}; the course's version returns a tensor. The values are right; "
+                "if a later cell stumbles, return `torch.as_tensor(...)` of it."
+            )
+            break
+    left = next((name for o in trial.got for name in o.left_behind), None)
+    if left and not any(o.left_behind for o in courses):
+        feedback.notices.append(
+            f"It leaves `{left}` with gradients or in a mode that it did not have before."
+        )
+    return feedback
+
+
+def is_valid(trial: Trial) -> bool:
+    """Whether the results are bounds, if not the tightest: :attr:`Exercise.valid` says so."""
+    exercise = trial.exercise
+
+    def values(x):
+        return x.values if isinstance(x, Array) else x
+
+    def fine(case, g, w):
+        if g.error or not disagreement(g, w, exercise.rtol, exercise.atol):
+            return not g.error
+        try:
+            return bool(exercise.valid(values(g.value), values(w.value), case))
+        except (TypeError, ValueError, AttributeError):  # a result of another kind is no bound
+            return False
+
+    return bool(exercise.valid) and all(fine(*each) for each in trial.pairs)
+
+
+def a_known_mistake(trial: Trial) -> Feedback | None:
+    if not trial.mistake:
+        return None
+    status = "VALID BUT LOOSE" if is_valid(trial) else "FAIL"
+    return trial.feedback(status, trial.mistake.sentence, mistake=trial.mistake)
+
+
+def valid_but_loose(trial: Trial) -> Feedback | None:
+    return trial.feedback("VALID BUT LOOSE", trial.exercise.loose) if is_valid(trial) else None
+
+
+def an_exception(trial: Trial) -> Feedback | None:
+    failed = next(((c, o) for c, o, _ in trial.pairs if o.error), None)
+    if failed is None:
+        return None
+    return trial.feedback("EXCEPTION", in_words(*failed, trial.answer, trial.signature))
+
+
+def seen_by_a_probe(trial: Trial) -> Feedback | None:
+    # a probe takes results of the right form for granted: on others its own troubles would speak
+    text = trial.right_form and trials.probe(trial.exercise, trial.answer, trial.seconds)
+    return trial.feedback("FAIL", text) if text else None
+
+
+def the_smallest_failing_case(trial: Trial) -> Feedback:
+    case, text = min(trial.wrong, key=lambda pair: pair[0].size)
+    text += pattern([(g.value, w.value) for _, g, w in trial.pairs])
+    return trial.feedback("FAIL", f"On {case.describe(trial.signature)}:\n{text}")
+
+
+def in_words(case: Case, outcome: Outcome, answer, signature) -> str:
+    """An exception in the learner's code: what, on which input, in which line of theirs."""
+    code = core(answer)
+    mine = getattr(code, "co_filename", None)
+    frames = traceback.extract_tb(outcome.error.__traceback__)
+    lines = [f.lineno for f in frames if f.filename == mine]
+    text = f"{trials.short(outcome.error)}\nOn {case.describe(signature)}"
+    line = linecache.getline(mine, lines[-1]).strip() if lines else ""
+    return f"{text}, in your line `{line}`." if line else f"{text}."
+
+
+# --- the rules in their order ----------------------------------------------------------------
+
+BEFORE = (not_a_function, the_courses_own, the_bug_as_given, called_otherwise)
+AFTER = (
+    the_stub,
+    out_of_time,
+    changes_an_argument,
+    returns_nothing,
+    gives_a_generator,
+    right,
+    a_known_mistake,
+    valid_but_loose,
+    an_exception,
+    seen_by_a_probe,
+    the_smallest_failing_case,
+)
+
+
+def first(rules, trial: Trial) -> Feedback | None:
+    """The feedback of the first rule that has some."""
+    return next((feedback for rule in rules if (feedback := rule(trial))), None)
+
+
+def judge(exercise: Exercise, answer, seconds: float | None = None) -> Feedback:
+    """What ``answer`` is worth; shows and remembers nothing, raises nothing for a wrong one."""
+    trial = Trial(exercise, answer, seconds)
+    early = first(BEFORE, trial)
+    if early:
+        return early
+    feedback = first(AFTER, trial)
+    # only what has the right form: a figure of the lesson must be able to draw it
+    feedback.ran = (
+        not trial.late
+        and not any(o.error or o.returned_none for o in trial.got)
+        and (feedback.status == "PASS" or trial.right_form)
+    )
+    if feedback.status in ("UNATTEMPTED", "NOT RUN"):
+        return feedback
+    try:
+        own_names = inspect.signature(answer)
+    except (TypeError, ValueError):
+        own_names = trial.signature
+    leans = leaning.sentence(leaning.leans_on(answer), trial.cases[0].named(own_names))
+    if leans and feedback.status == "PASS":
+        feedback.notices.append(f"It passes. {leans}")
+    elif leans:
+        feedback.sentences.insert(0, leans)
+    return feedback

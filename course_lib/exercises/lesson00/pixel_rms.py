@@ -1,0 +1,96 @@
+"""The cases, right and wrong answers of `pixel-rms`, lesson 00."""
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+
+def cases(rng):
+    one_pixel = torch.zeros(1, 1, 28, 28)
+    one_pixel[0, 0, 14, 14] = 1.0
+    yield Case("one image with one pixel changed by 1", one_pixel)
+    yield Case("three images", torch.randn(3, 1, 28, 28, generator=rng) * 0.1 + 0.05)
+    sizes = torch.tensor([0.0, 1e-3, 0.5, 1.0, 2.0]).reshape(5, 1, 1, 1)
+    yield Case("five images, the first unchanged", sizes * torch.rand(5, 1, 28, 28, generator=rng))
+
+
+def by_norm(perturbation):
+    """The Euclidean norm over 28, since 784 = 28 * 28."""
+    return np.linalg.norm(perturbation.numpy().reshape(len(perturbation), -1), axis=1) / 28
+
+
+EXERCISE = Exercise(
+    title="How much was an image changed?",
+    difficulty=1,
+    minutes=2,
+    hints=[
+        "Read the name backwards: square every pixel's change, take the mean, then the root.",
+        "The mean goes over the pixels of one image and leaves the images apart: which axes?",
+        "`x.square().mean(dim=(1, 2, 3))` is the mean square of each image.",
+    ],
+    cases=cases,
+    oracle=by_norm,
+    done="That is the paper's distortion: the size of a change, in pixel values.",
+)
+
+
+@EXERCISE.variant
+def loop(perturbation):
+    roots = []
+    for image in perturbation:
+        roots.append(sum(float(p) ** 2 for p in image.flatten()) / image.numel())
+    return torch.tensor(roots, dtype=torch.float64).sqrt()
+
+
+@EXERCISE.variant
+def einsum(perturbation):
+    flat = perturbation.flatten(1)
+    return (torch.einsum("np,np->n", flat, flat) / flat.shape[1]) ** 0.5
+
+
+@EXERCISE.variant
+def norm_over_28(perturbation):
+    return torch.linalg.vector_norm(perturbation, dim=(1, 2, 3)) / 28
+
+
+EXERCISE.mistake(
+    "no root",
+    "These are mean squares: the root is missing. Without it a change twice as large "
+    "counts four times.",
+    (".sqrt()", ""),
+)
+
+EXERCISE.mistake(
+    "sum for mean",
+    "These are Euclidean norms, 28 times too large: take the mean over the 784 "
+    "pixels, not their sum.",
+    (".mean(", ".sum("),
+)
+
+EXERCISE.mistake(
+    "mean of absolute values",
+    "This is the mean absolute change: square before the mean, so that large changes count more.",
+    lambda perturbation: perturbation.abs().mean(dim=(1, 2, 3)),
+)
+
+EXERCISE.mistake(
+    "standard deviation",
+    "This is the standard deviation, which forgets a change of all pixels by the same "
+    "amount: do not subtract the mean.",
+    lambda perturbation: perturbation.flatten(1).std(dim=1, correction=0),
+)
+
+EXERCISE.mistake(
+    "over the batch",
+    "This is one number for the whole batch: leave the first axis out of the mean, so "
+    "that each image has its own.",
+    ("dim=(1, 2, 3)", ""),
+)
+
+EXERCISE.mistake(
+    "root before the mean",
+    "The root is taken of every pixel before the mean, which undoes the square: "
+    "first the mean, then the root.",
+    lambda perturbation: perturbation.square().sqrt().mean(dim=(1, 2, 3), keepdim=True),
+)

@@ -1,0 +1,147 @@
+"""The cases, right and wrong answers of `error-in-batches`, lesson 01."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import _net
+
+
+def batch_cases(rng):
+    def case(label, n, batch_size, late):
+        net = _net(nn.Flatten(), nn.Linear(6, 4))
+        images = torch.randn(n, 1, 2, 3, generator=rng)
+        labels = net(images).argmax(1)
+        wrong = torch.zeros(n, dtype=torch.bool)
+        wrong[::3] = True
+        wrong[-late:] = True
+        labels = torch.where(wrong, (labels + 1) % 4, labels)
+        return Case(label, net, images, labels, batch_size)
+
+    yield case("five images in batches of 2", 5, 2, 1)
+    yield case("twelve images in batches of 4", 12, 4, 1)
+    yield case("twenty images in batches of 6", 20, 6, 2)
+    yield case("three images in batches of 8", 3, 8, 1)
+
+
+def error_of_loop(net, images, labels, batch_size=100):
+    """One image after the other, in double precision."""
+    weight, bias = net[1].weight.detach().double().numpy(), net[1].bias.detach().double().numpy()
+    guessed = [(weight @ x.double().numpy().ravel() + bias).argmax() for x in images]
+    return float(np.mean(np.array(guessed) != labels.numpy()))
+
+
+HEAD = "error_in_batches(net, images, labels, batch_size"
+
+EXERCISE = Exercise(
+    title="An error rate that depends on the batch size",
+    difficulty=2,
+    minutes=5,
+    hints=[
+        "10 000 images in batches of 256: how many images are in the last batch, and how much "
+        "does each of them count?",
+        "Add up the number of errors, and divide once, at the end.",
+    ],
+    cases=batch_cases,
+    oracle=error_of_loop,
+    done="Every image counts once, whatever the batch size.",
+    equivalent_mutants={
+        f"- def {HEAD}=256): / + def {HEAD}={other}):": (
+            "The share of wrong images does not depend on the batch size: that is the point."
+        )
+        for other in (255, 257)
+    },
+)
+
+
+@EXERCISE.variant
+@torch.no_grad()
+def error_weighted(net, images, labels, batch_size=100):
+    rates, sizes = [], []
+    for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+        rates.append(float((net(x).argmax(1) != y).double().mean()))
+        sizes.append(len(y))
+    return np.average(rates, weights=sizes)
+
+
+@EXERCISE.variant
+@torch.no_grad()
+def error_concatenated(net, images, labels, batch_size=100):
+    guessed = torch.cat([net(x).argmax(1) for x in images.split(batch_size)])
+    return (guessed != labels).double().mean()
+
+
+@EXERCISE.variant
+@torch.no_grad()
+def error_one_batch(net, images, labels, batch_size=100):
+    return 1 - float((net(images).argmax(1) == labels).double().mean())
+
+
+def _batched(finish, full_only=False):
+    """A wrong error rate: finish(errors of each batch, sizes, number of images, batch size)."""
+
+    @torch.no_grad()
+    def wrong(net, images, labels, batch_size=100):
+        counts, sizes = [], []
+        for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+            if full_only and len(x) < batch_size:
+                continue
+            counts.append(int((net(x).argmax(1) != y).sum()))
+            sizes.append(len(y))
+        return float(finish(np.array(counts), np.array(sizes), len(images), batch_size))
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "short batch dropped",
+    "The short last batch is left out: the result no longer depends on how it is weighed, "
+    "but its images are never looked at.",
+    _batched(lambda c, s, n, b: c.sum() / s.sum() if len(s) else 0.0, full_only=True),
+)
+
+EXERCISE.mistake(
+    "short batch dropped, all counted",
+    "The errors of the short last batch are left out while its images are counted: the "
+    "error comes out too small.",
+    _batched(lambda c, s, n, b: c.sum() / n, full_only=True),
+)
+
+EXERCISE.mistake(
+    "all batches counted as full",
+    "You divide by the number of batches times the batch size, which is more than there "
+    "are images: divide by `len(images)`.",
+    _batched(lambda c, s, n, b: c.sum() / (len(c) * b)),
+)
+
+EXERCISE.mistake(
+    "accuracy",
+    "This is the share that is right, the accuracy: the error rate is 1 minus that.",
+    _batched(lambda c, s, n, b: 1 - c.sum() / n),
+)
+
+EXERCISE.mistake(
+    "a count",
+    "This is the number of errors: divide it by the number of images.",
+    _batched(lambda c, s, n, b: c.sum()),
+)
+
+EXERCISE.mistake(
+    "the last batch only",
+    "Only the last batch's errors are left at the end: add them up over the batches.",
+    _batched(lambda c, s, n, b: c[-1] / n),
+)
+
+EXERCISE.mistake(
+    "divided by the number of batches",
+    "The errors are divided by the number of batches: divide by the number of images.",
+    _batched(lambda c, s, n, b: c.sum() / len(c)),
+)
+
+EXERCISE.mistake(
+    "percent",
+    "These are percent: the course's error rates are shares in [0, 1].",
+    _batched(lambda c, s, n, b: 100 * c.sum() / n),
+)

@@ -1,0 +1,187 @@
+"""The cases, right and wrong answers of `sigmoid-layer-backward`, lesson 01."""
+
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+
+def layer_cases(rng):
+    for images, inputs, units in ((2, 3, 1), (5, 4, 3), (4, 3, 3), (6, 2, 5)):
+        x = torch.randn(images, inputs, generator=rng)
+        weight = torch.randn(units, inputs, generator=rng)
+        bias = torch.randn(units, generator=rng)
+        h = torch.sigmoid(x @ weight.T + bias)
+        g = torch.randn(images, units, generator=rng)
+        label = f"{images} images, {inputs} inputs, {units} unit{'s' * (units > 1)}"
+        yield Case(label, x, weight, h, g)
+
+
+def layer_by_autograd(x, weight, h, g):
+    """Autograd in double precision; the bias is found from the activations."""
+    x, weight, h, g = (t.detach().double() for t in (x, weight, h, g))
+    bias = (torch.logit(h) - x @ weight.T).mean(0)
+    leaves = [t.requires_grad_() for t in (x, weight, bias)]
+    return torch.autograd.grad((torch.sigmoid(x @ weight.T + bias) * g).sum(), leaves)
+
+
+EXERCISE = Exercise(
+    title="Backwards through a sigmoid layer",
+    difficulty=3,
+    minutes=12,
+    hints=[
+        "Go back one operation at a time. From h = σ(z) to z: multiply g by σ'(z), entry by "
+        "entry. You are not given z, but σ'(z) = σ(z) (1 - σ(z)) and σ(z) is h.",
+        "Let dz be the gradient with respect to z, (N, b). Since z = x Wᵀ + bias: every "
+        "z[n, j] = Σ_i x[n, i] W[j, i] + bias[j]. So dx[n, i] sums dz[n, j] W[j, i] over j. Which "
+        "index is summed in dW, and in db?",
+        "The shapes decide: dx is (N, a) = (N, b) @ (b, a); dW is (b, a) = (b, N) @ (N, a); db "
+        "is (b,), a sum over the images.",
+    ],
+    cases=layer_cases,
+    oracle=layer_by_autograd,
+    done="All three agree with automatic differentiation in double precision.",
+)
+
+
+@EXERCISE.variant
+def layer_einsum(x, weight, h, g):
+    dz = g * (h - h.square())
+    return (
+        torch.einsum("nb,ba->na", dz, weight),
+        torch.einsum("nb,na->ba", dz, x),
+        torch.einsum("nb->b", dz),
+    )
+
+
+@EXERCISE.variant
+def layer_loop(x, weight, h, g):
+    dx, dw, db = torch.zeros_like(x), torch.zeros_like(weight), torch.zeros_like(h[0])
+    for n in range(len(x)):
+        for b in range(len(weight)):
+            dz = g[n, b] * h[n, b] * (1 - h[n, b])
+            dx[n] += dz * weight[b]
+            dw[b] += dz * x[n]
+            db[b] += dz
+    return dx, dw, db
+
+
+@EXERCISE.variant
+def layer_numpy(x, weight, h, g):
+    x, weight, h, g = (t.detach().cpu().double().numpy() for t in (x, weight, h, g))
+    dz = g * h * (1 - h)
+    return [dz @ weight, dz.T @ x, dz.sum(axis=0)]
+
+
+def _layer(slope, scale=lambda dx, dw, db, n: (dx, dw, db)):
+    """A backward pass whose dz is slope(h, g), its results passed through ``scale``."""
+
+    def wrong(x, weight, h, g):
+        dz = slope(h, g)
+        return scale(dz @ weight, dz.T @ x, dz.sum(0), len(x))
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "no derivative of the sigmoid",
+    "The gradient g is passed on as if the layer were linear: from h back to the "
+    "pre-activation, multiply by σ'.",
+    _layer(lambda h, g: g),
+)
+
+EXERCISE.mistake(
+    "σ' of the activation",
+    "The derivative is taken at h, which went through the sigmoid already: σ'(z) is "
+    "h (1 - h), without another sigmoid.",
+    _layer(lambda h, g: g * torch.sigmoid(h) * (1 - torch.sigmoid(h))),
+)
+
+EXERCISE.mistake(
+    "h for σ'",
+    "Here g is multiplied by h alone: σ' is h (1 - h), small at both ends.",
+    _layer(lambda h, g: g * h),
+)
+
+EXERCISE.mistake(
+    "the other half of σ'",
+    "Here g is multiplied by 1 - h alone: σ' is h (1 - h), small at both ends.",
+    _layer(lambda h, g: g * (1 - h)),
+)
+
+EXERCISE.mistake(
+    "tanh's derivative",
+    "The slope 1 - h² is the derivative of tanh: the sigmoid's is h (1 - h).",
+    _layer(lambda h, g: g * (1 - h * h)),
+)
+
+EXERCISE.mistake(
+    "g left out",
+    "The gradient g does not appear: by the chain rule σ' is multiplied by what comes back "
+    "from above.",
+    _layer(lambda h, g: h * (1 - h)),
+)
+
+
+def _true_slope(h, g):
+    return g * h * (1 - h)
+
+
+EXERCISE.mistake(
+    "a mean for dW and db",
+    "Both dW and db are divided by N once too often: the mean over the batch is part of "
+    "the loss, so its 1/N is in g already. Sum over the images here.",
+    _layer(_true_slope, lambda dx, dw, db, n: (dx, dw / n, db / n)),
+)
+
+EXERCISE.mistake(
+    "a mean for db",
+    "Your db is a mean over the images and dW a sum: both are sums, the 1/N is in g already.",
+    _layer(_true_slope, lambda dx, dw, db, n: (dx, dw, db / n)),
+)
+
+EXERCISE.mistake(
+    "a mean for everything",
+    "Everything is divided by N, which the loss has done already: g is the gradient of "
+    "the mean loss, with the 1/N in it.",
+    _layer(_true_slope, lambda dx, dw, db, n: (dx / n, dw / n, db / n)),
+)
+
+EXERCISE.mistake(
+    "multiplied by N",
+    "Both dW and db are N times too large: sum dz over the images, and multiply by nothing.",
+    _layer(_true_slope, lambda dx, dw, db, n: (dx, dw * n, db * n)),
+)
+
+
+@EXERCISE.mistake(
+    "W transposed in dx",
+    "Your dx goes through the transposed weight: forward it was x @ Wᵀ, so backwards it is "
+    "dz @ W. With as many inputs as units no error message would tell you.",
+)
+def transposed_weight(x, weight, h, g):
+    dz = g * h * (1 - h)
+    return dz @ weight.T, dz.T @ x, dz.sum(0)
+
+
+EXERCISE.mistake(
+    "dW transposed",
+    "The gradient dW must have the shape of W, (units, inputs): yours is its transpose.",
+    _layer(_true_slope, lambda dx, dw, db, n: (dx, dw.T, db)),
+)
+
+EXERCISE.mistake(
+    "db for each image",
+    "Your db has a row per image: the bias is shared by all of them, so its gradient is "
+    "the sum over the images.",
+    lambda x, weight, h, g: (
+        (g * h * (1 - h)) @ weight,
+        (g * h * (1 - h)).T @ x,
+        g * h * (1 - h),
+    ),
+)
+
+EXERCISE.mistake(
+    "another order",
+    "The three are right and in another order: return dx, dW, db.",
+    _layer(_true_slope, lambda dx, dw, db, n: (dw, db, dx)),
+)

@@ -1,0 +1,244 @@
+"""The cases, right and wrong answers of `training-step`, lesson 01."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_lib import training
+from course_lib.exercises import Case, Exercise
+
+from .shared import _net
+
+
+def step_cases(rng):
+    def batch(n):
+        images = torch.rand(n, 1, 2, 3, generator=rng)
+        return images, torch.randint(3, (n,), generator=rng)
+
+    yield Case(
+        "one linear layer, two images",
+        _net(nn.Flatten(), nn.Linear(6, 3)),
+        *batch(2),
+        learning_rate=0.5,
+        decay=0.1,
+    )
+    yield Case(
+        "a hidden layer, no decay",
+        _net(nn.Flatten(), nn.Linear(6, 4), nn.Sigmoid(), nn.Linear(4, 3)),
+        *batch(5),
+        learning_rate=2.0,
+        decay=0.0,
+    )
+    used = _net(nn.Flatten(), nn.Linear(6, 5), nn.Sigmoid(), nn.Linear(5, 3))
+    images, labels = batch(4)
+    F.cross_entropy(used(images), labels).backward()
+    yield Case(
+        "gradients left over from an earlier batch",
+        used,
+        *batch(7),
+        learning_rate=0.3,
+        decay=0.2,
+    )
+
+
+def loss_and_weights(result, net, images, labels, learning_rate, decay):
+    """What is compared: the loss that was returned, and where the parameters are now."""
+    return [result, list(net.parameters())]
+
+
+def step_in_double(net, images, labels, learning_rate, decay):
+    """The step of a copy in double precision, with PyTorch's own cross-entropy."""
+    twin = copy.deepcopy(net).double()
+    loss = F.cross_entropy(twin(images.double()), labels)
+    rates = [decay if name.endswith("weight") else 0 for name, _ in twin.named_parameters()]
+    slopes = torch.autograd.grad(loss, list(twin.parameters()))
+    value = loss.detach()
+    with torch.no_grad():
+        for p, q, slope, rate in zip(
+            net.parameters(), twin.parameters(), slopes, rates, strict=True
+        ):
+            p.copy_(q - learning_rate * (slope + rate * q))
+            value += rate / 2 * q.square().sum()
+    return value
+
+
+EXERCISE = Exercise(
+    title="One step of training",
+    difficulty=2,
+    minutes=8,
+    hints=[
+        "Four things, in this order: the objective, gradients to zero, backward, the step. "
+        "`weight_decay` and `stable_cross_entropy` are yours already.",
+        "`backward()` adds to what is in `.grad` already: `net.zero_grad()` clears that.",
+        "Inside `with torch.no_grad():` a parameter can be changed in place: "
+        "`parameter -= learning_rate * parameter.grad`.",
+    ],
+    cases=step_cases,
+    oracle=step_in_double,
+    observe=loss_and_weights,
+    may_change=("net",),
+    done="Loss and weights are those of the same step in double precision.",
+    equivalent_mutants={
+        "- return objective.detach() / + return objective": (
+            "The number is the same; it only keeps the graph of one batch alive for longer."
+        ),
+    },
+)
+
+
+def _objective(net, images, labels, decay, reduction="mean"):
+    loss = F.cross_entropy(net(images), labels, reduction=reduction)
+    return loss + training.weight_decay(net, decay, "half")
+
+
+@EXERCISE.variant
+def step_sgd(net, images, labels, learning_rate, decay):
+    """The decay by the optimizer's own setting, for weights and not for biases."""
+    groups = [
+        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in net.parameters() if p.ndim == 1]},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=learning_rate)
+    loss = _objective(net, images, labels, decay)
+    optimizer.zero_grad()
+    F.cross_entropy(net(images), labels).backward()
+    optimizer.step()
+    return loss
+
+
+@EXERCISE.variant
+def step_autograd(net, images, labels, learning_rate, decay):
+    objective = _objective(net, images, labels, decay)
+    slopes = torch.autograd.grad(objective, list(net.parameters()))
+    for p, slope in zip(net.parameters(), slopes, strict=True):
+        p.data.sub_(learning_rate * slope)
+    return objective.detach()
+
+
+@EXERCISE.variant
+def step_data(net, images, labels, learning_rate, decay):
+    net.zero_grad()
+    objective = _objective(net, images, labels, decay)
+    objective.backward()
+    for p in net.parameters():
+        p.data = p.data - learning_rate * p.grad
+    return float(objective.detach())
+
+
+def _step(objective=_objective, zero=True, sign=-1, after=False, late_zero=False):
+    """A wrong training step."""
+
+    def wrong(net, images, labels, learning_rate, decay):
+        if zero:
+            net.zero_grad()
+        loss = objective(net, images, labels, decay)
+        loss.backward()
+        if late_zero:
+            for p in net.parameters():
+                p.grad.zero_()
+        with torch.no_grad():
+            for p in net.parameters():
+                p += sign * learning_rate * p.grad
+            if after:
+                loss = objective(net, images, labels, decay)
+        return loss.detach()
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "gradients not zeroed",
+    "The gradients of an earlier batch are still in `.grad`, and `backward()` adds to "
+    "them: set them to zero before.",
+    _step(zero=False),
+)
+
+EXERCISE.mistake(
+    "no step",
+    "The objective is right, but nothing has moved: is there a step, in place, and are the "
+    "gradients set to zero before `backward()` and not after it?",
+    _step(late_zero=True),
+)
+
+EXERCISE.mistake(
+    "uphill",
+    "The step goes uphill: the gradient points to where the loss grows, so subtract it.",
+    _step(sign=1),
+)
+
+EXERCISE.mistake(
+    "the objective after the step",
+    "The step is right, but the objective is that of the changed weights: return the one "
+    "before the step.",
+    _step(after=True),
+)
+
+EXERCISE.mistake(
+    "no decay",
+    "The weight decay is missing from the objective.",
+    _step(lambda net, x, y, decay: F.cross_entropy(net(x), y)),
+)
+
+
+@EXERCISE.mistake(
+    "decay not in the result",
+    "The weights are right, but the number returned is the cross-entropy alone: return "
+    "the whole objective, weight decay included.",
+)
+def decay_in_gradient_only(net, images, labels, learning_rate, decay):
+    loss = F.cross_entropy(net(images), labels).detach()
+    _step()(net, images, labels, learning_rate, decay)
+    return loss
+
+
+EXERCISE.mistake(
+    "the paper's convention",
+    'The decay is in the paper\'s convention, the default of `weight_decay`: here "half" '
+    "is asked for.",
+    _step(lambda net, x, y, decay: F.cross_entropy(net(x), y) + training.weight_decay(net, decay)),
+)
+
+
+def all_decay(net, images, labels, decay):
+    return F.cross_entropy(net(images), labels) + decay / 2 * sum(
+        p.square().sum() for p in net.parameters()
+    )
+
+
+EXERCISE.mistake(
+    "biases decay",
+    "The biases decay, too: the decay belongs to the weight matrices.",
+    _step(all_decay),
+)
+
+EXERCISE.mistake(
+    "sum over the batch",
+    "The cross-entropy is summed over the batch: with its mean, the step does not grow "
+    "with the number of images.",
+    _step(lambda net, x, y, decay: _objective(net, x, y, decay, "sum")),
+)
+
+
+@EXERCISE.mistake(
+    "step under autograd's eyes",
+    "A parameter is changed in place while autograd keeps its books: put the step inside "
+    "`with torch.no_grad():`.",
+)
+def step_recorded(net, images, labels, learning_rate, decay):
+    _objective(net, images, labels, decay).backward()
+    for p in net.parameters():
+        p -= learning_rate * p.grad
+
+
+@EXERCISE.mistake(
+    "an old gradient",
+    "The step is taken with the gradients of an earlier batch, before `backward()` has "
+    "found those of this one: first backward, then the step.",
+)
+def step_too_early(net, images, labels, learning_rate, decay):
+    with torch.no_grad():
+        for p in net.parameters():
+            p -= learning_rate * p.grad
+    return _step(_objective)(net, images, labels, 0.0, decay)

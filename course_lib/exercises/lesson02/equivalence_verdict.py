@@ -1,0 +1,222 @@
+"""The cases, right and wrong answers of `equivalence-verdict`, lesson 02."""
+
+import numpy as np
+import scipy.stats
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+
+def verdict_cases(rng):
+    def case(label, mean, sd, n=10, margin=1.0):
+        z = torch.randn(n, generator=rng, dtype=torch.float64)
+        z = (z - z.mean()) / z.std()
+        return Case(label, (mean + sd * z).tolist(), margin)
+
+    yield Case("two networks, far below", [-5.0, -5.2], 1.0)
+    yield case("close to 0", 0.05, 0.3)
+    yield case("clearly above 0, and small", 0.5, 0.3)
+    yield case("clearly below 0, and small", -0.5, 0.3)
+    yield case("far below", -2.0, 1.0)
+    yield case("far above", 2.0, 1.0)
+    yield case("a wide interval round 0", 0.3, 5.0)
+    yield case("between 90 and 95 %", 0.0, 1.55)
+    yield case("just too wide", 0.0, 1.79)
+    yield case("too wide, but not for a normal", 0.0, 1.88)
+    yield case("below 0, reaching past the margin", -1.2, 0.5)
+    yield case("above 0, reaching past the margin", 0.9, 1.0)
+    yield case("three networks", 0.0, 0.6525, n=3)
+    yield case("another margin", 0.5, 0.3, margin=0.25)
+    yield case("twenty-five networks", 0.3, 1.9, n=25)
+
+
+def by_two_tests(differences, margin):
+    lower = scipy.stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
+    upper = scipy.stats.ttest_1samp(differences, margin, alternative="less").pvalue
+    if lower < 0.05 and upper < 0.05:
+        return "equivalent"
+    if lower > 0.95:
+        return "worse"
+    return "better" if upper > 0.95 else "undecided"
+
+
+EXERCISE = Exercise(
+    title="Worse, equivalent, better, undecided",
+    difficulty=3,
+    minutes=8,
+    hints=[
+        "Two one-sided tests at 5 % reject both 'below -margin' and 'above margin' exactly when "
+        "the 90 % interval lies inside the margins. So make that interval, and look where it lies.",
+        "`scipy.stats.t.ppf(0.95, n - 1) * standard deviation / sqrt(n)` is its half-width, with "
+        "`ddof=1`; or `scipy.stats.ttest_1samp(...)`, twice, with `alternative=`.",
+        "Four answers: inside both margins, wholly below -margin, wholly above margin, anything "
+        "else.",
+    ],
+    cases=verdict_cases,
+    oracle=by_two_tests,
+    done="Undecided is a verdict too: it says that more networks are needed.",
+    equivalent_mutants={
+        f"- {line} / + {changed}": "An interval ends exactly on the margin with probability 0."
+        for line, changed in (
+            ("if high < -margin:", "if high <= -margin:"),
+            ("if -margin < low and high < margin:", "if -margin <= low and high < margin:"),
+            ("if -margin < low and high < margin:", "if -margin < low and high <= margin:"),
+            (
+                "return 'better' if low > margin else 'undecided'",
+                "return 'better' if low >= margin else 'undecided'",
+            ),
+        )
+    },
+)
+
+
+def _decide(low, high, margin):
+    if low > -margin and high < margin:
+        return "equivalent"
+    if low > margin:
+        return "better"
+    if high < -margin:
+        return "worse"
+    return "undecided"
+
+
+@EXERCISE.variant
+def by_interval(differences, margin):
+    d = np.asarray(differences, float)
+    half = scipy.stats.t.ppf(0.95, len(d) - 1) * d.std(ddof=1) / len(d) ** 0.5
+    return _decide(d.mean() - half, d.mean() + half, margin)
+
+
+@EXERCISE.variant
+def by_scipy_interval(differences, margin):
+    found = scipy.stats.ttest_1samp(differences, 0.0).confidence_interval(0.9)
+    return _decide(found.low, found.high, margin)
+
+
+@EXERCISE.mistake(
+    "p > 0.05, so equal",
+    "A difference that is not significant is not shown to be absent: with few or noisy "
+    "networks nothing is significant. Equivalence is a claim of its own, and needs the "
+    "interval inside the margins.",
+)
+def _not_significant(differences, margin):
+    found = scipy.stats.ttest_1samp(differences, 0.0)
+    if found.pvalue > 0.05:
+        return "equivalent"
+    return "better" if found.statistic > 0 else "worse"
+
+
+def _verdict(quantile=lambda n: scipy.stats.t.ppf(0.95, n - 1), ddof=1, root=True, rule=_decide):
+    def wrong(differences, margin):
+        d = np.asarray(differences, float)
+        half = quantile(len(d)) * d.std(ddof=ddof) / (len(d) ** 0.5 if root else 1)
+        return rule(d.mean() - half, d.mean() + half, margin)
+
+    return wrong
+
+
+def _zero_first(low, high, margin):
+    if low > 0:
+        return "better"
+    if high < 0:
+        return "worse"
+    return "equivalent" if low > -margin and high < margin else "undecided"
+
+
+EXERCISE.mistake(
+    "against 0 first",
+    "You compare with 0 first, so a difference that is surely there and surely too small "
+    "to matter is called worse or better. The margin says what matters.",
+    _verdict(rule=_zero_first),
+)
+
+
+def _zero_last(low, high, margin):
+    if low > -margin and high < margin:
+        return "equivalent"
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "undecided"
+
+
+EXERCISE.mistake(
+    "against 0 last",
+    "An interval that excludes 0 and reaches from inside the margins to beyond is called "
+    "worse or better: whether the difference is large enough to matter is then undecided.",
+    _verdict(rule=_zero_last),
+)
+
+EXERCISE.mistake(
+    "95 % interval",
+    "This is the 95 % interval: two one-sided tests at 5 % are the 90 % interval, 5 % on "
+    "each side.",
+    _verdict(lambda n: scipy.stats.t.ppf(0.975, n - 1)),
+)
+
+EXERCISE.mistake(
+    "normal for t",
+    "The quantile is the normal distribution's, 1.64: with ten networks whose spread is "
+    "itself an estimate it is Student's with n - 1 degrees of freedom, 1.83.",
+    _verdict(lambda n: scipy.stats.norm.ppf(0.95)),
+)
+
+EXERCISE.mistake(
+    "ddof 0",
+    "The standard deviation divides by n (NumPy's habit): for an estimate from n networks "
+    "divide by n - 1, `ddof=1`.",
+    _verdict(ddof=0),
+)
+
+EXERCISE.mistake(
+    "n degrees of freedom",
+    "Student's t has n - 1 degrees of freedom here, not n: one is spent on the mean.",
+    _verdict(lambda n: scipy.stats.t.ppf(0.95, n)),
+)
+
+EXERCISE.mistake(
+    "the spread of one network",
+    "This is the spread of single networks: the interval of their *mean* is narrower by sqrt(n).",
+    _verdict(root=False),
+)
+
+
+def _mean_only(low, high, margin):
+    middle = (low + high) / 2
+    if abs(middle) < margin:
+        return "equivalent"
+    return "better" if middle > 0 else "worse"
+
+
+EXERCISE.mistake(
+    "the mean only",
+    "Only the mean is looked at: without its interval, two networks would decide as firmly "
+    "as two hundred.",
+    _verdict(rule=_mean_only),
+)
+
+
+def _touching(low, high, margin):
+    if high < -margin:
+        return "worse"
+    if low > margin:
+        return "better"
+    return "equivalent" if low > -margin or high < margin else "undecided"
+
+
+EXERCISE.mistake(
+    "one of the two tests",
+    "One of the two tests is enough for you: equivalent needs both, not too low *and* not "
+    "too high.",
+    _verdict(rule=_touching),
+)
+
+
+def _exchanged(low, high, margin):
+    return {"better": "worse", "worse": "better"}.get(found := _decide(low, high, margin), found)
+
+
+EXERCISE.mistake(
+    "worse for better",
+    "Worse and better are exchanged: a difference above 0 means that units are better.",
+    _verdict(rule=_exchanged),
+)

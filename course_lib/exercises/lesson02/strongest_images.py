@@ -1,0 +1,186 @@
+"""The cases, right and wrong answers of `strongest-images`, lesson 02."""
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+
+def _layer(rng, n, width):
+    """Activations with many ties, and what went into them; exact in float32, however summed."""
+    before = (torch.randn(n, width, generator=rng) * 64).round() / 64
+    return (before.sigmoid() * 8).round() / 8, before
+
+
+def layer_cases(rng):
+    def case(label, width, count, k, train=23, test=17, twins=False):
+        parts = {"train": _layer(rng, train, width), "test": _layer(rng, test, width)}
+        if twins:  # the same image twice: nothing but their order tells them apart
+            parts["test"] = tuple(torch.cat([part, part[:9]]) for part in parts["test"])
+        directions = torch.randint(-3, 4, (count, width), generator=rng).float()
+        directions[:, 0] += directions.abs().sum(1) == 0
+        return Case(label, parts, directions, k)
+
+    yield case("one direction of two units", 2, 1, 3)
+    yield case("seven directions of five units", 5, 7, 4)
+    yield case("equal images", 4, 6, 6, twins=True)
+    yield case("more units than images", 40, 3, 5, train=12, test=11)
+    units = torch.eye(6)
+    saturated = {}
+    for part, n in (("train", 30), ("test", 25)):
+        before = (torch.randn(n, 6, generator=rng) * 640).round() / 64
+        saturated[part] = (before.clamp(-2, 2).add(2) / 4, before)
+    yield Case("the units themselves, saturated", saturated, units, 5)
+
+
+def ranked_by_lexsort(parts, directions, k):
+    h, before = (part.double().numpy() for part in parts["test"])
+    found = []
+    for v in directions.double().numpy():
+        keys = (np.arange(len(h)), -(before @ v), -(h @ v))
+        found.append(np.lexsort(keys)[:k])
+    return np.array(found)
+
+
+EXERCISE = Exercise(
+    title="The strongest images of many directions",
+    difficulty=3,
+    minutes=10,
+    hints=[
+        "All scores at once: `directions @ h.T` has a row per direction and a column per image. "
+        "`argsort(dim=1, descending=True)` ranks each row.",
+        "For the ties: sort by the second key first, then sort *that* order by the first key with "
+        "`stable=True`: a stable sort leaves equal entries as it found them.",
+        "`order = second.argsort(dim=1, descending=True, stable=True)`; then "
+        "`scores.gather(1, order)` are the scores in that order, and what their stable argsort "
+        "picks are places in `order`.",
+    ],
+    cases=layer_cases,
+    oracle=ranked_by_lexsort,
+    done="Ranked by score, then by what went into the layer, then by position.",
+)
+
+
+@EXERCISE.variant
+def ranked_by_sorting(parts, directions, k):
+    h, before = (part.double() for part in parts["test"])
+    found = []
+    for v in directions.double():
+        pairs = list(zip((h @ v).tolist(), (before @ v).tolist(), strict=True))
+        order = sorted(range(len(h)), key=lambda i: (-pairs[i][0], -pairs[i][1], i))
+        found.append(order[:k])
+    return torch.tensor(found)
+
+
+@EXERCISE.variant
+def ranked_by_two_sorts(parts, directions, k):
+    h, before = parts["test"]
+    scores, second = h @ directions.T, before @ directions.T
+    order = second.sort(dim=0, descending=True, stable=True).indices
+    again = scores.gather(0, order).sort(dim=0, descending=True, stable=True).indices
+    return order.gather(0, again)[:k].T
+
+
+def _wrongly_ranked(choose):
+    """A wrong ranking: choose(parts, directions) gives the parts and what to sort by first."""
+
+    def wrong(parts, directions, k):
+        h, before, sign, size = choose(parts)
+        scores, second = directions @ h.T, directions @ before.T
+        if size:
+            scores, second = scores.abs(), second.abs()
+        order = (sign * second).argsort(dim=1, descending=True, stable=True)
+        best = (sign * scores.gather(1, order)).argsort(dim=1, descending=True, stable=True)
+        return order.gather(1, best)[:, :k]
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "training images",
+    "These are training images. The network was fitted to them, and what excites it most "
+    'among them it may know by heart: rank the held-out ones, `parts["test"]`.',
+    _wrongly_ranked(lambda parts: (*parts["train"], 1, False)),
+)
+
+
+def _together(parts):
+    h, before = (torch.cat(pair) for pair in zip(parts["train"], parts["test"], strict=True))
+    return h, before, 1, False
+
+
+EXERCISE.mistake(
+    "all images",
+    "Training and test images are ranked together: the paper takes images that the "
+    'network was not trained on, `parts["test"]` alone.',
+    _wrongly_ranked(_together),
+)
+
+
+def _ranked(scores, k, sign=1, rows=None):
+    order = (sign * scores).argsort(dim=1, descending=True, stable=True)[:, :k]
+    return order if rows is None else rows[order]
+
+
+EXERCISE.mistake(
+    "ties by position",
+    "Equal scores fall to the earlier image. A saturated unit gives many images the same "
+    "value, so most of its row would be the beginning of the file: order equal scores by "
+    "`before` in the same direction.",
+    lambda parts, directions, k: _ranked(directions @ parts["test"][0].T, k),
+)
+
+EXERCISE.mistake(
+    "ties to the last image",
+    "Equal scores fall to the later image (a reversed rising sort does that): order them "
+    "by `before` in the same direction, and what is still equal by position.",
+    lambda parts, directions, k: (
+        (directions @ parts["test"][0].T).argsort(dim=1, stable=True).flip(1)[:, :k]
+    ),
+)
+
+EXERCISE.mistake(
+    "ranked by what goes in",
+    "This ranks by `before` alone. For a unit that is the same ranking without the ties; "
+    "for a mixture of units it is another ranking: `before` is for equal scores only.",
+    lambda parts, directions, k: _ranked(directions @ parts["test"][1].T, k),
+)
+
+EXERCISE.mistake(
+    "weakest first",
+    "These are the images that excite each direction least: sort falling.",
+    _wrongly_ranked(lambda parts: (*parts["test"], -1, False)),
+)
+
+EXERCISE.mistake(
+    "by size",
+    "Scores are ranked by their size, so strongly negative ones count as strong. The "
+    "paper takes the maximum of <h, v>, with its sign.",
+    _wrongly_ranked(lambda parts: (*parts["test"], 1, True)),
+)
+
+
+@EXERCISE.mistake(
+    "the wrong axis",
+    "For every image the directions are ranked, not for every direction the images: the "
+    "row of a direction runs over the images.",
+)
+def directions_of_images(parts, directions, k):
+    scores = parts["test"][0] @ directions.T
+    return scores.argsort(dim=1, descending=True, stable=True)[:, :k]
+
+
+@EXERCISE.mistake(
+    "transposed",
+    "The indices are right and stand in columns: a row per direction is asked for, (M, k).",
+)
+def first_axis(parts, directions, k):
+    return ranked_by_two_sorts(parts, directions, k).T
+
+
+@EXERCISE.mistake(
+    "scores", "These are the scores of the strongest images: their indices are asked for."
+)
+def scores_returned(parts, directions, k):
+    scores = directions @ parts["test"][0].T
+    return scores.sort(dim=1, descending=True).values[:, :k]

@@ -1,0 +1,193 @@
+"""The cases, right and wrong answers of `amplify`, lesson 03."""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import pairs
+
+
+def amplify_cases(rng):
+    for label, changed, images in pairs(rng):
+        if "unchanged" in label:  # a change of 0 has no direction
+            label = "three images: one changed a little, one in one pixel"
+            changed[1] = 0.95 * images[1]
+        yield Case(label, changed, images, 0.1)
+    images = torch.rand(3, 1, 4, 4, generator=rng)
+    yield Case(
+        "so far that pixels leave the box",
+        images + 0.05 * torch.randn(3, 1, 4, 4, generator=rng),
+        images,
+        0.6,
+    )
+
+
+def amplify_oracle(adversarial, images, stddev):
+    x = images.double().numpy()
+    change = adversarial.double().numpy() - x
+    return np.stack(
+        [a + r * (stddev / math.sqrt((r**2).mean())) for a, r in zip(x, change, strict=True)]
+    )
+
+
+EXERCISE = Exercise(
+    title="Amplified to a given stddev",
+    difficulty=1,
+    minutes=5,
+    hints=[
+        "The change keeps its direction: it is multiplied by one number per image, and added to "
+        "the clean image again.",
+        "The number is `stddev / distortion(adversarial, images)`, which has shape (N,). Give it "
+        "an axis of length 1 for every axis of an image, so that it multiplies whole images.",
+    ],
+    cases=amplify_cases,
+    oracle=amplify_oracle,
+    done="Each change has the rms asked for, and its direction.",
+)
+
+
+@EXERCISE.variant
+def amplify_lerp(adversarial, images, stddev):
+    factor = stddev / (adversarial - images).flatten(1).square().mean(1).sqrt()
+    factor = factor.reshape(-1, *[1] * (images.ndim - 1))
+    return torch.lerp(images, adversarial, factor)
+
+
+@EXERCISE.variant
+def amplify_normalize(adversarial, images, stddev):
+    change = (adversarial - images).flatten(1)
+    unit = F.normalize(change, dim=1, eps=1e-20)
+    return images + (unit * stddev * change.shape[1] ** 0.5).reshape(images.shape)
+
+
+@EXERCISE.variant
+def amplify_loop(adversarial, images, stddev):
+    return [
+        x + (a - x) * stddev / ((a - x) ** 2).mean() ** 0.5
+        for a, x in zip(adversarial, images, strict=True)
+    ]
+
+
+PRINTED = (
+    "This is the formula as it is printed: divided by the L2 norm of the change, its L2 norm "
+    "becomes the stddev, and its rms is smaller by the root of the number of pixels (28 for "
+    "MNIST). Divide by the rms."
+)
+
+
+def _amplified(size, finish=lambda x, a, r, k: x + k * r):
+    """A wrong amplification: stddev / size(change (N, pixels)) as the factor k, then finish."""
+
+    def wrong(adversarial, images, stddev):
+        change = adversarial - images
+        factor = (stddev / size(change.flatten(1))).reshape(-1, *[1] * (images.ndim - 1))
+        return finish(images, adversarial, change, factor)
+
+    return wrong
+
+
+EXERCISE.mistake("the printed formula", PRINTED, _amplified(lambda change: change.norm(dim=1)))
+
+EXERCISE.mistake(
+    "the printed formula, one norm for all",
+    PRINTED + " And the norm is one for the whole batch: each image has its own.",
+    _amplified(lambda change: change.norm().repeat(len(change))),
+)
+
+EXERCISE.mistake(
+    "the printed formula, clipped",
+    PRINTED + " And do not clip: that shortens the change again.",
+    _amplified(lambda change: change.norm(dim=1), lambda x, a, r, k: (x + k * r).clamp(0, 1)),
+)
+
+EXERCISE.mistake(
+    "one factor for all",
+    "All images get the same factor, that of the whole set: each is to have an rms of "
+    "stddev by itself.",
+    _amplified(lambda change: change.square().mean().sqrt().repeat(len(change))),
+)
+
+STD = (
+    "You divide by the change's standard deviation, which takes its mean off first: the paper's "
+    "stddev is that of noise of mean 0, so it is the rms, mean included."
+)
+
+EXERCISE.mistake(
+    "standard deviation", STD, _amplified(lambda change: change.std(dim=1, correction=0))
+)
+
+EXERCISE.mistake(
+    "standard deviation, n - 1",
+    STD + " Besides, `.std()` divides by the number of pixels minus 1.",
+    _amplified(lambda change: change.std(dim=1)),
+)
+
+EXERCISE.mistake(
+    "standard deviation of the batch",
+    STD + " And it is one for the whole batch: each image has its own.",
+    _amplified(lambda change: change.std().repeat(len(change))),
+)
+
+for name, correction in (("", 0), (", n - 1", 1)):
+    EXERCISE.mistake(
+        f"standard deviation{name}, clipped",
+        f"{STD} And do not clip (after `.std(correction={correction})`): that shortens "
+        "the change again.",
+        _amplified(
+            lambda change, correction=correction: change.std(dim=1, correction=correction),
+            lambda x, a, r, k: (x + k * r).clamp(0, 1),
+        ),
+    )
+
+
+def _rms(change):
+    return change.square().mean(1).sqrt()
+
+
+EXERCISE.mistake(
+    "from the adversarial image",
+    "The stretched change is added to the adversarial image, so it is in there twice: add "
+    "it to the clean one.",
+    _amplified(_rms, lambda x, a, r, k: a + k * r),
+)
+
+EXERCISE.mistake(
+    "the image stretched",
+    "The adversarial image is multiplied, not the change: a brighter picture.",
+    _amplified(_rms, lambda x, a, r, k: k * a),
+)
+
+EXERCISE.mistake(
+    "the change returned",
+    "This is the stretched change: add it to the images.",
+    _amplified(_rms, lambda x, a, r, k: k * r),
+)
+
+EXERCISE.mistake(
+    "clipped",
+    "The result is clipped to [0, 1], so its rms is no longer the stddev asked for: leave "
+    "it (and whoever clips has to measure again).",
+    _amplified(_rms, lambda x, a, r, k: (x + k * r).clamp(0, 1)),
+)
+
+EXERCISE.mistake(
+    "not rescaled",
+    "The change is multiplied by the stddev and keeps its own size as a factor: divide by its rms.",
+    lambda adversarial, images, stddev: images + stddev * (adversarial - images),
+)
+
+EXERCISE.mistake(
+    "the other way",
+    "The change points the other way: it goes from the image to the adversarial image.",
+    _amplified(_rms, lambda x, a, r, k: x - k * r),
+)
+
+EXERCISE.mistake(
+    "mean square",
+    "You divide by the mean square: its root is missing.",
+    _amplified(lambda change: change.square().mean(1)),
+)

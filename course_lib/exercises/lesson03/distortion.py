@@ -1,0 +1,161 @@
+"""The cases, right and wrong answers of `distortion`, lesson 03."""
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import pairs
+
+
+def distortion_cases(rng):
+    for label, changed, images in pairs(rng):
+        yield Case(label, changed, images)
+
+
+def rms_of_numpy(adversarial, images):
+    change = np.asarray(adversarial, np.float64) - np.asarray(images, np.float64)
+    return np.sqrt((change.reshape(len(change), -1) ** 2).mean(axis=1))
+
+
+EXERCISE = Exercise(
+    title="The size of a change",
+    difficulty=1,
+    minutes=4,
+    hints=[
+        "Subtract, square, take the mean over the pixels of each image, take the root, in this "
+        "order.",
+        "`.flatten(1)` makes every image a row, whatever its shape; the mean then runs along "
+        "`dim=1`.",
+    ],
+    cases=distortion_cases,
+    oracle=rms_of_numpy,
+    done="That is the distortion of the paper's tables: their figure is its mean over the images.",
+)
+
+
+def _same_shape(adversarial, images):
+    if adversarial.shape != images.shape:
+        raise ValueError("two shapes")
+
+
+@EXERCISE.variant
+def distortion_norm(adversarial, images):
+    _same_shape(adversarial, images)
+    change = (adversarial - images).flatten(1)
+    return torch.linalg.vector_norm(change, dim=1) / change.shape[1] ** 0.5
+
+
+@EXERCISE.variant
+def distortion_loop(adversarial, images):
+    _same_shape(adversarial, images)
+    return [
+        float(((a.double() - b.double()) ** 2).mean()) ** 0.5
+        for a, b in zip(adversarial, images, strict=True)
+    ]
+
+
+@EXERCISE.variant
+def distortion_einsum(adversarial, images):
+    _same_shape(adversarial, images)
+    change = (adversarial - images).reshape(len(images), -1)
+    return (torch.einsum("np,np->n", change, change) / change.shape[1]).sqrt()
+
+
+TWO_SHAPES = (
+    "The numbers are right, but the docstring promises a ValueError for images of two shapes: "
+    "without it (N, 784) minus (1, 784) is silently spread over all images. Keep the `if` of the "
+    "stub."
+)
+
+
+@EXERCISE.probe
+def refuses_two_shapes(answer):
+    """A probe: images that would broadcast are refused."""
+    try:
+        answer(torch.rand(3, 1, 2, 2), torch.rand(1, 1, 2, 2))
+    except ValueError:
+        return None
+    return TWO_SHAPES
+
+
+def _of_change(size):
+    """A wrong distortion: size(change (N, pixels))."""
+
+    def wrong(adversarial, images):
+        _same_shape(adversarial, images)
+        return size((adversarial - images).flatten(1))
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "L2 norm",
+    "These are L2 norms: the paper divides the sum of squares by the number of pixels, "
+    "which makes it a change per pixel, 28 times smaller for MNIST.",
+    _of_change(lambda change: change.norm(dim=1)),
+)
+
+EXERCISE.mistake(
+    "rms of the set",
+    "This is one number for the whole set, the root of the mean over all images: the "
+    "distortion is each image's own, and a set is reported by the mean of those.",
+    _of_change(lambda change: change.square().mean().sqrt()),
+)
+
+EXERCISE.mistake(
+    "rms of the set, repeated",
+    "Every image gets the same number, that of the whole set: the mean runs over the "
+    "pixels of one image only, along `dim=1`.",
+    _of_change(lambda change: change.square().mean().sqrt().repeat(len(change))),
+)
+
+EXERCISE.mistake(
+    "mean of the set",
+    "This is already the mean over the images: return each image's own distortion, (N,).",
+    _of_change(lambda change: change.square().mean(1).sqrt().mean()),
+)
+
+EXERCISE.mistake(
+    "no root",
+    "These are mean squares, the root is missing: a change twice as large would count four times.",
+    (".sqrt()", ""),
+)
+
+EXERCISE.mistake(
+    "mean of absolute values",
+    "This is the mean absolute change: square before the mean, and take the root after it.",
+    _of_change(lambda change: change.abs().mean(1)),
+)
+
+EXERCISE.mistake(
+    "standard deviation",
+    "This is the standard deviation of the change: it takes the mean off first, so it does "
+    "not see that an image got brighter as a whole.",
+    _of_change(lambda change: change.std(dim=1, correction=0)),
+)
+
+EXERCISE.mistake(
+    "standard deviation, n - 1",
+    "This is `.std()` of the change: it takes the mean off first, so it does not see that "
+    "an image got brighter as a whole (and it divides by the number of pixels minus 1).",
+    _of_change(lambda change: change.std(dim=1)),
+)
+
+EXERCISE.mistake(
+    "changed pixels only",
+    "The mean runs over the changed pixels only: it runs over all, or a change of one "
+    "pixel would count as much as the same change everywhere.",
+    _of_change(lambda change: (change.square().sum(1) / (change != 0).sum(1).clamp(min=1)).sqrt()),
+)
+
+EXERCISE.mistake(
+    "largest change",
+    "This is the largest change of a pixel, the max norm, which the paper does not use.",
+    _of_change(lambda change: change.abs().amax(1)),
+)
+
+
+@EXERCISE.mistake("two shapes", TWO_SHAPES)
+def distortion_unguarded(adversarial, images):
+    return (adversarial - images).flatten(1).square().mean(1).sqrt()

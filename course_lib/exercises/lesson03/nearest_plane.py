@@ -1,0 +1,244 @@
+"""The cases, right and wrong answers of `nearest-plane`, lesson 03."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import named
+
+
+def plane_cases(rng):
+    yield Case(
+        "two classes, three pixels",
+        torch.tensor([[1.0, 0.0, 2.0], [0.0, 2.0, 0.0]]),
+        torch.tensor([0.5, 0.0]),
+        torch.tensor([[0.5, 0.2, 0.8]]),
+        torch.tensor([0]),
+    )
+    yield Case(
+        "the runner-up is farther than another class",
+        torch.tensor([[2.0, 0.0], [0.0, 0.2], [-3.0, -4.0]]),
+        torch.tensor([0.0, 0.9, 0.2]),
+        torch.tensor([[0.7, 0.3], [0.9, 0.1]]),
+        torch.tensor([0, 0]),
+    )
+    weight = torch.randn(5, 12, generator=rng) * torch.tensor([1.0, 0.3, 2.0, 0.6, 4.0])[:, None]
+    bias = torch.randn(5, generator=rng)
+    x = torch.rand(8, 12, generator=rng)
+    yield Case("eight images, none a mistake", weight, bias, x, (x @ weight.T + bias).argmax(1))
+    labels = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2])
+    yield Case("eight images, some are mistakes", weight, bias, x, labels)
+
+
+def plane_by_plane(weight, bias, x, labels):
+    """Image after image, class after class."""
+    w, b, x = (t.double().numpy() for t in (weight, bias, x))
+    distances, classes = [], []
+    for image, y in zip(x, labels.tolist(), strict=True):
+        found = []
+        for j in range(len(w)):
+            if j != y:
+                normal = w[y] - w[j]
+                found.append(((normal @ image + b[y] - b[j]) / np.linalg.norm(normal), j))
+        distance, j = min(found)
+        distances.append(distance)
+        classes.append(j)
+    return np.array(distances), np.array(classes)
+
+
+EXERCISE = Exercise(
+    title="The nearest of nine planes",
+    difficulty=2,
+    minutes=10,
+    hints=[
+        "For a class j the distance is the lead z_y - z_j, divided by the norm of w_y - w_j. Fill "
+        "a table (N, classes) of these, then look for each row's smallest entry.",
+        "`weight[labels][:, None] - weight` is w_y - w_j for every image and class, of shape (N, "
+        "classes, pixels); its norm runs along `dim=2`.",
+        "The label's own column is 0/0: overwrite it with `float('inf')` before `.min(dim=1)`, "
+        "which gives values and indices.",
+    ],
+    cases=plane_cases,
+    oracle=plane_by_plane,
+    observe=named("distances", "classes"),
+    done="Checked class by class, also for images that are mistakes already.",
+)
+
+
+@EXERCISE.variant
+def plane_cdist(weight, bias, x, labels):
+    z = x @ weight.T + bias
+    table = (z.gather(1, labels[:, None]) - z) / torch.cdist(weight, weight)[labels]
+    table = table.scatter(1, labels[:, None], float("inf"))
+    return table.amin(1), table.argmin(1)
+
+
+@EXERCISE.variant
+def plane_points(weight, bias, x, labels):
+    """Through the step itself: how far along the normal, with its sign."""
+    results = []
+    for image, y in zip(x.double(), labels.tolist(), strict=True):
+        best = None
+        for j in range(len(weight)):
+            if j == y:
+                continue
+            n = weight[j].double() - weight[y].double()
+            t = -(n @ image + float(bias[j]) - float(bias[y])) / (n @ n)
+            signed = float(t * n.norm())
+            best = min(best, (signed, j)) if best else (signed, j)
+        results.append(best)
+    distances, classes = zip(*results, strict=True)
+    return list(distances), list(classes)
+
+
+def _planes(weight, bias, x, labels):
+    """Leads z_y - z_j (N, classes), normals w_y - w_j (N, classes, pixels), the labels' mask."""
+    z = x @ weight.T + bias
+    own = F.one_hot(labels, len(weight)).bool()
+    return z[own][:, None] - z, weight[labels][:, None] - weight, own
+
+
+def _smallest(table, own):
+    table = table.masked_fill(own, float("inf"))
+    return table.amin(1), table.argmin(1)
+
+
+def _nearest_by(measure):
+    """A wrong nearest plane: measure(lead, normals, weight) -> (N, classes)."""
+
+    def wrong(weight, bias, x, labels):
+        lead, normals, own = _planes(weight, bias, x, labels)
+        return _smallest(measure(lead, normals, weight), own)
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "smallest margin",
+    "These are leads in the logits, not distances: divide by the norm of w_y - w_j before "
+    "you look for the smallest. The second-best class need not be the nearest.",
+    _nearest_by(lambda lead, normals, weight: lead),
+)
+
+
+@EXERCISE.mistake(
+    "the runner-up's plane",
+    "This is the distance to the plane of the class with the second-largest logit. Another "
+    "class that is farther behind may have a steeper difference, and be nearer: compare "
+    "the distances, not the logits.",
+)
+def plane_runner_up(weight, bias, x, labels):
+    lead, normals, own = _planes(weight, bias, x, labels)
+    _, j = _smallest(lead, own)
+    rows = torch.arange(len(x), device=x.device)
+    return lead[rows, j] / normals[rows, j].norm(dim=1), j
+
+
+EXERCISE.mistake(
+    "norm of w_j",
+    "You divide by the norm of w_j: the lead z_y - z_j changes along w_y - w_j, so it is "
+    "that difference whose norm counts.",
+    _nearest_by(lambda lead, normals, weight: lead / weight.norm(dim=1)),
+)
+
+EXERCISE.mistake(
+    "norms apart",
+    "You divide by the difference of two norms, ||w_y|| - ||w_j||: it is the norm of the "
+    "difference, ||w_y - w_j||, that counts.",
+    _nearest_by(
+        lambda lead, normals, weight: (
+            lead / ((normals + weight).norm(dim=2) - weight.norm(dim=1)).abs().clamp(min=1e-12)
+        )
+    ),
+)
+
+EXERCISE.mistake(
+    "squared norm",
+    "You divide by the squared norm of w_y - w_j. That is the factor μ in front of w_y - "
+    "w_j in the step r; the step's length is μ times one norm, so one power remains.",
+    _nearest_by(lambda lead, normals, weight: lead / normals.square().sum(2)),
+)
+
+EXERCISE.mistake(
+    "1-norm",
+    "You divide by the 1-norm, which gives the distance in the max norm (the smallest ε of "
+    "a sign step): the L2 distance has the L2 norm.",
+    _nearest_by(lambda lead, normals, weight: lead / normals.abs().sum(2)),
+)
+
+EXERCISE.mistake(
+    "rms",
+    "These are distortions: the L2 distance is asked for, which is larger by the root of "
+    "the number of pixels.",
+    _nearest_by(lambda lead, normals, weight: lead / normals.norm(dim=2) / normals.shape[2] ** 0.5),
+)
+
+EXERCISE.mistake(
+    "absolute value",
+    "The sign is lost: an image that lies beyond a plane already has a negative distance, "
+    "and is no farther from being a mistake, it is one.",
+    _nearest_by(lambda lead, normals, weight: (lead / normals.norm(dim=2)).abs()),
+)
+
+EXERCISE.mistake(
+    "sign",
+    "The sign is turned: z_y - z_j is positive while the label is ahead.",
+    _nearest_by(lambda lead, normals, weight: -lead / normals.norm(dim=2)),
+)
+
+
+@EXERCISE.mistake(
+    "the label itself",
+    "The nearest class is the label itself here, at distance 0: leave its column out, for "
+    "example by an infinity.",
+)
+def plane_own_class(weight, bias, x, labels):
+    lead, normals, _ = _planes(weight, bias, x, labels)
+    table = lead / normals.norm(dim=2).clamp(min=1e-12)
+    return table.amin(1), table.argmin(1)
+
+
+@EXERCISE.mistake(
+    "0/0",
+    "There are NaNs: in the label's own column both the lead and the norm are 0. Leave "
+    "that column out, for example by an infinity.",
+)
+def plane_nan(weight, bias, x, labels):
+    lead, normals, _ = _planes(weight, bias, x, labels)
+    table = lead / normals.norm(dim=2)
+    return table.amin(1), table.argmin(1)
+
+
+@EXERCISE.mistake(
+    "the network's answer for the label",
+    "You measure from the class that wins, not from the label: for an image that is a "
+    "mistake these differ, and its distance is to come out negative.",
+)
+def plane_own_answer(weight, bias, x, labels):
+    return plane_cdist(weight, bias, x, (x @ weight.T + bias).argmax(1))
+
+
+EXERCISE.mistake(
+    "no biases",
+    "The biases are missing from the logits: a plane need not go through the black image.",
+    lambda weight, bias, x, labels: plane_cdist(weight, bias * 0, x, labels),
+)
+
+
+@EXERCISE.mistake(
+    "distances only",
+    "These are the distances; the classes are asked for as well: return both, distances first.",
+)
+def plane_distances_only(weight, bias, x, labels):
+    return plane_cdist(weight, bias, x, labels)[0]
+
+
+@EXERCISE.mistake(
+    "classes first",
+    "The two results are in the other order: first the distances, then the classes.",
+)
+def plane_swapped(weight, bias, x, labels):
+    distances, classes = plane_cdist(weight, bias, x, labels)
+    return classes, distances

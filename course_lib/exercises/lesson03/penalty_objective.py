@@ -1,0 +1,340 @@
+"""The cases, right and wrong answers of `penalty-objective`, lesson 03."""
+
+import numpy as np
+import scipy.special
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import named
+
+
+def _net(*layers):
+    return nn.Sequential(*layers)
+
+
+def penalty_cases(rng):
+    def case(label, net, n, shape, c, classes):
+        images = torch.rand(n, *shape, generator=rng)
+        r = 0.2 * torch.randn(n, *shape, generator=rng)
+        targets = torch.randint(0, classes, (n,), generator=rng)
+        return label, net, images, r, targets, c
+
+    flat = _net(nn.Flatten(), nn.Linear(6, 3))
+    label, net, images, r, targets, c = case("one image", flat, 1, (1, 2, 3), 0.5, 3)
+    yield Case(label, net, images, r, targets, c)
+    net = _net(nn.Flatten(), nn.Linear(12, 8), nn.Sigmoid(), nn.Linear(8, 5))
+    label, _, images, r, targets, c = case(
+        "four images, one not changed", net, 4, (1, 3, 4), 2.0, 5
+    )
+    r[2] = 0
+    yield Case(label, net, images, r, targets, c)
+    label, _, images, r, targets, c = case("nothing changed yet", net, 3, (1, 3, 4), 0.7, 5)
+    yield Case(label, net, images, 0 * r, targets, c)
+    wide = _net(nn.Linear(5, 4))
+    label, _, images, r, targets, c = case("flat images that leave the box", wide, 3, (5,), 1.3, 4)
+    yield Case(label, wide, images, 8 * r, targets, c)
+
+
+def penalty_by_differences(net, images, r, targets, c):
+    """Values by NumPy, gradients by central differences in double precision."""
+    layers = [
+        (m.weight.detach().double().numpy(), m.bias.detach().double().numpy())
+        for m in net
+        if isinstance(m, nn.Linear)
+    ]
+    x, y = images.double().numpy(), targets.numpy()
+    rows = np.arange(len(y))
+
+    def logits(batch):
+        h = batch.reshape(len(batch), -1)
+        for i, (w, b) in enumerate(layers):
+            h = h @ w.T + b
+            h = scipy.special.expit(h) if i + 1 < len(layers) else h
+        return h
+
+    def losses(change):
+        z = logits(x + change)
+        return scipy.special.logsumexp(z, axis=1) - z[rows, y]
+
+    at = r.double().numpy()
+    sizes = np.sqrt((at.reshape(len(at), -1) ** 2).sum(1))
+    slopes = np.zeros_like(at)
+    for index in np.ndindex(at.shape[1:]):
+        step = np.zeros_like(at)
+        step[(slice(None), *index)] = 1e-5
+        slopes[(slice(None), *index)] = (losses(at + step) - losses(at - step)) / 2e-5
+    over = np.where(sizes > 0, 1 / np.where(sizes > 0, sizes, 1), 0)
+    units = at * over.reshape(-1, *[1] * (at.ndim - 1))
+    return c * sizes + losses(at), c * units + slopes
+
+
+EXERCISE = Exercise(
+    title="The paper's objective, and its gradient",
+    difficulty=3,
+    minutes=12,
+    hints=[
+        "Every image has its own loss: `F.cross_entropy(logits, targets, reduction='none')` is "
+        "(N,). The gradient of their sum holds each image's own gradient, because no image's loss "
+        "depends on another's r.",
+        "Let autograd differentiate the loss only, with respect to a copy of r: "
+        "`torch.autograd.grad(losses.sum(), r)` leaves the network's own gradients alone.",
+        "The gradient of ||r|| is r / ||r||, and its root has no derivative at 0: there, 0 is the "
+        "choice to make. Dividing by `sizes.clamp(min=1e-12)` gives just that.",
+    ],
+    cases=penalty_cases,
+    oracle=penalty_by_differences,
+    observe=named("values", "gradients"),
+    rtol=1e-3,
+    atol=1e-5,
+    equivalent_mutants={
+        **{
+            "- r = r.detach().clone().requires_grad_() / + r = r." + copy + ".requires_grad_()": (
+                "The r that comes in has no history, and nothing writes into it."
+            )
+            for copy in ("detach()", "clone()")
+        },
+        **{
+            "- each = sizes.clamp(min=1e-12).reshape(-1, *[1] * (r.ndim - 1)) / + each = "
+            f"sizes.clamp(min={least}).reshape(-1, *[1] * (r.ndim - 1))": (
+                "Any tiny number will do: it only ever divides an r of 0."
+            )
+            for least in ("2e-12", "5e-13")
+        },
+    },
+    done="Values and gradients agree with finite differences, and r = 0 has a gradient.",
+)
+
+
+@EXERCISE.variant
+def penalty_autograd(net, images, r, targets, c):
+    """All by autograd: vector_norm has the gradient 0 at 0."""
+    r = r.detach().requires_grad_()
+    z = net(images + r)
+    losses = z.logsumexp(1) - z.gather(1, targets[:, None]).squeeze(1)
+    values = c * torch.linalg.vector_norm(r.flatten(1), dim=1) + losses
+    values.sum().backward(inputs=[r])
+    return values.detach(), r.grad
+
+
+@EXERCISE.variant
+def penalty_loop(net, images, r, targets, c):
+    values, gradients = [], []
+    for x, change, target in zip(images, r, targets, strict=True):
+        change = change[None].clone().requires_grad_()
+        loss = F.cross_entropy(net(x[None] + change), target[None])
+        (slope,) = torch.autograd.grad(loss, change)
+        size = change.detach().norm()
+        values.append(loss.detach() + c * size)
+        part = change.detach() / size if size > 0 else torch.zeros_like(slope)
+        gradients.append((slope + c * part)[0])
+    return torch.stack(values), torch.stack(gradients)
+
+
+HISTORY = (
+    "The numbers are right, but they carry autograd's history, which keeps the network's whole "
+    "computation in memory and cannot become an array for SciPy: return `.detach()`ed tensors."
+)
+
+
+@EXERCISE.probe
+def has_history(answer):
+    """A probe: neither result asks for a gradient."""
+    net = _net(nn.Linear(4, 3))
+    images, r = torch.full((2, 4), 0.5), torch.full((2, 4), 0.1)
+    results = answer(net, images, r, torch.tensor([0, 2]), 1.0)
+    parts = [part for result in results for part in result]
+    return HISTORY if any(getattr(part, "requires_grad", False) for part in parts) else None
+
+
+def _penalised(sizes=None, losses=None, inputs=None, total=None):
+    """A wrong objective, by autograd throughout: parts replaced by sizes(r (N, pixels)),
+    losses(logits, targets, clean logits), inputs(x, r), total(sizes, losses, c)."""
+    sizes = sizes or (lambda r: torch.linalg.vector_norm(r, dim=1))
+    losses = losses or (lambda z, t, clean: F.cross_entropy(z, t, reduction="none"))
+    inputs = inputs or (lambda x, r: x + r)
+    total = total or (lambda s, f, c: c * s + f)
+
+    def wrong(net, images, r, targets, c):
+        r = r.detach().clone().requires_grad_()
+        logits = net(inputs(images, r))
+        parts = losses(logits, targets, net(images).detach())
+        values = total(sizes(r.flatten(1)), parts, c)
+        (gradients,) = torch.autograd.grad(values.sum(), r)
+        return values.detach(), gradients
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "NaN at 0",
+    "The gradient is NaN where r = 0, which is where every search starts: r / ||r|| is 0/0 "
+    "there, and autograd through a root gives the same. Take 0 for the norm's gradient.",
+    _penalised(sizes=lambda r: r.square().sum(1).sqrt()),
+)
+
+EXERCISE.mistake(
+    "batch mean",
+    "The losses are averaged over the batch, so each image's value depends on its company: "
+    "these are N problems, `reduction='none'`.",
+    _penalised(losses=lambda z, t, clean: F.cross_entropy(z, t).repeat(len(t))),
+)
+
+
+def penalty_mean_loss(net, images, r, targets, c):
+    r = r.detach().clone().requires_grad_()
+    loss = F.cross_entropy(net(images + r), targets)
+    (slopes,) = torch.autograd.grad(loss, r)
+    r = r.detach()
+    units = F.normalize(r.flatten(1), dim=1).reshape(r.shape)
+    return c * r.flatten(1).norm(dim=1) + loss.detach(), c * units + slopes
+
+
+def penalty_mean_all(net, images, r, targets, c):
+    r = r.detach().clone().requires_grad_()
+    sizes = torch.linalg.vector_norm(r.flatten(1), dim=1)
+    values = c * sizes + F.cross_entropy(net(images + r), targets)
+    (slopes,) = torch.autograd.grad(values.mean(), r)
+    return values.detach(), slopes
+
+
+for name, what, function in (
+    ("loss", " of the loss", penalty_mean_loss),
+    ("all", "", penalty_mean_all),
+):
+    EXERCISE.mistake(
+        f"batch mean throughout, {name}",
+        "The loss is averaged over the batch, so each image's value depends on its company "
+        f"and the gradient{what} is N times too small: these are N problems. Ask "
+        "for `reduction='none'`, and differentiate the sum.",
+        function,
+    )
+
+
+@EXERCISE.mistake(
+    "gradient of the mean",
+    "The values are right, but you differentiate their mean: each image's gradient is N "
+    "times too small. Differentiate the sum.",
+)
+def penalty_gradient_of_mean(net, images, r, targets, c):
+    values, gradients = penalty_autograd(net, images, r, targets, c)
+    return values, gradients / len(r)
+
+
+@EXERCISE.mistake(
+    "batch mean in the gradient",
+    "The values are right, but the loss's gradient is that of the batch's mean, N times "
+    "too small beside c·r/||r||: differentiate the sum of the losses.",
+)
+def penalty_mean_gradient(net, images, r, targets, c):
+    values, _ = penalty_autograd(net, images, r, targets, c)
+    r = r.detach().clone().requires_grad_()
+    F.cross_entropy(net(images + r), targets).backward(inputs=[r])
+    units = F.normalize(r.detach().flatten(1), dim=1).reshape(r.shape)
+    return values, r.grad + c * units
+
+
+EXERCISE.mistake(
+    "squared norm",
+    "The penalty here is the norm ||r||, not its square (which is what most later papers "
+    "take: then c means something else).",
+    _penalised(sizes=lambda r: r.square().sum(1)),
+)
+
+EXERCISE.mistake(
+    "1-norm",
+    "This penalty is the sum of absolute values: the L2 norm is asked for.",
+    _penalised(sizes=lambda r: r.abs().sum(1)),
+)
+
+EXERCISE.mistake(
+    "distortion for norm",
+    "The penalty is the distortion, the norm divided by the root of the number of pixels: "
+    "the norm itself is asked for.",
+    _penalised(sizes=lambda r: torch.linalg.vector_norm(r, dim=1) / r.shape[1] ** 0.5),
+)
+
+EXERCISE.mistake(
+    "one norm for the batch",
+    "The norm is that of the whole batch: each image has its own, along its pixels.",
+    _penalised(sizes=lambda r: torch.linalg.vector_norm(r).repeat(len(r))),
+)
+
+EXERCISE.mistake(
+    "c on the loss",
+    "Here c multiplies the loss: in the paper it multiplies |r|. (In Carlini and Wagner's "
+    "paper it is the loss: their large c is a small one here.) Swap the two factors.",
+    _penalised(total=lambda s, f, c: s + c * f),
+)
+
+EXERCISE.mistake(
+    "away from the answer",
+    "This raises the loss of the class that the network gave before, whichever class wins "
+    "then: the paper lowers the loss of the target.",
+    _penalised(losses=lambda z, t, clean: -F.cross_entropy(z, clean.argmax(1), reduction="none")),
+)
+
+EXERCISE.mistake(
+    "the answer for the target",
+    "The loss is that of the class that the network gives the clean image, which is what "
+    "training lowers: an attack lowers the loss of the target.",
+    _penalised(losses=lambda z, t, clean: F.cross_entropy(z, clean.argmax(1), reduction="none")),
+)
+
+EXERCISE.mistake(
+    "uphill",
+    "The loss has the wrong sign: minimising this leads away from the target.",
+    _penalised(losses=lambda z, t, clean: -F.cross_entropy(z, t, reduction="none")),
+)
+
+EXERCISE.mistake(
+    "clipped inside",
+    "The image is clipped inside the objective: a pixel that left the box then has no "
+    "gradient, and nothing tells it to come back. The optimiser keeps x + r in the box; "
+    "the objective takes what it is given.",
+    _penalised(inputs=lambda x, r: (x + r).clamp(0, 1)),
+)
+
+
+@EXERCISE.mistake(
+    "the penalty has no gradient",
+    "The values are right, but the gradient is that of the loss alone: c·||r|| pulls r "
+    "back, by c·r/||r||.",
+)
+def penalty_slopes_only(net, images, r, targets, c):
+    r = r.detach().clone().requires_grad_()
+    losses = F.cross_entropy(net(images + r), targets, reduction="none")
+    (slopes,) = torch.autograd.grad(losses.sum(), r)
+    return c * r.detach().flatten(1).norm(dim=1) + losses.detach(), slopes
+
+
+EXERCISE.mistake(
+    "the r alone",
+    "The network gets r without the image: its input is images + r.",
+    _penalised(inputs=lambda x, r: r),
+)
+
+
+@EXERCISE.mistake("summed", "The values are added up: one per image is asked for, (N,).")
+def penalty_total(net, images, r, targets, c):
+    values, gradients = penalty_autograd(net, images, r, targets, c)
+    return values.sum(), gradients
+
+
+@EXERCISE.mistake("history", HISTORY)
+def penalty_with_history(net, images, r, targets, c):
+    r = r.detach().clone().requires_grad_()
+    losses = F.cross_entropy(net(images + r), targets, reduction="none")
+    values = c * torch.linalg.vector_norm(r.flatten(1), dim=1) + losses
+    (gradients,) = torch.autograd.grad(values.sum(), r, create_graph=True)
+    return values, gradients
+
+
+@EXERCISE.mistake(
+    "values only",
+    "These are the values; the gradients are asked for, too: return both, values first.",
+)
+def penalty_values_only(net, images, r, targets, c):
+    return penalty_autograd(net, images, r, targets, c)[0]

@@ -1,0 +1,30 @@
+"""What several exercises of lesson 03 share."""
+
+import torch
+
+
+def named(*names):
+    """What is compared: a tuple of results as a dict, so that feedback names its parts."""
+
+    def observe(result, *args, **kwargs):
+        fits = isinstance(result, tuple | list) and len(result) == len(names)
+        return dict(zip(names, result, strict=True)) if fits else result
+
+    return observe
+
+
+def pairs(rng):
+    """Images and changed ones, labels for the cases: one pixel, all pixels, none."""
+
+    def pair(*shape):
+        images = torch.rand(*shape, generator=rng)
+        return images + 0.3 * torch.rand(*shape, generator=rng) - 0.1, images
+
+    yield "one image of four pixels", *pair(1, 1, 2, 2)
+    changed, images = pair(3, 1, 4, 5)
+    changed[1] = images[1]
+    changed[2] = images[2]
+    changed[2, 0, 1, 3] += 0.5
+    yield "three images: one unchanged, one changed in one pixel", changed, images
+    yield "two colour images", *pair(2, 3, 4, 4)
+    yield "five flat images", *pair(5, 7)

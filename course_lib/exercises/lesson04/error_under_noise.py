@@ -1,0 +1,125 @@
+"""The cases, right and wrong answers of `error-under-noise`, lesson 04."""
+
+import math
+
+import numpy as np
+import scipy.stats
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import _double
+
+
+def noise_cases(rng):
+    yield Case("two images", _double(0.02, 0.05), 0.5, 100)
+    few = torch.rand(7, generator=rng, dtype=torch.float64) * 0.06 + 0.005
+    yield Case("seven images", few, 0.3, 784)
+    yield Case("images on the wrong side", torch.cat([few, _double(-0.01, -0.05)]), 0.4, 784)
+    yield Case("little noise, the pixels of MNIST", few / 4, 0.06)
+    yield Case("one pixel", _double(0.2, 0.1, 0.9), 0.2, 1)
+
+
+def noise_of_scipy(distortion, stddev, pixels=784):
+    return np.mean(
+        [scipy.stats.norm.sf(d * math.sqrt(pixels) / stddev) for d in distortion.numpy()]
+    )
+
+
+EXERCISE = Exercise(
+    title="The error under noise, from the distance",
+    difficulty=2,
+    minutes=6,
+    hints=[
+        "Only one component of the noise moves the image towards the boundary: the one along the "
+        "shortest way. It is normal, with standard deviation σ, in any number of pixels.",
+        "The shortest way has the L2 length d = distortion · √pixels. The image crosses when the "
+        "component exceeds d: probability Φ(-d/σ), `torch.special.ndtr`.",
+        "One probability for each image, and the mean of those at the end.",
+    ],
+    cases=noise_cases,
+    oracle=noise_of_scipy,
+    on_device=False,
+    atol=1e-7,
+    done="The probabilities agree with SciPy's normal distribution.",
+)
+
+
+@EXERCISE.variant
+def noise_erfc(distortion, stddev, pixels=784):
+    far = distortion.double() * pixels**0.5 / (stddev * 2**0.5)
+    return torch.erfc(far).sum() / (2 * len(distortion))
+
+
+@EXERCISE.variant
+def noise_normal(distortion, stddev, pixels=784):
+    component = torch.distributions.Normal(0.0, stddev)
+    return (1 - component.cdf(distortion.double() * math.sqrt(pixels))).mean()
+
+
+def _noise(argument, finish=lambda p: p.mean(), pre=lambda d: d):
+    def wrong(distortion, stddev, pixels=784):
+        return finish(torch.special.ndtr(argument(pre(distortion), stddev, pixels)))
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "rms for length",
+    "The distortion, a root mean square per pixel, is compared with σ as it is (or both "
+    "are multiplied by √pixels, which is the same). The way to the boundary has the length "
+    "distortion · √pixels, 28 times as much on MNIST, and the noise's component along it "
+    "has the standard deviation σ: all the rest of the noise points sideways.",
+    _noise(lambda d, s, n: -d / s),
+)
+
+EXERCISE.mistake(
+    "times the number of pixels",
+    "The distortion is multiplied by the number of pixels: an L2 length takes its root.",
+    _noise(lambda d, s, n: -d * n / s),
+)
+
+EXERCISE.mistake(
+    "28 for every image size",
+    "The length is 28 times the distortion whatever `pixels` says: 28 is √784. Take the "
+    "root of `pixels`, which is 100 in the first case and 1 in the last.",
+    _noise(lambda d, s, n: -d * 28 / s),
+)
+
+EXERCISE.mistake(
+    "the mean distance",
+    "The distances are averaged first. The images near a boundary make up nearly all of "
+    "the error, and a mean forgets them: average the probabilities.",
+    _noise(lambda d, s, n: -d * n**0.5 / s, pre=lambda d: d.mean()),
+)
+
+EXERCISE.mistake(
+    "accuracy",
+    "This is the share that stays right: the error is what crosses, Φ(-d/σ).",
+    _noise(lambda d, s, n: d * n**0.5 / s),
+)
+
+EXERCISE.mistake(
+    "two sides",
+    "This counts both tails, 2Φ(-d/σ): the boundary lies on one side of the image.",
+    _noise(lambda d, s, n: -d * n**0.5 / s, finish=lambda p: 2 * p.mean()),
+)
+
+EXERCISE.mistake(
+    "the absolute distance",
+    "The sign of the distance is lost: an image on the wrong side already, with a negative "
+    "one, is mostly still wrong under noise.",
+    _noise(lambda d, s, n: -d.abs() * n**0.5 / s),
+)
+
+EXERCISE.mistake(
+    "variance",
+    "The distance is divided by the variance σ²: divide by the standard deviation.",
+    _noise(lambda d, s, n: -d * n**0.5 / s**2),
+)
+
+EXERCISE.mistake(
+    "one for each image",
+    "This is one probability per image: their mean is asked for.",
+    _noise(lambda d, s, n: -d * n**0.5 / s, finish=lambda p: p),
+)

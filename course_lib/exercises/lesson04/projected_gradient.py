@@ -1,0 +1,138 @@
+"""The cases, right and wrong answers of `projected-gradient`, lesson 04."""
+
+import math
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+from course_lib.lbfgsb import plain
+
+from .shared import _double
+
+
+def projected_cases(rng):
+    def draw(n):
+        return torch.rand(n, generator=rng, dtype=torch.float64)
+
+    yield Case("three variables", _double(0, 0.5, 1), _double(0.2, 0.1, 0.3))
+    yield Case(
+        "at and near the bounds",
+        _double(0, 0, 1, 1, 0.01, 0.99, 0.5),
+        _double(3, -3, 3, -3, 0.4, -0.4, 0),
+    )
+    yield Case("a box of its own", 4 * draw(6) - 2, 6 * draw(6) - 3, -2.0, _double(*[2.5] * 6))
+    low = draw(8) - 1
+    x = torch.where(draw(8) < 0.4, low, low + draw(8))
+    yield Case("a bound on one side", x, 4 * draw(8) - 2, low, math.inf)
+
+
+def projected_of_scipy(x, gradient, lower=0.0, upper=1.0):
+    """Entry by entry, as L-BFGS-B measures it: how far the variable can go, or the gradient."""
+    low, high = (torch.as_tensor(b).double().expand_as(x).tolist() for b in (lower, upper))
+    found = []
+    for xi, g, a, b in zip(x.tolist(), gradient.tolist(), low, high, strict=True):
+        found.append(max(xi - b, g) if g < 0 else min(xi - a, g))
+    return np.array(found)
+
+
+EXERCISE = Exercise(
+    title="The gradient that a box leaves",
+    difficulty=1,
+    minutes=3,
+    hints=[
+        "Take a full step against the gradient, bring it back into the box with `project`, and "
+        "see how far that is from x.",
+        "In symbols: x - P(x - g). Away from the bounds P changes nothing, and g is left.",
+    ],
+    cases=projected_cases,
+    oracle=projected_of_scipy,
+    on_device=False,
+    done="It agrees, entry by entry, with the stopping test of the original L-BFGS-B.",
+)
+
+
+@EXERCISE.variant
+def projected_clip(x, gradient, lower=0.0, upper=1.0):
+    low, high = (torch.as_tensor(b).to(x) for b in (lower, upper))
+    return torch.clip(gradient, x - high, x - low)
+
+
+@EXERCISE.variant
+def projected_where(x, gradient, lower=0.0, upper=1.0):
+    low, high = (torch.as_tensor(b).to(x).expand_as(x) for b in (lower, upper))
+    z = x - gradient
+    z = torch.where(z < low, low, z)
+    return x - torch.where(z > high, high, z)
+
+
+EXERCISE.mistake(
+    "the raw gradient",
+    "This is the gradient itself, the same inside the box and at its bounds. At the "
+    "minimum it need not be 0: a variable at its bound may be pushed against it.",
+    lambda x, gradient, lower=0.0, upper=1.0: gradient,
+)
+
+EXERCISE.mistake(
+    "the step",
+    "This is P(x - g) - x, the way that a step takes: x - P(x - g) is asked for, which "
+    "inside the box is the gradient and not minus the gradient.",
+    lambda x, gradient, lower=0.0, upper=1.0: -plain.projected_gradient(x, gradient, lower, upper),
+)
+
+EXERCISE.mistake(
+    "the gradient clamped",
+    "The gradient itself is brought into the box, but the box is one for points: project "
+    "x - gradient.",
+    lambda x, gradient, lower=0.0, upper=1.0: plain.project(gradient, lower, upper),
+)
+
+EXERCISE.mistake(
+    "the point",
+    "This is the point that the step ends at: subtract it from x.",
+    lambda x, gradient, lower=0.0, upper=1.0: plain.project(x - gradient, lower, upper),
+)
+
+EXERCISE.mistake(
+    "uphill",
+    "The full step has to go against the gradient: project x - gradient.",
+    lambda x, gradient, lower=0.0, upper=1.0: x - plain.project(x + gradient, lower, upper),
+)
+
+
+@EXERCISE.mistake(
+    "set to 0 at the bounds only",
+    "The entries at a bound are right, those near one are not: a variable 0.01 away from "
+    "its bound can move by 0.01 and no more, however large its gradient. Your version is 0 "
+    "at the same points, but jumps on the way there.",
+)
+def reduced(x, gradient, lower=0.0, upper=1.0):
+    held = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
+    return torch.where(held, torch.zeros_like(gradient), gradient)
+
+
+@EXERCISE.mistake(
+    "0 at every bound",
+    "Every variable at a bound counts as held, also one whose gradient points into the "
+    "box: that one is free to leave.",
+)
+def all_bounds_held(x, gradient, lower=0.0, upper=1.0):
+    at = (x <= lower) | (x >= upper)
+    return torch.where(
+        at, torch.zeros_like(gradient), plain.projected_gradient(x, gradient, lower, upper)
+    )
+
+
+EXERCISE.mistake(
+    "the box of the defaults",
+    "The box is taken to be [0, 1]: use the bounds that are given.",
+    lambda x, gradient, lower=0.0, upper=1.0: x - (x - gradient).clamp(0, 1),
+)
+
+EXERCISE.mistake(
+    "its size",
+    "This is one number, the largest entry: the whole vector is asked for.",
+    lambda x, gradient, lower=0.0, upper=1.0: (
+        plain.projected_gradient(x, gradient, lower, upper).abs().max()
+    ),
+)

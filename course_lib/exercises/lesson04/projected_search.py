@@ -1,0 +1,360 @@
+"""The cases, right and wrong answers of `projected-search`, lesson 04."""
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+from course_lib.lbfgsb import plain
+
+from .shared import _double
+
+
+class Bowl:
+    """x·A x / 2 - b·x, with its gradient."""
+
+    def __init__(self, a, b):
+        self.a, self.b = a, b
+
+    def __call__(self, x):
+        return float(x @ self.a @ x / 2 - self.b @ x), self.a @ x - self.b
+
+    def __repr__(self):
+        return "a quadratic"
+
+
+class Waves:
+    """A sum of sines, that has hills to step over."""
+
+    def __call__(self, x):
+        return float((5 * x).sin().sum()), 5 * (5 * x).cos()
+
+    def __repr__(self):
+        return "a sum of sines"
+
+
+class Tilted:
+    """A narrow hill beside the start: lower than the start beyond it, and barely higher there."""
+
+    def __call__(self, x):
+        value = x[0] + 0.02 * x[1] - 2 * x[0] ** 2
+        return float(value), torch.stack([1 - 4 * x[0], torch.full_like(x[1], 0.02)])
+
+    def __repr__(self):
+        return "a hill"
+
+
+def search_cases(rng):
+    def draw(n):
+        return torch.randn(n, generator=rng, dtype=torch.float64)
+
+    def case(label, fun, x, direction, *box):
+        value, gradient = fun(x)
+        return Case(label, fun, x, value, gradient, direction, *box)
+
+    identity = torch.eye(2, dtype=torch.float64)
+    bowl = Bowl(2 * identity, _double(0.8, 0.8))
+    yield case("the full step is right", bowl, _double(0.9, 0.9), _double(-0.5, -0.5))
+    yield case("too long a step", bowl, _double(0.9, 0.5), _double(-4, -0.8), -9.0, 9.0)
+    yield case("a bound on the way", bowl, _double(0.1, 0.9), _double(-0.4, -0.5))
+    # (0, 0) at t = 1, too high; (0.8, 0.15) at t = 1/16, where the second has left its bound
+    curved = Bowl(torch.diag(_double(1, 30)), _double(0.5, 15))
+    yield case("a bend, and t = 1 too far", curved, _double(0.9, 0.9), _double(-1.6, -12))
+    yield case("uphill", bowl, _double(0.9, 0.9), _double(1, 1), -9.0, 9.0)
+    far = _double(-1e6, -0.3)
+    yield case("one variable far beyond its bound", bowl, _double(0.6, 0.9), far)
+    a = _double(1, 1.9, 1.9, 4).reshape(2, 2)
+    steep = Bowl(a, a @ _double(0.5, 0) - _double(0.2, 0.9))
+    newton = -torch.linalg.solve(a, _double(0.2, 0.9))
+    yield case("down without the box, up within", steep, _double(0.5, 0), newton)
+    yield case("hills", Waves(), _double(0.5, 0.2, 0.9), _double(2.5, -3, 1.0), -3.0, 3.0)
+    corner = _double(0, 0)
+    yield case("pushed into a corner", Bowl(identity, _double(-1, -2)), corner, _double(-1, -2))
+    yield case("the box of the defaults", Bowl(identity, _double(3, 0.5)), corner, _double(3, 0.5))
+    # x² from 1 to -1 + δ: the decrease is δ/2 of what the slope promises
+    for label, δ in (("barely enough", 3e-4), ("not quite enough", 1.4e-4)):
+        way = _double(-2 + δ, 0)
+        yield case(label, Bowl(2 * identity, corner), _double(1, 0.25), way, -9.0, 9.0)
+    yield case(
+        "hardly lower",
+        Bowl(2 * identity, _double(0, 0)),
+        _double(1, 0.25),
+        _double(-1.99996, 0),
+        -9.0,
+        9.0,
+    )
+    yield case("over the hill", Tilted(), _double(0.3, 0.5), _double(-0.4, 0.4), 0.0, 0.9)
+    n = 6
+    wide = draw(n)
+    big = Bowl(torch.diag(torch.linspace(1, 30, n, dtype=torch.float64)), wide)
+    x = torch.rand(n, generator=rng, dtype=torch.float64)
+    yield case("six variables, bounds of their own", big, x, -big(x)[1], x - 0.3, x + 0.2)
+
+
+def search_of_numpy(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+    t = 1.0
+    low, high = (np.broadcast_to(np.asarray(b, dtype=float), x.shape) for b in (lower, upper))
+    for _ in range(31):
+        point = np.clip(x.numpy() + t * direction.numpy(), low, high)
+        slope = float(gradient.numpy() @ (point - x.numpy()))
+        new_value, new_gradient = fun(torch.from_numpy(point))
+        if slope < 0 and new_value <= value + 1e-4 * slope:
+            return torch.from_numpy(point), new_value, new_gradient
+        t /= 2
+    return None
+
+
+EXERCISE = Exercise(
+    title="A backtracking search on the projected path",
+    difficulty=3,
+    minutes=10,
+    hints=[
+        "A loop over the lengths 1, 1/2, 1/4, ...; in it the point `project(x + length * "
+        "direction, lower, upper)`.",
+        "What the first-order model promises for that point is `gradient @ (point - x)`, with the "
+        "point after the projection. If it is not negative, go on to the next length.",
+        "Return the point with its value and gradient as soon as the value is at most `value + "
+        "1e-4 * slope`, and None when the loop is over.",
+    ],
+    cases=search_cases,
+    oracle=search_of_numpy,
+    on_device=False,
+    done="It finds the same points as a version written in NumPy.",
+    equivalent_mutants={
+        f"- for halvings in range(31): / + for halvings in range({n}):": (
+            "Where 30 halvings find nothing, one more or less does not either: any such number "
+            "will do."
+        )
+        for n in (30, 32)
+    }
+    | {
+        "- if new_value <= value + 0.0001 * slope: / + if new_value < value + 0.0001 * slope:": (
+            "The two differ only where the decrease is exactly the one asked for."
+        )
+    },
+)
+
+
+@EXERCISE.variant
+def search_while(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+    length = 1.0
+    while length > 0.5**31:
+        point = plain.project(x + length * direction, lower, upper)
+        found = fun(point)
+        slope = (gradient * (point - x)).sum()
+        if slope < 0 and found[0] - value <= 1e-4 * slope:
+            return (point, *found)
+        length *= 0.5
+    return None
+
+
+@EXERCISE.variant
+def search_recursive(fun, x, value, gradient, direction, lower=0.0, upper=1.0, left=30):
+    point = plain.project(x + direction, lower, upper)
+    slope = float(gradient @ (point - x))
+    new_value, new_gradient = fun(point)
+    if slope < 0 and new_value <= value + 1e-4 * slope:
+        return point, new_value, new_gradient
+    if not left:
+        return None
+    return search_recursive(fun, x, value, gradient, direction / 2, lower, upper, left - 1)
+
+
+GIVEN_UP = (
+    "You give up as soon as gradient · (point - x) is not negative. On a bent path a shorter step "
+    "can still lead down: go on to the next length."
+)
+
+
+@EXERCISE.probe
+def goes_on(answer):
+    """Where the first variable goes uphill and the second down, no farther than 0.1."""
+    bowl, x = Bowl(torch.eye(2, dtype=torch.float64), _double(0.2, -0.9)), _double(0.5, 0.1)
+    return None if answer(bowl, x, *bowl(x), _double(0.6, -0.5)) is not None else GIVEN_UP
+
+
+def _search(
+    place=lambda x, move, low, high: plain.project(x + move, low, high),
+    slope=lambda gradient, point, x, move: gradient @ (point - x),
+    promise=lambda gradient, point, x, move: gradient @ (point - x),
+    negative=True,
+    armijo=1e-4,
+    start=1.0,
+    factor=0.5,
+    fail=lambda x, value, gradient: None,
+    give=lambda point, new, old: (point, *new),
+    condition=None,
+    give_up=False,
+):
+    """A wrong search; slope: what has to be negative; promise: what the decrease is compared to."""
+
+    def wrong(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+        length = start
+        for _ in range(31):
+            move = length * direction
+            point = place(x, move, lower, upper)
+            down = slope(gradient, point, x, move)
+            new = fun(point)
+            promised = promise(gradient, point, x, move)
+            low_enough = new[0] <= value + armijo * promised
+            if condition:
+                low_enough = condition(new[0], value)
+            if give_up and not down < 0:
+                break
+            allowed = down <= 0 if negative == "or 0" else down < 0 or not negative
+            if low_enough and allowed:
+                return give(point, new, gradient)
+            length *= factor
+        return fail(x, value, gradient)
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "no projection",
+    "The points are not brought back into the box.",
+    _search(place=lambda x, move, low, high: x + move),
+)
+
+
+def shortened(x, move, lower, upper):
+    """The straight step, only as long as it stays in the box."""
+    low, high = (torch.as_tensor(b).to(x).expand_as(x) for b in (lower, upper))
+    room = torch.where(move > 0, (high - x) / move, torch.where(move < 0, (low - x) / move, 1.0))
+    return x + room.clamp(0, 1).min() * move
+
+
+EXERCISE.mistake(
+    "stopped at the first bound",
+    "The step is cut short where the straight line leaves the box, and there all "
+    "variables stop together. On the projected path the one that reaches its bound stays "
+    "there while the others go on.",
+    _search(place=shortened),
+)
+
+CHORD = (
+    "You project once, at t = 1, and then go back on the straight line from x to that point. "
+    "Searches of that kind exist, but the path asked for is bent: project x + t · direction anew "
+    "for each t. On the straight line all variables shrink together, and one that a bound cut off "
+    "has lost its share of the step."
+)
+
+
+def on_the_chord(search):
+    """A search on the straight line to P(x + direction), which is projected once."""
+
+    def wrong(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+        end = plain.project(x + direction, lower, upper)
+        return search(fun, x, value, gradient, end - x, lower, upper)
+
+    return wrong
+
+
+EXERCISE.mistake("on the chord", CHORD, on_the_chord(plain.projected_search))
+
+EXERCISE.mistake(
+    "on the chord, a positive slope allowed",
+    f"{CHORD} A point where the slope is positive must not be taken either.",
+    on_the_chord(_search(negative=False)),
+)
+
+
+@EXERCISE.mistake(
+    "backwards",
+    "No point was accepted where one can be found: you go the other way. The path is x + t "
+    "· direction, and the direction leads down already.",
+)
+def backwards(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+    return plain.projected_search(fun, x, value, gradient, -direction, lower, upper)
+
+
+EXERCISE.mistake(
+    "the box of the defaults",
+    "The points are brought into [0, 1], whatever the bounds are: hand `lower` and `upper` "
+    "on to `project`.",
+    _search(place=lambda x, move, low, high: plain.project(x + move)),
+)
+
+CUT_OFF = (
+    "The decrease is compared with gradient · (t direction), the way without the box: a part of "
+    "it is cut off. Compare with gradient · (point - x)."
+)
+
+
+def without_the_box(gradient, point, x, move):
+    """What the slope promises for the straight step."""
+    return gradient @ move
+
+
+EXERCISE.mistake(
+    "slope of the direction", CUT_OFF, _search(slope=without_the_box, promise=without_the_box)
+)
+
+EXERCISE.mistake(
+    "slope of the direction, its sign not looked at",
+    f"{CUT_OFF} It also has to be negative.",
+    _search(promise=without_the_box, negative=False),
+)
+
+EXERCISE.mistake(
+    "given up at the first slope that is not negative", GIVEN_UP, _search(give_up=True)
+)
+
+EXERCISE.mistake(
+    "any decrease will do",
+    "Any lower point is taken, however little lower. Steps that gain next to nothing can "
+    "go on for ever without reaching the minimum: ask for 1e-4 of the decrease that the "
+    "slope promises.",
+    _search(condition=lambda new, value: new < value),
+)
+
+EXERCISE.mistake(
+    "half of the promised decrease",
+    "The decrease is compared with half of gradient · (point - x), which many a good step "
+    "misses by a little: ask for 1e-4 of it.",
+    _search(armijo=0.5),
+)
+
+EXERCISE.mistake(
+    "a positive slope allowed",
+    "Where gradient · (point - x) is positive, value + 1e-4 · slope lies above the old "
+    "value, so that a higher point can be taken for a decrease: go on to the next length "
+    "there.",
+    _search(negative=False),
+)
+
+EXERCISE.mistake(
+    "a step of length 0 allowed",
+    "Where every variable is pushed against its bound, the projected path does not move, "
+    "and you return x itself as the lower point: gradient · (point - x) has to be "
+    "negative, not 0.",
+    _search(negative="or 0"),
+)
+
+EXERCISE.mistake(
+    "the old gradient",
+    "The gradient returned is the one at x: the caller needs the one at the new point.",
+    _search(give=lambda point, new, old: (point, new[0], old)),
+)
+
+EXERCISE.mistake(
+    "first length 1/2",
+    "The first length tried is 1/2: begin with 1, the quasi-Newton step itself, which is "
+    "the right one near a minimum.",
+    _search(start=0.5),
+)
+
+EXERCISE.mistake("tenths", "The length is divided by 10 each time: halve it.", _search(factor=0.1))
+
+EXERCISE.mistake(
+    "x when nothing was found",
+    "Where no point is low enough you return x as if it were one: return None, so that "
+    "the caller can tell.",
+    _search(fail=lambda x, value, gradient: (x, value, gradient)),
+)
+
+EXERCISE.mistake(
+    "the point alone",
+    "This is the point alone: return its value and its gradient, too, which are known "
+    "already and need not be computed again.",
+    _search(give=lambda point, new, old: point),
+)

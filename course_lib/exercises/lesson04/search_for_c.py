@@ -1,0 +1,172 @@
+"""The cases, right and wrong answers of `search-for-c`, lesson 04."""
+
+import math
+
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+
+class Solver:
+    """What ``solve(c)`` gives in a made-up problem: r shrinks as c grows, as size(c) says."""
+
+    def __init__(self, size, success, name):
+        self.size, self.success, self.name = size, success, name
+        self.axis = torch.tensor([[0.6, 0.0], [-0.8, 0.0]], dtype=torch.float64)
+
+    def __call__(self, c):
+        return self.size(c) * self.axis, self.success(c)
+
+    def __repr__(self):
+        return self.name
+
+
+def search_c_cases(rng):
+    def shrinking(c):
+        return 2 / (1 + c) + 0.1
+
+    yield Case(
+        "success below c = 0.7", Solver(shrinking, lambda c: c < 0.7, "a solver"), 1e-2, 1e1, 4
+    )
+    yield Case(
+        "success below c = 3, the usual range", Solver(shrinking, lambda c: c < 3, "a solver")
+    )
+    limit = 10 ** (-4 + 6 * 0.6499)  # the last tries succeed as well
+    yield Case("a limit that needs every try", Solver(shrinking, lambda c: c < limit, "a solver"))
+    yield Case("success below c = 0.002", Solver(shrinking, lambda c: c < 2e-3, "a solver"))
+    yield Case("success everywhere", Solver(shrinking, lambda c: True, "a solver"), 1e-3, 1e3, 9)
+    yield Case("success nowhere", Solver(shrinking, lambda c: False, "a solver"), 1e-3, 1e3, 5)
+
+    def jumping(c):  # another local minimum, farther away, from c = 1 on
+        return 0.5 / (1 + c) + (0.7 if c > 1 else 0)
+
+    yield Case(
+        "a larger c that ends farther away",
+        Solver(jumping, lambda c: c < 2, "a solver"),
+        1e-2,
+        1e3,
+        10,
+    )
+
+
+def search_c_slowly(solve, smallest=1e-4, largest=1e2, tries=12):
+    """In logarithms, all tries kept, and the best picked at the end."""
+    low, high = math.log10(smallest), math.log10(largest)
+    seen = []
+    for _ in range(tries):
+        middle = (low + high) / 2
+        r, success = solve(10**middle)
+        seen.append((float(r.norm()) if success else math.inf, 10**middle, r))
+        low, high = (middle, high) if success else (low, middle)
+    size, c, r = min(seen, key=lambda item: item[0])
+    return (c, r) if size < math.inf else (None, None)
+
+
+EXERCISE = Exercise(
+    title="A bug hunt: the minimum c",
+    difficulty=3,
+    minutes=8,
+    hints=[
+        "Run it on paper for a problem that succeeds for every c below 1. To which c does it go?",
+        "A larger c presses harder on |r|. Which end of the bracket moves when a c succeeds?",
+        "The last c that is tried need not be one that succeeds, and of those that do it need not "
+        "be the one with the smallest r. Keep the best pair on the way.",
+    ],
+    cases=search_c_cases,
+    oracle=search_c_slowly,
+    on_device=False,
+    done="It finds the largest c that succeeds, to the width of the bracket, and keeps the best r.",
+    equivalent_mutants={
+        "- if best[1] is None or r.norm() < best[1].norm(): / + if best[1] is None or r.norm() <= "
+        "best[1].norm():": "Of two r of the same size either may be kept.",
+        "- if best[1] is None or r.norm() < best[1].norm(): / + if best[0] is None or r.norm() < "
+        "best[1].norm():": "Both parts of the best pair are None, or neither is.",
+    },
+)
+
+EXERCISE.variant(search_c_slowly)
+
+
+@EXERCISE.variant
+def search_c_shrinking(solve, smallest=1e-4, largest=1e2, tries=12):
+    c = math.sqrt(smallest * largest)
+    ratio = math.sqrt(math.sqrt(largest / smallest))
+    best_c = best_r = None
+    for _ in range(tries):
+        r, success = solve(c)
+        if success and (best_r is None or r.square().sum() < best_r.square().sum()):
+            best_c, best_r = c, r
+        c = c * ratio if success else c / ratio
+        ratio = math.sqrt(ratio)
+    return best_c, best_r
+
+
+def _search_c(upwards=True, keep="best", mean="geometric", none="none", start=None):
+    """A wrong search for c."""
+
+    def wrong(solve, smallest=1e-4, largest=1e2, tries=12):
+        low, high = smallest, largest
+        best, last = (None, None), (None, None)
+        for _ in range(tries):
+            c = (low * high) ** 0.5 if mean == "geometric" else (low + high) / 2
+            r, success = solve(c)
+            last = c, r
+            better = best[1] is None or r.norm() < best[1].norm()
+            if keep == "any":
+                best = last if better else best
+            elif success and (better or keep == "newest" or (keep == "largest" and c > best[0])):
+                best = last
+            if success == upwards:
+                low = c
+            else:
+                high = c
+        if keep == "last":
+            return last
+        return last if best[0] is None and none == "last" else best
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "direction mended, last result",
+    "The search now goes the right way, but it returns the last r that was tried, "
+    "successful or not: half of such results are not adversarial. Keep the best "
+    "successful one on the way.",
+    _search_c(keep="last"),
+)
+
+EXERCISE.mistake(
+    "best kept, wrong direction",
+    "The best result is kept now, but the search still goes to the smallest c after each "
+    "success, where r is largest: c multiplies |r|, so the smallest r needs the largest c "
+    "that succeeds.",
+    _search_c(upwards=False),
+)
+
+EXERCISE.mistake(
+    "the newest success",
+    "What is returned is the newest success: on a network an earlier, smaller c can have "
+    "ended at a nearer minimum. Compare the sizes of r.",
+    _search_c(keep="newest"),
+)
+
+EXERCISE.mistake(
+    "the smallest r of all",
+    "The smallest r of all tries is returned, whether it reached the target or not: only "
+    "successes may be compared.",
+    _search_c(keep="any"),
+)
+
+EXERCISE.mistake(
+    "the last try where nothing succeeded",
+    "Where no c succeeds, this returns the last try, which the caller would count as an "
+    "adversarial image: return (None, None), as the docstring says.",
+    _search_c(none="last"),
+)
+
+EXERCISE.mistake(
+    "arithmetic mean",
+    "The bracket is halved on the plain scale of c: over six powers of ten most of the "
+    "tries are spent between 1 and 100. The given code takes the geometric mean.",
+    _search_c(mean="arithmetic"),
+)

@@ -1,0 +1,276 @@
+"""The cases, right and wrong answers of `solve-for-c`, lesson 04."""
+
+import itertools
+import math
+
+import scipy.stats
+import torch
+from torch import nn
+
+from course_lib.exercises import Case, Exercise
+from course_lib.lbfgsb import plain
+
+
+def small_net(rng, pixels, hidden, classes, scale=3.0):
+    """A network in double precision with weights from ``rng``."""
+    sizes = (pixels, *hidden, classes)
+    layers: list[nn.Module] = [nn.Flatten()]
+    for i, (a, b) in enumerate(itertools.pairwise(sizes)):
+        layer = nn.Linear(a, b)
+        with torch.no_grad():
+            layer.weight.copy_(torch.randn(b, a, generator=rng) * scale / a**0.5)
+            layer.bias.copy_(torch.randn(b, generator=rng) * 0.1)
+        layers += [layer] + [nn.Sigmoid()] * (i + 2 < len(sizes))
+    return nn.Sequential(*layers).double().requires_grad_(False)
+
+
+def c_cases(rng):
+    """Images with pixels at the bounds, small networks, targets that are not the prediction."""
+
+    def image(*shape):
+        drawn = torch.rand(*shape, generator=rng, dtype=torch.float64) * 2 - 0.5
+        return drawn.clamp(0, 1)
+
+    def case(label, shape, hidden, classes, target, c):
+        net = small_net(rng, math.prod(shape), hidden, classes)
+        x = image(*shape)
+        order = net(x[None])[0].argsort(descending=True).tolist()
+        return Case(label, net, x, order[target], c)
+
+    yield case("four pixels, three classes", (1, 2, 2), (), 3, 1, 0.3)
+    yield case("a smaller c", (1, 3, 4), (), 4, 1, 0.1)
+    yield case("a large c", (1, 3, 4), (), 4, 3, 5.0)
+    yield case("a sigmoid layer", (1, 4, 4), (8,), 5, 2, 0.05)
+    yield case("two colours", (2, 3, 3), (6,), 4, 3, 0.1)
+    yield case("nearly", (1, 4, 4), (), 5, 4, 0.35)
+
+
+def c_of_scipy(net, image, target, c):
+    """SciPy's own L-BFGS-B on the same objective, with the gradient by autograd."""
+    x = image.double().flatten()
+
+    def objective(z):
+        z = torch.from_numpy(z).requires_grad_()
+        logits = net(z.reshape(1, *image.shape))
+        value = c * (z - x).square().sum() - logits.log_softmax(1)[0, target]
+        value.backward()
+        return float(value.detach()), z.grad.numpy()
+
+    found = scipy.optimize.minimize(
+        objective,
+        x.numpy(),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, 1)] * len(x),
+        options={"ftol": 0, "gtol": 1e-8, "maxiter": 5000, "maxfun": 20000},
+    )
+    z = torch.from_numpy(found.x).reshape(1, *image.shape)
+    return (z[0] - image).numpy(), int(net(z).argmax()) == target
+
+
+CALL = (
+    "minimize(with_gradient(objective), start, 0.0, 1.0, tolerance={}, two_loop=two_loop, "
+    "search=projected_search)"
+)
+
+EXERCISE = Exercise(
+    title="The paper's problem, for one c",
+    difficulty=3,
+    minutes=10,
+    hints=[
+        "Let the changed image z = image + r be the variable, flat. Then the box is 0 and 1, and "
+        "the start is the image.",
+        "The objective of z: c times the sum of the squares of z - image, plus "
+        "`F.cross_entropy(logits, torch.tensor([target]))`, with `logits = net(z.reshape(1, "
+        "*image.shape))`. `with_gradient(objective)` is what `minimize` wants.",
+        "`minimize(..., two_loop=two_loop, search=projected_search)` puts your parts in. Its "
+        "result's `.x` is z: take r from it, and ask the network for the class of image + r.",
+    ],
+    cases=c_cases,
+    oracle=c_of_scipy,
+    on_device=False,
+    rtol=1e-3,
+    atol=4e-3,
+    time_limit=30,
+    done="The minimisers are those of SciPy's L-BFGS-B, and so are the successes.",
+    equivalent_mutants={
+        f"- found = {CALL.format('0.0001')} / + found = {CALL.format(other)}": (
+            "Such a tolerance moves the minimiser by less than what is compared."
+        )
+        for other in ("0.0002", "5e-05")
+    },
+)
+
+
+@EXERCISE.variant
+def c_in_r(net, image, target, c):
+    """With r as the variable, and its own bounds."""
+    image = image.double()
+    flat = image.flatten()
+
+    def objective(r):
+        logits = net((image + r.reshape(image.shape))[None])
+        return c * r @ r - logits.log_softmax(1)[0, target]
+
+    found = plain.minimize(
+        plain.with_gradient(objective), torch.zeros_like(flat), -flat, 1 - flat, tolerance=1e-6
+    )
+    r = found.x.reshape(image.shape)
+    return r, bool(net((image + r)[None]).argmax() == target)
+
+
+@EXERCISE.variant
+def c_projected_gradient(net, image, target, c):
+    """Projected gradient descent, long enough."""
+    z = image.double().clone()
+    rate = 0.5 / (c + 3.0)
+    for _ in range(20_000):
+        z.requires_grad_()
+        logits = net(z[None])
+        value = c * (z - image).square().sum() - logits.log_softmax(1)[0, target]
+        (slope,) = torch.autograd.grad(value, z)
+        old, z = z.detach(), (z.detach() - rate * slope).clamp(0, 1)
+        if (z - old).abs().max() < 1e-8 * rate:
+            break
+    return z - image, bool(net(z[None]).argmax() == target)
+
+
+def _solve_c(
+    size=lambda r: r @ r,
+    loss=lambda logits, target, label: -logits.log_softmax(1)[0, target],
+    weigh=lambda size, loss, c: c * size + loss,
+    won=lambda logits, target, label: logits.argmax() == target,
+    box=lambda x: (-x, 1 - x),
+    after=lambda z: z,
+    result=lambda r, success, image: (r, success),
+    judged="changed",
+):
+    """A wrong solve; the variable is r."""
+
+    def wrong(net, image, target, c):
+        x = image.double().flatten()
+        label = int(net(image[None]).argmax())
+
+        def objective(r):
+            logits = net((x + r).reshape(1, *image.shape))
+            return weigh(size(r), loss(logits, target, label), c)
+
+        found = plain.minimize(plain.with_gradient(objective), torch.zeros_like(x), *box(x))
+        r = (after(x + found.x) - x).reshape(image.shape)
+        logits = net((image + r if judged == "changed" else r)[None])
+        return result(r, bool(won(logits, target, label)), image)
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "the box for r",
+    "It is r that is kept between 0 and 1, so pixels can only become brighter, and image "
+    "+ r can exceed 1: the box is that of image + r.",
+    _solve_c(box=lambda x: (0.0, 1.0)),
+)
+
+EXERCISE.mistake(
+    "no box",
+    "There are no bounds at all: image + r leaves [0, 1].",
+    _solve_c(box=lambda x: (-math.inf, math.inf)),
+)
+
+EXERCISE.mistake(
+    "clipped at the end",
+    "The problem is solved without bounds, and the result is cut off at the end. What is "
+    "cut off is missing from the attack, and the pixels that are free do not make up for "
+    "it: give the bounds to `minimize`.",
+    _solve_c(box=lambda x: (-math.inf, math.inf), after=lambda z: z.clamp(0, 1)),
+)
+
+EXERCISE.mistake(
+    "c on the loss",
+    "Here c multiplies the loss: in the paper's problem it multiplies |r|. Carlini and "
+    "Wagner put it on the loss later, where a large c means the opposite.",
+    _solve_c(weigh=lambda size, loss, c: size + c * loss),
+)
+
+EXERCISE.mistake(
+    "no c",
+    "The constant c does not appear in the objective.",
+    _solve_c(weigh=lambda size, loss, c: size + loss),
+)
+
+EXERCISE.mistake(
+    "mean of the squares",
+    "The squares of r are averaged over the pixels: sum them, or c means something else "
+    "for every image size.",
+    _solve_c(size=lambda r: r.square().mean()),
+)
+
+EXERCISE.mistake(
+    "the norm and not its square",
+    "Here c multiplies |r| itself. The text takes the square, the sum of the squares of r: "
+    "|r| has no gradient at r = 0, where every run starts.",
+    _solve_c(size=lambda r: r.norm()),
+)
+
+EXERCISE.mistake(
+    "the root of the sum of squares",
+    "Your c multiplies the root of the sum of squares, |r|, whose gradient at r = 0, where "
+    "every run starts, is 0/0: take the sum of the squares without the root.",
+    _solve_c(size=lambda r: r.square().sum().sqrt()),
+)
+
+EXERCISE.mistake(
+    "half of the squares",
+    "The squares of r have a factor 1/2 in front: without it here.",
+    _solve_c(size=lambda r: r @ r / 2),
+)
+
+EXERCISE.mistake(
+    "away from the label",
+    "The loss drives away from the class that the network gives the image, to wherever is "
+    "near: the paper's loss pulls towards the target.",
+    _solve_c(loss=lambda logits, target, label: logits.log_softmax(1)[0, label]),
+)
+
+EXERCISE.mistake(
+    "the label for the target",
+    "The cross-entropy is that of the network's own class for the image, not of the "
+    "target: it holds the image where it is.",
+    _solve_c(loss=lambda logits, target, label: -logits.log_softmax(1)[0, label]),
+)
+
+EXERCISE.mistake(
+    "away from the target",
+    "The sign of the loss is wrong: it drives away from the target.",
+    _solve_c(loss=lambda logits, target, label: logits.log_softmax(1)[0, target]),
+)
+
+EXERCISE.mistake(
+    "any other class counts",
+    "Success is counted for any class but the old one: it has to be the target.",
+    _solve_c(won=lambda logits, target, label: logits.argmax() != label),
+)
+
+EXERCISE.mistake(
+    "half of the probability",
+    "Success is counted when the target has more than half of the probability: it has won "
+    "as soon as no other class has more, which with ten classes can be at 20 %.",
+    _solve_c(won=lambda logits, target, label: logits.softmax(1)[0, target] > 0.5),
+)
+
+EXERCISE.mistake(
+    "success of r alone",
+    "The network is asked for the class of r, not of image + r.",
+    _solve_c(judged="r"),
+)
+
+EXERCISE.mistake(
+    "the changed image",
+    "This returns the changed image: subtract the image, r is asked for.",
+    _solve_c(result=lambda r, success, image: (image + r, success)),
+)
+
+EXERCISE.mistake(
+    "r without success",
+    "Only r is returned: whether the network says the target for image + r belongs to it.",
+    _solve_c(result=lambda r, success, image: r),
+)

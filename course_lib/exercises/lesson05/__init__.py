@@ -1,0 +1,1 @@
+"""The exercises of lesson 05: cells and rows of a transfer table, halves, controls, gradients."""

@@ -1,0 +1,170 @@
+"""The cases, right and wrong answers of `amplify-in-box`, lesson 05."""
+
+import numpy as np
+import scipy.optimize
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import _rms
+
+
+def box_cases(rng):
+    def draw(*shape):
+        return torch.rand(*shape, generator=rng, dtype=torch.float64)
+
+    def pair(n, *shape, size):
+        """Images with many pixels at 0 and 1, and changes that stay in the box."""
+        images = (2.4 * draw(n, *shape) - 1.0).clamp(0, 1)
+        change = size.reshape(-1, *[1] * len(shape)) * (2 * draw(n, *shape) - 1)
+        return (images + change).clamp(0, 1), images
+
+    images = torch.tensor([[0.0, 0.9, 0.5, 0.3]], dtype=torch.float64)
+    near = torch.tensor([[0.1, 1.0, 0.4, 0.3]], dtype=torch.float64)
+    yield Case("one image of four pixels", near, images, 0.2)
+    sizes = torch.tensor([0.1, 0.4, 0.2], dtype=torch.float64)
+    yield Case("three images of 2 x 5", *pair(3, 2, 5, size=sizes), 0.2)
+    yield Case("made smaller", *pair(3, 2, 5, size=4 * sizes), 0.05)
+    sizes = 0.05 + 0.3 * draw(4)
+    yield Case("four images of 1 x 6 x 6", *pair(4, 1, 6, 6, size=sizes), 0.25)
+    images = draw(3, 12).round(decimals=0)
+    noise = torch.randn(3, 12, generator=rng, dtype=torch.float64)
+    yield Case("noise that leaves the box", images + 0.2 * noise, images, 0.2)
+    yield Case("no pixel meets the box", 0.5 + 0.01 * draw(2, 9), 0.5 * torch.ones(2, 9), 0.1)
+
+
+def box_of_scipy(changed, images, stddev):
+    """Each image by Brent's method."""
+    found = []
+    for a, x in zip(changed.double().numpy(), images.double().numpy(), strict=True):
+
+        def excess(k, a=a, x=x):
+            return np.sqrt(np.mean((np.clip(x + k * (a - x), 0, 1) - x) ** 2)) - stddev
+
+        k = scipy.optimize.brentq(excess, 0, 1e4, xtol=1e-14, rtol=1e-13)
+        found.append(np.clip(x + k * (a - x), 0, 1))
+    return np.stack(found)
+
+
+EXERCISE = Exercise(
+    title="Amplified, and still an image",
+    difficulty=3,
+    minutes=9,
+    hints=[
+        "Of the change only its factor k is free: the images are clip(x + k (x' - x)), and their "
+        "distortion grows with k. So look for k, one for each image.",
+        "An upper end first: start from k = 1 and double it for the images that are too small. "
+        "Then halve the bracket some 40 times.",
+        "Inside the loop: `out = (images + k * change).clamp(0, 1)`, its rms against the clean "
+        "images measured *after* the clipping, and `torch.where` to move one end or the other.",
+    ],
+    cases=box_cases,
+    oracle=box_of_scipy,
+    atol=1e-5,
+    on_device=False,
+    done="Every image is in the box, and has the distortion asked for after the clipping.",
+    equivalent_mutants={
+        "- return rms < stddev / + return rms <= stddev": "The size itself fits either end.",
+        "- for _ in range(40): / + for _ in range(41):": "One halving more changes no digit.",
+        "- for _ in range(40): / + for _ in range(39):": "One halving fewer changes no digit.",
+        "- high = torch.where(too_small(high), 2 * high, high) / + high = "
+        "torch.where(too_small(high), 3 * high, high)": "Any upper end that is large enough.",
+    },
+)
+
+
+@EXERCISE.variant
+def box_by_fixed_point(changed, images, stddev):
+    """Stretched by what is missing, again and again."""
+    change = (changed - images).double()
+    k = torch.ones(len(images), *[1] * (images.ndim - 1)).to(change)
+    for _ in range(400):
+        out = (images + k * change).clamp(0, 1)
+        k = k * stddev / (out - images).flatten(1).square().mean(1).sqrt().reshape(k.shape)
+    return out
+
+
+@EXERCISE.variant
+def box_one_by_one(changed, images, stddev):
+    done = []
+    for a, x in zip(changed, images, strict=True):
+        low, high = 0.0, 1e5
+        for _ in range(200):
+            k = (low + high) / 2
+            point = torch.clamp(x + k * (a - x), 0, 1)
+            if torch.sqrt(torch.mean((point - x) ** 2)) < stddev:
+                low = k
+            else:
+                high = k
+        done.append(torch.clamp(x + high * (a - x), 0, 1))
+    return torch.stack(done)
+
+
+def _stretch(changed, images, stddev):
+    return images + stddev / _rms(changed - images) * (changed - images)
+
+
+@EXERCISE.mistake(
+    "not measured after clipping",
+    "The change is stretched to the stddev and clipped afterwards, so what comes out is "
+    "smaller than asked for: measure the size after the clipping, and choose the factor "
+    "by that.",
+)
+def stretched_and_clipped(changed, images, stddev):
+    return _stretch(changed, images, stddev).clamp(0, 1)
+
+
+@EXERCISE.mistake(
+    "stretched after clipping",
+    "What was clipped is stretched again to make up for it, and leaves the box again: no "
+    "clipping follows.",
+)
+def clipped_and_stretched(changed, images, stddev):
+    return _stretch(stretched_and_clipped(changed, images, stddev), images, stddev)
+
+
+@EXERCISE.mistake(
+    "repaired once",
+    "Stretched, clipped, stretched by what was missing, clipped: nearer, but still too "
+    "small, because the second clipping takes away as the first did. The factor has to be "
+    "looked for.",
+)
+def repaired_once(changed, images, stddev):
+    return clipped_and_stretched(changed, images, stddev).clamp(0, 1)
+
+
+EXERCISE.mistake(
+    "no box", "These are stretched without the box, as in Table 4: pixels leave [0, 1].", _stretch
+)
+
+
+@EXERCISE.mistake(
+    "one factor for all",
+    "All images get the same factor, such that the mean of their sizes is the stddev: each "
+    "is to have that size itself.",
+)
+def one_factor(changed, images, stddev):
+    """One factor for the batch, such that the mean of the sizes is right."""
+    low, high = 0.0, 1e4
+    for _ in range(200):
+        k = (low + high) / 2
+        out = (images + k * (changed - images)).clamp(0, 1)
+        low, high = (k, high) if _rms(out - images).mean() < stddev else (low, k)
+    return out
+
+
+@EXERCISE.mistake(
+    "the printed formula",
+    "It is the L2 norm of the change that is brought to the stddev, as in the formula that "
+    "the paper prints: the rms is asked for, the norm over the root of the number of "
+    "pixels.",
+)
+def in_l2(changed, images, stddev):
+    return box_one_by_one(changed, images, stddev / images[0].numel() ** 0.5)
+
+
+EXERCISE.mistake(
+    "the change",
+    "This is the change: add it to the images.",
+    lambda changed, images, stddev: box_one_by_one(changed, images, stddev) - images,
+)

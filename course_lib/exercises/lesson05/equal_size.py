@@ -1,0 +1,123 @@
+"""The cases, right and wrong answers of `equal-size`, lesson 05."""
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import _rms
+
+
+def equal_cases(rng):
+    def draw(*shape):
+        return torch.randn(*shape, generator=rng)
+
+    images = torch.tensor([[[0.0, 1.0], [0.5, 0.0]]])
+    yield Case(
+        "one image of 2 x 2", images, images + 0.1, torch.tensor([[[1.0, -1.0], [2.0, 0.0]]])
+    )
+    for label, shape in (("three images", (3, 1, 4, 5)), ("seven images", (7, 2, 3, 3))):
+        images = torch.rand(*shape, generator=rng).round(decimals=1)
+        sizes = torch.rand(shape[0], generator=rng).reshape(-1, 1, 1, 1) + 0.02
+        nearby = (images + sizes * draw(*shape)).clamp(0, 1)
+        yield Case(label, images, nearby, (1 + 3 * sizes) * draw(*shape) + 0.5)
+
+
+def equal_of_numpy(images, adversarial, direction):
+    x, a, d = (t.double().numpy().reshape(len(t), -1) for t in (images, adversarial, direction))
+    size = np.linalg.norm(a - x, axis=1) / np.linalg.norm(d, axis=1)
+    return (x + size[:, None] * d).reshape(images.shape)
+
+
+EXERCISE = Exercise(
+    title="A control of the same size",
+    difficulty=1,
+    minutes=4,
+    hints=[
+        "Two rms values for each image: of the adversarial change, and of the direction.",
+        "`attacks.distortion(adversarial, images)` is the first. Their ratio, with axes of length "
+        "1 so that it multiplies whole images, times the direction.",
+    ],
+    cases=equal_cases,
+    oracle=equal_of_numpy,
+    done="Each image has a change of exactly the size of its own adversarial one.",
+)
+
+
+@EXERCISE.variant
+def equal_loop(images, adversarial, direction):
+    done = []
+    for x, a, d in zip(images, adversarial, direction, strict=True):
+        done.append(x + d * (a - x).pow(2).sum().sqrt() / d.pow(2).sum().sqrt())
+    return torch.stack(done)
+
+
+@EXERCISE.variant
+def equal_einsum(images, adversarial, direction):
+    change = adversarial - images
+    square = torch.einsum("n...,n...->n", change, change)
+    factor = (square / torch.einsum("n...,n...->n", direction, direction)).sqrt()
+    return torch.einsum("n,n...->n...", factor, direction) + images
+
+
+def _equal(factor=None, finish=lambda out: out, start=lambda x, a: x):
+    def wrong(images, adversarial, direction):
+        change = adversarial - images
+        k = factor(change, direction) if factor else _rms(change) / _rms(direction)
+        return finish(start(images, adversarial) + k * direction)
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "clipped",
+    "The result is clipped to [0, 1]. Most pixels of a digit are at 0, and half of what a "
+    "random direction asks of them is cut off: the control is then smaller than what it is "
+    "compared with.",
+    _equal(finish=lambda out: out.clamp(0, 1)),
+)
+
+EXERCISE.mistake(
+    "the mean size for all",
+    "All images get the mean size. Adversarial changes differ much in size: each image "
+    "has to have that of its own.",
+    _equal(lambda change, d: _rms(change).mean() / _rms(d)),
+)
+
+EXERCISE.mistake(
+    "the direction not measured",
+    "The direction is multiplied by the size of the change, which is right only if its "
+    "own rms happens to be 1: divide by it, for each image.",
+    _equal(lambda change, d: _rms(change)),
+)
+
+EXERCISE.mistake(
+    "the direction measured over the batch",
+    "The direction's rms is one number for the whole batch: some images then get more "
+    "than their share and some less.",
+    _equal(lambda change, d: _rms(change) / d.square().mean().sqrt()),
+)
+
+EXERCISE.mistake(
+    "standard deviation",
+    "With `std` the mean of the direction is taken off first. A direction with a mean has "
+    "a larger rms than that, and the result is too large.",
+    _equal(
+        lambda change, d: (
+            _rms(change) / d.flatten(1).std(dim=1, correction=0).reshape(-1, *[1] * (d.ndim - 1))
+        )
+    ),
+)
+
+EXERCISE.mistake(
+    "on the adversarial images",
+    "The direction is added to the adversarial images, so they carry both changes: start "
+    "from the clean ones.",
+    _equal(start=lambda x, a: a),
+)
+
+EXERCISE.mistake(
+    "the change",
+    "This is the change: add it to the images.",
+    _equal(start=lambda x, a: torch.zeros_like(x)),
+)

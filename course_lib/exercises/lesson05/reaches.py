@@ -1,0 +1,117 @@
+"""The cases, right and wrong answers of `reaches`, lesson 05."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from course_lib.exercises import Case, Exercise
+
+
+def reach_cases(rng):
+    def draw(*shape):
+        return torch.randn(*shape, generator=rng)
+
+    yield Case(
+        "three images of two pixels",
+        torch.tensor([[3.0, 1.0], [1.0, 4.0], [-3.0, 0.0]]),
+        torch.tensor([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0]]),
+    )
+    for label, shape in (("forty images", (40, 1, 2, 3)), ("sixty images", (60, 2, 3, 2))):
+        theirs = draw(*shape)
+        sizes = torch.rand(shape[0], generator=rng).reshape(-1, 1, 1, 1)
+        yield Case(label, 2.5 * sizes * theirs + draw(*shape) / 2, theirs)
+    small = 0.05 * draw(50, 1, 4, 4)
+    yield Case("changes of the size of ours", 0.8 * small + 0.03 * draw(50, 1, 4, 4), small)
+
+
+def reaches_of_numpy(r, theirs):
+    """Project, and compare the lengths."""
+    a, b = (t.cpu().double().numpy().reshape(len(t), -1) for t in (r, theirs))
+    length = np.linalg.norm(b, axis=1)
+    along = (a * b / length[:, None]).sum(1)
+    return along >= length
+
+
+EXERCISE = Exercise(
+    title="Far enough in its direction?",
+    difficulty=2,
+    minutes=5,
+    hints=[
+        "The component of r along the other network's change s is r·s / |s|. When is it at least "
+        "|s|?",
+        "Multiplied by |s|: `(r * theirs).flatten(1).sum(1)` against the sum of squares of "
+        "`theirs`.",
+    ],
+    cases=reach_cases,
+    oracle=reaches_of_numpy,
+    done="Whether the component along the other network's own change is at least as long as it.",
+    equivalent_mutants={
+        "- return along >= theirs.flatten(1).square().sum(dim=1) / + return along > "
+        "theirs.flatten(1).square().sum(dim=1)": "Just on the plane is neither side.",
+    },
+)
+
+
+@EXERCISE.variant
+def reaches_by_cosine(r, theirs):
+    a, b = r.flatten(1), theirs.flatten(1)
+    return F.cosine_similarity(a, b) * a.norm(dim=1) >= b.norm(dim=1)
+
+
+@EXERCISE.variant
+def reaches_loop(r, theirs):
+    return [bool((a * b).sum() >= (b * b).sum()) for a, b in zip(r, theirs, strict=True)]
+
+
+def _reach(rule):
+    def wrong(r, theirs):
+        return rule(r.flatten(1), theirs.flatten(1))
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "longer",
+    "This asks whether r is at least as long as the other change, whatever its direction: "
+    "only its component along the other change counts.",
+    _reach(lambda a, b: a.norm(dim=1) >= b.norm(dim=1)),
+)
+
+EXERCISE.mistake(
+    "the same side",
+    "This asks whether r points to the same side as the other change: it has to go as far, too.",
+    _reach(lambda a, b: (a * b).sum(1) >= 0),
+)
+
+EXERCISE.mistake(
+    "the other way round",
+    "This asks whether the *other* change reaches as far along r: the boundary in question "
+    "is the other network's, so project r on `theirs`.",
+    _reach(lambda a, b: (a * b).sum(1) >= a.square().sum(1)),
+)
+
+EXERCISE.mistake(
+    "not divided by the length",
+    "The inner product is compared with the length: the component is r·s / |s|, so divide "
+    "by the length first.",
+    _reach(lambda a, b: (a * b).sum(1) >= b.norm(dim=1)),
+)
+
+EXERCISE.mistake(
+    "the absolute component",
+    "The sign is lost: r may go just as far the opposite way.",
+    _reach(lambda a, b: (a * b).sum(1).abs() >= b.square().sum(1)),
+)
+
+EXERCISE.mistake(
+    "beyond it in every pixel",
+    "Every pixel is asked to change at least as much as in the other change. Pixels can "
+    "stand in for each other: it is the component along the direction that counts.",
+    _reach(lambda a, b: (a * b.sign() >= b.abs()).all(1)),
+)
+
+EXERCISE.mistake(
+    "the fraction",
+    "This is how far r goes in units of the other change: whether it is at least 1 is asked for.",
+    _reach(lambda a, b: (a * b).sum(1) / b.square().sum(1)),
+)

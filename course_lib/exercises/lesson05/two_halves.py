@@ -1,0 +1,199 @@
+"""The cases, right and wrong answers of `two-halves`, lesson 05."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from course_lib.exercises import Case, Exercise
+
+
+def small_net(seed: int) -> nn.Module:
+    """A network of the given seed: what a case of two-halves builds."""
+    net = nn.Linear(3, 2)
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        net.weight.copy_(torch.randn(2, 3, generator=rng))
+        net.bias.zero_()
+    return net
+
+
+def halves_cases(rng):
+    sizes = {"400 images, sorted by class": 100, "2000 images, sorted by class": 500}
+    for seed, (label, each) in enumerate(sizes.items()):
+        yield Case(label, torch.arange(4).repeat_interleave(each), seed, small_net)
+    yield Case("an odd number", torch.arange(3).repeat_interleave(67), 3, small_net)
+    shuffled = torch.randint(3, (300,), generator=rng)
+    yield Case("in no order", shuffled, 11, small_net)
+
+
+def what_halves_are(result, labels, seed, build):
+    """The properties that count: which random halves they are is up to the author."""
+    if result is None:
+        return None
+    (first, net), (second, other) = result
+    a, b = (torch.as_tensor(rows).long().cpu().flatten() for rows in (first, second))
+    n, classes = len(labels), len(set(labels.tolist()))
+    whole = set(a.tolist()) | set(b.tolist())
+    return {
+        "images in both halves, or twice in one": bool(len(whole) < len(a) + len(b)),
+        "images in neither": bool(len(whole) < n),
+        "the same images in both": set(a.tolist()) == set(b.tolist()),
+        "halves of equal size": bool(abs(len(a) - len(b)) <= 1),
+        "all classes in each half": all(
+            len(set(labels.cpu()[rows].tolist())) == classes for rows in (a, b)
+        ),
+        "one initialisation for both": bool(torch.equal(net.weight, other.weight)),
+    }
+
+
+def _rows(labels, seed):
+    order = np.random.RandomState(seed).permutation(len(labels))
+    return order[: len(order) // 2], order[len(order) // 2 :]
+
+
+def halves_of_numpy(labels, seed, build):
+    first, second = _rows(labels, seed)
+    return (first, build(seed + 100)), (second, build(seed + 200))
+
+
+EXERCISE = Exercise(
+    title="A bug hunt: two halves",
+    difficulty=2,
+    minutes=6,
+    hints=[
+        "How many images are in both halves? Two slices of one permutation cannot have any in "
+        "common. How many permutations are there here?",
+        "There is a second thing, and it has nothing to do with the images: from which weights do "
+        "the two networks start?",
+    ],
+    cases=halves_cases,
+    oracle=halves_of_numpy,
+    observe=what_halves_are,
+    done="No image in common, none left out, and each network starts from weights of its own.",
+    equivalent_mutants={
+        f"- return ((first, build(2 * seed)), (second, build(2 * seed + 1))) / + return {other}": (
+            "Any two different seeds will do."
+        )
+        for other in (
+            "((first, build(2 * seed)), (second, build(2 * seed - 1)))",
+            "((first, build(1 * seed)), (second, build(2 * seed + 1)))",
+            "((first, build(2 * seed)), (second, build(2 * seed + 2)))",
+            "((first, build(2 * seed)), (second, build(3 * seed + 1)))",
+        )
+    },
+)
+
+EXERCISE.variant(halves_of_numpy)
+
+
+@EXERCISE.variant
+def halves_by_mask(labels, seed, build):
+    rng = torch.Generator().manual_seed(seed)
+    score = torch.rand(len(labels), generator=rng)
+    low = score <= score.median()
+    rows = torch.arange(len(labels))
+    return (rows[low], build(7 * seed)), (rows[~low], build(7 * seed + 3))
+
+
+@EXERCISE.variant
+def halves_every_second(labels, seed, build):
+    order = np.random.RandomState(seed).permutation(len(labels))
+    return (order[::2].tolist(), build(2 * seed + 1)), (order[1::2].tolist(), build(2 * seed))
+
+
+SEED_IGNORED = (
+    "The halves do not depend on the seed: with another seed they should be others, or the spread "
+    "over splits can never be looked at."
+)
+
+SEED_NOT_KEPT = (
+    "The same seed gives other halves the second time: draw from a generator that is seeded with "
+    "`seed`, so that the split can be made again."
+)
+
+
+@EXERCISE.probe
+def halves_follow_the_seed(answer):
+    labels = torch.arange(4).repeat_interleave(50)
+
+    def half(seed):
+        return sorted(torch.as_tensor(answer(labels, seed, small_net)[0][0]).tolist())
+
+    with torch.random.fork_rng(devices=[]):
+        first = half(5)
+        torch.manual_seed(99)
+        np.random.seed(99)  # noqa: NPY002 (an answer may draw from it)
+        if half(5) != first:
+            return SEED_NOT_KEPT
+    return SEED_IGNORED if half(6) == first else None
+
+
+def _halves(split, seeds=lambda seed: (2 * seed, 2 * seed + 1)):
+    def wrong(labels, seed, build):
+        first, second = split(labels, seed)
+        return (first, build(seeds(seed)[0])), (second, build(seeds(seed)[1]))
+
+    return wrong
+
+
+def drawn_twice(labels, seed):
+    half = len(labels) // 2
+    rng = np.random.RandomState(seed)
+    return rng.permutation(len(labels))[:half], rng.permutation(len(labels))[half:]
+
+
+EXERCISE.mistake(
+    "overlap",
+    "The initialisations differ now, but the halves are cut from two permutations, so half "
+    "of the images of each are in the other, too: cut both from one.",
+    _halves(drawn_twice),
+)
+
+EXERCISE.mistake(
+    "one initialisation for both",
+    "The halves are disjoint now, but both networks start from the same weights. They "
+    "would be alike for that reason, too, and the experiment is about the images: give "
+    "each a seed of its own.",
+    _halves(_rows, lambda seed: (seed, seed)),
+)
+
+
+def overlap_dropped(labels, seed):
+    first, second = drawn_twice(labels, seed)
+    return first, np.setdiff1d(second, first)
+
+
+EXERCISE.mistake(
+    "the overlap thrown away",
+    "The images that were in both halves are taken out of one, which is now only half as "
+    "large, and some images are in neither: cut both halves from one permutation.",
+    _halves(overlap_dropped),
+)
+
+EXERCISE.mistake(
+    "the overlap thrown away, one initialisation",
+    "The images that were in both halves are taken out of one, which is now only half as "
+    "large; and both networks start from the same weights.",
+    _halves(overlap_dropped, lambda seed: (seed, seed)),
+)
+
+EXERCISE.mistake(
+    "first and second half of the file",
+    "The images are cut in the order in which they come. Where they are sorted, one "
+    "half has other classes than the other: shuffle them first.",
+    _halves(lambda labels, seed: (range(len(labels) // 2), range(len(labels) // 2, len(labels)))),
+)
+
+EXERCISE.mistake(
+    "the same half twice",
+    "Both networks get the same images.",
+    _halves(lambda labels, seed: (_rows(labels, seed)[0],) * 2),
+)
+
+EXERCISE.mistake("the seed ignored", SEED_IGNORED, _halves(lambda labels, seed: _rows(labels, 0)))
+
+EXERCISE.mistake(
+    "the seed not kept",
+    SEED_NOT_KEPT,
+    _halves(lambda labels, seed: torch.randperm(len(labels)).tensor_split(2)),
+)

@@ -1,0 +1,185 @@
+"""The cases, right and wrong answers of `convolution-matrix`, lesson 06."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import _double, _draw
+
+
+def matrix_cases(rng):
+    yield Case("two taps, three pixels", _double(2, 5), 3, 0)
+    yield Case("padded by 1", _double(1, -1, 0), 5, 1)
+    yield Case("padded by 2, five taps", _draw(rng, 5), 7, 2)
+    yield Case("stride 2", _draw(rng, 3), 8, 1, 2)
+    yield Case("stride 3, no padding", _draw(rng, 4), 11, 0, 3)
+    yield Case("circular", _draw(rng, 3), 6, 1, circular=True)
+    yield Case("circular, stride 2", _draw(rng, 4), 8, 1, 2, circular=True)
+    yield Case("circular, once round", _draw(rng, 5), 3, 2, circular=True)
+
+
+def matrix_of_numpy(kernel, n, padding, stride=1, circular=False):
+    """Output by output: what a unit input gives, with the sum written out."""
+    taps = kernel.numpy()
+    mode = "wrap" if circular else "constant"
+    columns = [np.pad(unit, padding, mode=mode) for unit in np.eye(n)]
+    return np.array([np.correlate(c, taps, mode="valid")[::stride] for c in columns]).T
+
+
+EXERCISE = Exercise(
+    title="The matrix of a convolution",
+    difficulty=2,
+    minutes=10,
+    hints=[
+        "Two loops: over the outputs j and over the taps m of the kernel. Tap m of output j reads "
+        "the input at i = stride · j + m - padding.",
+        "The number of outputs is (n + 2 padding - taps) // stride + 1.",
+        "With zeros, a position i outside of 0, ..., n - 1 reads a 0: nothing to enter (mind that "
+        "Python takes a negative index for one from the end). On the circle it reads i modulo n; "
+        "add there, for a kernel may come round to the same pixel twice.",
+    ],
+    cases=matrix_cases,
+    oracle=matrix_of_numpy,
+    on_device=False,
+    done="It does to every unit input what `torch.nn.functional.conv1d` does.",
+)
+
+
+def _mode(circular):
+    return {"mode": "circular"} if circular else {}
+
+
+@EXERCISE.variant
+def matrix_by_unit_inputs(kernel, n, padding, stride=1, circular=False):
+    """Column i: what PyTorch's own convolution makes of the i-th unit input."""
+    x = F.pad(torch.eye(n).to(kernel)[:, None], (padding, padding), **_mode(circular))
+    return F.conv1d(x, kernel[None, None], stride=stride)[:, 0].T
+
+
+@EXERCISE.variant
+def matrix_by_folding(kernel, n, padding, stride=1, circular=False):
+    """The matrix on the padded line, its outer columns folded back or cut off."""
+    wide = n + 2 * padding
+    outputs = (wide - len(kernel)) // stride + 1
+    band = kernel.new_zeros(outputs, wide)
+    for j in range(outputs):
+        band[j, stride * j : stride * j + len(kernel)] = kernel
+    inner = band[:, padding : padding + n].clone()
+    if circular and padding:
+        inner[:, n - padding :] += band[:, :padding]
+        inner[:, :padding] += band[:, padding + n :]
+    return inner
+
+
+@EXERCISE.variant
+def matrix_by_where(kernel, n, padding, stride=1, circular=False):
+    outputs = (n + 2 * padding - len(kernel)) // stride + 1
+    total = np.zeros((outputs, n))
+    for m, value in enumerate(kernel.tolist()):
+        for i in range(n):
+            gap = i - m + padding - stride * np.arange(outputs)
+            total[:, i] += value * (gap % n == 0 if circular else gap == 0)
+    return total
+
+
+def _matrix(
+    place=None,
+    add=True,
+    shift=True,
+    flip=False,
+    step=True,
+    always=None,
+    finish=lambda m: m,
+    left_edge=True,
+    in_place=True,
+):
+    """A wrong matrix of a convolution."""
+
+    def wrong(kernel, n, padding, stride=1, circular=False):
+        stride = stride if step else 1
+        outputs = (n + 2 * padding - len(kernel)) // stride + 1
+        matrix = kernel.new_zeros(outputs, n)
+        round_ = circular if always is None else always
+        for j in range(outputs):
+            for m in range(len(kernel)):
+                i = (stride if in_place else 1) * j + m - padding * shift
+                value = kernel[len(kernel) - 1 - m if flip else m]
+                if round_:
+                    i %= n
+                if i < n and (i >= 0 or not left_edge):
+                    if add:
+                        matrix[j, i] += value
+                    else:
+                        matrix[j, i] = value
+        return finish(matrix)
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "circular for zero",
+    "The positions beyond the ends come back at the other end also where the padding is "
+    "zeros: those taps read a 0 and have no entry.",
+    _matrix(always=True),
+)
+
+EXERCISE.mistake(
+    "zero for circular",
+    "The circular matrix is the one with zeros: there a position beyond an end is taken modulo n.",
+    _matrix(always=False),
+)
+
+EXERCISE.mistake(
+    "negative positions from the end",
+    "A negative position has become an entry at the far end, because Python takes an "
+    "index of -1 for the last. With zeros leave it out.",
+    _matrix(left_edge=False),
+)
+
+EXERCISE.mistake(
+    "flipped kernel",
+    "The kernel is turned round. That is the convolution of mathematics; PyTorch's layers "
+    "do not turn it, so tap m reads the pixel m places to the right.",
+    _matrix(flip=True),
+)
+
+EXERCISE.mistake(
+    "padding not subtracted",
+    "Tap 0 of output 0 reads position 0, but with padding it reads position -padding: subtract it.",
+    _matrix(shift=False),
+)
+
+EXERCISE.mistake(
+    "padding added",
+    "The padding is added to the position that a tap reads: with padding, tap 0 of output "
+    "0 reads position -padding, to the left of the line. Subtract it.",
+    _matrix(shift=-1),
+)
+
+EXERCISE.mistake(
+    "stride not in the position",
+    "The number of outputs is right, but each output reads one pixel to the right of the "
+    "one before: with a stride, output j begins at stride · j - padding.",
+    _matrix(in_place=False),
+)
+
+EXERCISE.mistake(
+    "overwritten",
+    "Where the kernel comes round to the same pixel twice, the second tap overwrites the "
+    "first: add them.",
+    _matrix(add=False),
+)
+
+EXERCISE.mistake(
+    "transposed",
+    "This is the transposed matrix: a row for each output, a column for each input.",
+    _matrix(finish=lambda m: m.T),
+)
+
+EXERCISE.mistake(
+    "stride ignored",
+    "Every output is there: with a stride, only those at 0, stride, 2 · stride, ... are computed.",
+    _matrix(step=False),
+)

@@ -1,0 +1,181 @@
+"""The cases, right and wrong answers of `norm-from-above`, lesson 06."""
+
+import math
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import _double, _draw
+
+
+def above_cases(rng):
+    yield Case("two by two, no squaring", _double(3, 0, 4, 5).reshape(2, 2), 0)
+    yield Case("two by two", _double(3, 0, 4, 5).reshape(2, 2), 1)
+    # small singular values: a forgotten root is then no bound at all
+    yield Case("wide, three squarings", 0.02 * _draw(rng, 3, 6), 3)
+    yield Case("tall, two squarings", _draw(rng, 7, 4), 2)
+    yield Case("large entries", 3e3 * _draw(rng, 4, 5), 7)
+    yield Case("small entries", 1e-3 * _draw(rng, 5, 4), 8)
+    yield Case("all singular values equal, six squarings", 2 * torch.linalg.qr(_draw(rng, 4, 4))[0])
+
+
+def above_of_numpy(matrix, squarings=6):
+    """From the singular values: (Σ σ^p)^(1/p) with p = 4 · 2^squarings."""
+    values = np.linalg.svd(matrix.numpy(), compute_uv=False)
+    p = 4 * 2**squarings
+    return values[0] * np.sum((values / values[0]) ** p) ** (1 / p)
+
+
+EXERCISE = Exercise(
+    title="A bound from above",
+    difficulty=3,
+    minutes=10,
+    hints=[
+        "The Gram matrix is G = WᵀW. Square it `squarings` times; the Frobenius norm of the last "
+        "power (`.norm()`) is the root of the sum of all σ to the power 4·2ᵏ, with k = squarings. "
+        "So its root of order 2ᵏ⁺¹ is the bound.",
+        "Against overflow: before each squaring divide by s, the Frobenius norm of what you have, "
+        "and keep log s. The square then lacks the factor s², so the logarithm that you keep is "
+        "log ← 2 (log + log s).",
+        "At the end: exp((log + log of the last Frobenius norm) / 2ᵏ⁺¹).",
+    ],
+    cases=above_cases,
+    oracle=above_of_numpy,
+    on_device=False,
+    valid=lambda got, want, case: np.ndim(got) == 0 and np.isfinite(got) and got >= want,
+    loose="This is a bound from above on every case, but a looser one than the powers give.",
+    done="It is a bound from above on every case, as tight as that number of squarings gives.",
+)
+
+
+@EXERCISE.variant
+def above_with_logarithms(matrix, squarings=6):
+    gram, log = matrix @ matrix.T, 0.0
+    for _ in range(squarings):
+        size = float(gram.norm())
+        gram = (gram / size) @ (gram / size)
+        log = 2 * (log + math.log(size))
+    return math.exp((log + math.log(float(gram.norm()))) / 2 ** (squarings + 1))
+
+
+@EXERCISE.variant
+def above_scaled_once(matrix, squarings=6):
+    """One scale for all: with singular values up to 1 the powers vanish, the trace does not."""
+    scale = matrix.norm()
+    gram = (matrix / scale).T @ (matrix / scale)
+    power = torch.linalg.matrix_power(gram, 2**squarings)
+    size = power.norm()
+    return scale * size ** (1 / 2 ** (squarings + 1))
+
+
+@EXERCISE.variant
+def above_by_eigenvalues(matrix, squarings=6):
+    values = torch.linalg.eigvalsh(matrix.T @ matrix).clamp_min(0)
+    largest = values.max()
+    powers = ((values / largest) ** (2 ** (squarings + 1))).sum()
+    return largest.sqrt() * powers ** (1 / 2 ** (squarings + 2))
+
+
+def _above(size=lambda g: g.norm(), twice=2, root=lambda k: 2 ** (k + 1), scaled=True, first=None):
+    """A wrong bound from above."""
+
+    def wrong(matrix, squarings=6):
+        gram = first(matrix) if first else matrix.T @ matrix
+        log = 0.0
+        for _ in range(squarings):
+            s = size(gram) if scaled else torch.ones(()).double()
+            gram = (gram / s) @ (gram / s)
+            log = twice * (log + s.log())
+        return ((log + size(gram).log()) / root(squarings)).exp()
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "overflow",
+    "The powers are taken as they are, and overflow or vanish: with 8 squarings a norm of "
+    "3000 has become 3000 to the power 512, beyond any float. Divide before each squaring "
+    "and keep the logarithm of what you divided by.",
+    _above(scaled=False),
+)
+
+EXERCISE.mistake(
+    "the square",
+    "The root is of half the order: the result is a bound for σ², since G = WᵀW has the "
+    "squares of the singular values.",
+    _above(root=lambda k: 2**k),
+)
+
+EXERCISE.mistake(
+    "the root of one squaring too many",
+    "The root is of twice the order: with k squarings it is of order 2ᵏ⁺¹.",
+    _above(root=lambda k: 2 ** (k + 2)),
+)
+
+EXERCISE.mistake(
+    "logarithms not doubled",
+    "What you divided by is not squared when the matrix is: each squaring doubles the "
+    "logarithm that you keep.",
+    _above(twice=1),
+)
+
+
+@EXERCISE.mistake(
+    "doubled too early",
+    "The logarithm of the newest divisor is not doubled: the matrix is divided by s before "
+    "it is squared, so its square lacks s². log ← 2 (log + log s).",
+)
+def shifted_once(matrix, squarings=6):
+    """The logarithm is added after it should have been doubled."""
+    gram, log = matrix.T @ matrix, 0.0
+    for _ in range(squarings):
+        s = gram.norm()
+        gram = (gram / s) @ (gram / s)
+        log = 2 * log + s.log()
+    return ((log + gram.norm().log()) / 2 ** (squarings + 1)).exp()
+
+
+EXERCISE.mistake(
+    "divisors forgotten",
+    "The result lacks what was divided by on the way: keep the logarithms and add them at the end.",
+    _above(twice=0),
+)
+
+
+@EXERCISE.mistake(
+    "entries squared",
+    "Each entry of G is squared by itself (`G ** 2`): the square of the matrix is `G @ G`. "
+    "This can lie below the norm.",
+)
+def entries_squared(matrix, squarings=6):
+    """Each entry by itself is squared, and not the matrix."""
+    gram, log = matrix.T @ matrix, 0.0
+    for _ in range(squarings):
+        s = gram.norm()
+        gram, log = (gram / s) ** 2, 2 * (log + s.log())
+    return ((log + gram.norm().log()) / 2 ** (squarings + 1)).exp()
+
+
+EXERCISE.mistake(
+    "Frobenius norm of W",
+    "This is the Frobenius norm of W whatever `squarings` is: a bound, and up to the root "
+    "of the rank too large. The powers let the largest singular value win.",
+    lambda matrix, squarings=6: matrix.norm(),
+    loose=True,
+)
+
+EXERCISE.mistake(
+    "the norm itself",
+    "This is the norm itself, from a singular value decomposition: here a bound is asked "
+    "for that needs nothing but products of matrices.",
+    lambda matrix, squarings=6: torch.linalg.matrix_norm(matrix, 2),
+)
+
+EXERCISE.mistake(
+    "largest entry",
+    "The largest entry of the power stands for its Frobenius norm: the operator norm can "
+    "be above that, so this is no bound.",
+    _above(size=lambda g: g.abs().max()),
+)

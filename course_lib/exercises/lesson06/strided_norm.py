@@ -1,0 +1,229 @@
+"""The cases, right and wrong answers of `strided-norm`, lesson 06."""
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import _circular_matrix, _double, _draw
+
+
+def strided_cases(rng):
+    yield Case("stride 2, a single tap", _double(1).reshape(1, 1, 1, 1), 4, 2)
+    yield Case("stride 1", _draw(rng, 2, 2, 3, 3), 4, 1)
+    yield Case("a tap beside the pixels that are kept", _double(0, 1).reshape(1, 1, 1, 2), 4, 2)
+    yield Case("two taps far apart", _double(1, 0, 0, 0, 1).reshape(1, 1, 1, 5), 8, 2)
+    yield Case("stride 2", _draw(rng, 3, 2, 3, 3), 6, 2)
+    yield Case("stride 2, one channel to many", _draw(rng, 5, 1, 3, 2), 4, 2)
+    yield Case("stride 3", 0.1 * _draw(rng, 2, 2, 2, 4), 6, 3)
+    yield Case("stride 4, taps of one sign", _draw(rng, 3, 1, 5, 5).abs(), 8, 4)
+    yield Case("stride 4, smaller than the stride", _draw(rng, 2, 1, 3, 3), 4, 4)
+    opposite = _double(1, -1).reshape(1, 2, 1, 1)
+    yield Case("two channels of opposite signs", opposite, 4, 2)
+
+
+def strided_of_numpy(weight, n, stride):
+    return np.linalg.norm(_circular_matrix(weight, n, stride), 2)
+
+
+EXERCISE = Exercise(
+    title="The norm of a convolution with stride",
+    difficulty=4,
+    minutes=15,
+    hints=[
+        "Begin as for stride 1: a D x C matrix for each of the n² frequencies.",
+        "With m = n / Δ, frequency (f, g) of the output, 0 ≤ f, g < m, collects the Δ² input "
+        "frequencies (f + a·m, g + b·m), a and b from 0 to Δ - 1. With the frequencies in front "
+        "their block is `symbols[a * m : (a + 1) * m, b * m : (b + 1) * m]`.",
+        "Put those Δ² blocks side by side (`torch.cat(blocks, dim=-1)`): a D x (C·Δ²) matrix for "
+        "each of the m² output frequencies.",
+        "The prefactor: for the single tap 1 the matrix is a row of Δ² ones, whose norm is Δ, and "
+        "the layer's norm is 1.",
+    ],
+    cases=strided_cases,
+    oracle=strided_of_numpy,
+    on_device=False,
+    valid=lambda got, want, case: np.ndim(got) == 0 and np.isfinite(got) and got >= want,
+    loose="On these cases this is not below the norm, but it is not the norm. (Whether it is a "
+    "bound for all kernels, the cases cannot say.)",
+    done="It agrees with the norm of the whole matrix, written out, for strides 1 to 4.",
+)
+
+
+@EXERCISE.variant
+def strided_polyphase(weight, n, stride):
+    """Without aliasing: the pixels sorted by their place modulo the stride, as channels."""
+    outputs, inputs, height, width = weight.shape
+    full = weight.new_zeros(outputs, inputs, n, n)
+    full[:, :, :height, :width] = weight
+    m = n // stride
+    phases = full.reshape(outputs, inputs, m, stride, m, stride).permute(0, 1, 3, 5, 2, 4)
+    s = torch.fft.fft2(phases.reshape(outputs, -1, m, m)).permute(2, 3, 0, 1)
+    return torch.linalg.matrix_norm(s, 2).max()
+
+
+@EXERCISE.variant
+def strided_reshaped(weight, n, stride):
+    s = torch.fft.fft2(weight, s=(n, n))
+    m = n // stride
+    s = s.reshape(*weight.shape[:2], stride, m, stride, m)  # ξ + l·m is row l·m + ξ
+    s = s.permute(3, 5, 0, 1, 2, 4).flatten(3) / stride
+    return torch.linalg.svdvals(s).max()
+
+
+@EXERCISE.variant
+def strided_by_gram(weight, n, stride):
+    """Per frequency the sum over the aliases of A A*, divided by stride²."""
+    s = np.fft.fft2(weight.numpy(), s=(n, n))
+    m, largest = n // stride, 0.0
+    for f in range(m):
+        for g in range(m):
+            block = s[:, :, f::m, g::m].reshape(len(s), -1)
+            largest = max(largest, np.linalg.eigvalsh(block @ block.conj().T)[-1])
+    return np.sqrt(largest) / stride
+
+
+def _strided(
+    factor=lambda d: 1 / d,
+    jump=lambda n, d: n // d,
+    pairs=lambda d: [(a, b) for a in range(d) for b in range(d)],
+    join=lambda blocks: torch.cat(blocks, dim=-1),
+    last=lambda a: torch.linalg.matrix_norm(a, 2).max(),
+):
+    """A wrong norm of a strided convolution."""
+
+    def wrong(weight, n, stride):
+        s = torch.fft.fft2(weight, s=(n, n)).permute(2, 3, 0, 1)
+        m, by = n // stride, jump(n, stride)
+        rows = torch.arange(m)
+        blocks = [
+            s[((rows + a * by) % n)[:, None], ((rows + b * by) % n)[None]] for a, b in pairs(stride)
+        ]
+        return last(join(blocks) * factor(stride))
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "Δ⁻²",
+    "The prefactor is the printed Δ⁻²: the result is Δ times too small, and no bound. A "
+    "layer that keeps every Δ-th pixel as it is has norm 1; which prefactor gives that?",
+    _strided(factor=lambda d: d**-2.0),
+)
+
+EXERCISE.mistake(
+    "no prefactor",
+    "There is no prefactor: the result is Δ times the norm. It is a bound, but a layer "
+    "that keeps every Δ-th pixel as it is has norm 1.",
+    _strided(factor=lambda d: 1.0),
+    loose=True,
+)
+
+EXERCISE.mistake(
+    "one dimension",
+    "The prefactor is 1/√Δ, which is that of one dimension: images have two axes, each "
+    "of which brings that factor.",
+    _strided(factor=lambda d: d**-0.5),
+    loose=True,
+)
+
+
+@EXERCISE.mistake(
+    "stride 1",
+    "This is the norm with stride 1. It is a bound, because a stride only leaves outputs "
+    "out, and not the norm for the same reason.",
+    loose=True,
+)
+def stride_one(weight, n, stride):
+    return torch.linalg.matrix_norm(torch.fft.fft2(weight, s=(n, n)).permute(2, 3, 0, 1), 2).max()
+
+
+EXERCISE.mistake(
+    "aliases at ξ + l·N",
+    "The aliases are taken N apart, where the transform repeats: all Δ² blocks are the "
+    "same. The output's grid has N/Δ points, and the aliases lie N/Δ apart.",
+    _strided(jump=lambda n, d: n),
+)
+
+EXERCISE.mistake(
+    "neighbours for aliases",
+    "The blocks are those of ξ, ξ + 1, ...: neighbouring frequencies. Those that look the "
+    "same on the output's grid lie N/Δ apart.",
+    _strided(jump=lambda n, d: 1),
+)
+
+
+@EXERCISE.mistake(
+    "every Δ-th frequency",
+    "The blocks are `symbols[a::Δ, b::Δ]`, which puts Δ² neighbouring frequencies into one "
+    "matrix. Those that look the same on the output's grid lie n/Δ apart: with m = n/Δ "
+    "they are `symbols[a * m : (a + 1) * m, ...]`.",
+)
+def every_stride_th(weight, n, stride):
+    """Blocks of every Δ-th frequency, where every n/Δ-th belongs together."""
+    s = torch.fft.fft2(weight, s=(n, n)).permute(2, 3, 0, 1)
+    blocks = [s[a::stride, b::stride] for a in range(stride) for b in range(stride)]
+    return torch.linalg.matrix_norm(torch.cat(blocks, dim=-1) / stride, 2).max()
+
+
+@EXERCISE.mistake(
+    "the output's grid",
+    "The kernel is transformed on the grid of n/Δ points, that of the output. The input "
+    "has n x n frequencies: transform with `s=(n, n)`, and then put Δ² of them together.",
+)
+def on_the_outputs_grid(weight, n, stride):
+    m = n // stride
+    s = torch.fft.fft2(weight, s=(m, m)).permute(2, 3, 0, 1)
+    return torch.linalg.matrix_norm(s, 2).max()
+
+
+EXERCISE.mistake(
+    "divided by n",
+    'The transform is normalised (norm="ortho"), so the result is n times too small: the '
+    "symbol is the plain sum of taps times waves.",
+    lambda weight, n, stride: strided_reshaped(weight, n, stride) / n,
+)
+
+EXERCISE.mistake(
+    "Frobenius norm of a block",
+    "This is the largest Frobenius norm of a block, which adds up all its singular values "
+    "squared: a bound, but not the norm. `torch.linalg.svdvals`, or `matrix_norm(..., 2)` "
+    "over the last two axes.",
+    _strided(last=lambda a: torch.linalg.matrix_norm(a).max()),
+    loose=True,
+)
+
+EXERCISE.mistake(
+    "aliases on the diagonal",
+    "Only Δ aliases are collected, those shifted along both axes at once: there are Δ², "
+    "as l has two components.",
+    _strided(pairs=lambda d: [(a, a) for a in range(d)]),
+)
+
+EXERCISE.mistake(
+    "blocks on top of each other",
+    "The blocks are stacked as rows. Δ² input frequencies meet in one output "
+    "frequency: they are columns of one matrix, side by side.",
+    _strided(join=lambda blocks: torch.cat(blocks, dim=-2)),
+)
+
+EXERCISE.mistake(
+    "blocks one by one",
+    "Each alias is looked at alone. An input may hold all Δ² of them, and they add up in "
+    "the same output frequency: put them into one matrix.",
+    _strided(join=lambda blocks: torch.stack(blocks)),
+)
+
+EXERCISE.mistake(
+    "the square",
+    "This is the square of the norm: the eigenvalues of AA* are the squares of the "
+    "singular values of A.",
+    _strided(last=lambda a: torch.linalg.matrix_norm(a, 2).max() ** 2),
+)
+
+EXERCISE.mistake(
+    "blocks added",
+    "The blocks are added. That is the output for an input that has the same amplitude in "
+    "every alias; each alias has an amplitude of its own, a column of its own.",
+    _strided(join=sum),
+)

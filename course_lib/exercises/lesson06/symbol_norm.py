@@ -1,0 +1,176 @@
+"""The cases, right and wrong answers of `symbol-norm`, lesson 06."""
+
+import math
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+from .shared import _circular_matrix, _double, _draw
+
+
+def symbol_cases(rng):
+    yield Case("one channel, one row of taps", _double(1, -1).reshape(1, 1, 1, 2), 4)
+    yield Case("one channel, an odd grid", _double(1, -1).reshape(1, 1, 1, 2), 3)
+    yield Case("two channels to three", _draw(rng, 3, 2, 3, 3), 5)
+    yield Case("three channels to two", 0.1 * _draw(rng, 2, 3, 3, 2), 4)
+    yield Case("the kernel as large as the grid", _draw(rng, 2, 2, 4, 4), 4)
+    yield Case("one tap, all ones", torch.ones(5, 6, 1, 1, dtype=torch.float64), 2)
+    smooth = _draw(rng, 4, 1, 3, 3).abs()
+    yield Case("positive weights", smooth, 6)
+    yield Case("two channels of opposite signs", _double(1, -1).reshape(1, 2, 1, 1), 2)
+
+
+def symbol_of_numpy(weight, n):
+    return np.linalg.norm(_circular_matrix(weight, n), 2)
+
+
+EXERCISE = Exercise(
+    title="The norm of a circular convolution",
+    difficulty=3,
+    minutes=10,
+    hints=[
+        "`torch.fft.fft2(weight, s=(n, n))` pads each kernel with zeros to n x n and transforms "
+        "it: the result has shape (D, C, n, n), a D x C matrix for each of the n² frequencies.",
+        "Bring the frequencies to the front with `.permute(2, 3, 0, 1)`: "
+        "`torch.linalg.svdvals` works on the last two axes.",
+        "The layer's norm is the largest of all those singular values.",
+    ],
+    cases=symbol_cases,
+    oracle=symbol_of_numpy,
+    on_device=False,
+    valid=lambda got, want, case: np.ndim(got) == 0 and np.isfinite(got) and got >= want,
+    loose="On these cases this is not below the norm, but it is not the norm. (Whether it is a "
+    "bound for all kernels, the cases cannot say.)",
+    done="It agrees with the norm of the whole matrix, written out.",
+)
+
+
+@EXERCISE.variant
+def symbol_one_by_one(weight, n):
+    largest = 0.0
+    place = torch.arange(n, dtype=torch.float64) * 2 * math.pi / n
+    for f in place:
+        for g in place:
+            rows = torch.arange(weight.shape[2])[:, None] * f
+            phase = torch.exp(-1j * (rows + torch.arange(weight.shape[3]) * g))
+            matrix = (weight * phase).sum(dim=(2, 3))
+            largest = max(largest, float(torch.linalg.matrix_norm(matrix, 2)))
+    return largest
+
+
+@EXERCISE.variant
+def symbol_by_eigenvalues(weight, n):
+    s = torch.fft.rfft2(weight, s=(n, n)).permute(2, 3, 0, 1)
+    return torch.linalg.eigvalsh(s.mH @ s).max().sqrt()
+
+
+@EXERCISE.variant
+def symbol_padded(weight, n):
+    full = weight.new_zeros(*weight.shape[:2], n, n)
+    full[:, :, : weight.shape[2], : weight.shape[3]] = weight
+    s = np.fft.fft2(full.numpy()).transpose(2, 3, 0, 1)
+    return np.linalg.svd(s, compute_uv=False).max()
+
+
+EXERCISE.mistake(
+    "norm of the reshaped kernel",
+    "This is the norm of the kernel reshaped to D x (C·h·w). Neighbouring outputs read the "
+    "same pixels again, which that matrix does not know: the layer's norm can be several "
+    "times larger. Take the norms of the symbols.",
+    lambda weight, n: torch.linalg.matrix_norm(weight.flatten(1), 2),
+)
+
+
+def _symbol(reduce, **options):
+    def wrong(weight, n):
+        s = torch.fft.fft2(weight, **({"s": (n, n)} | options))
+        return reduce(s.permute(2, 3, 0, 1))
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "largest entry",
+    "This is the largest entry of the symbols. With several channels a frequency has a "
+    "matrix, and its norm is its largest singular value.",
+    _symbol(lambda s: s.abs().max()),
+)
+
+EXERCISE.mistake(
+    "input channels added up",
+    "The symbols of the input channels are added up. That is the output for an input that "
+    "is the same in every channel, and no bound: where the channels' weights have opposite "
+    "signs they cancel. Each channel has an amplitude of its own, a column of the matrix.",
+    _symbol(lambda s: s.sum(-1).abs().square().sum(-1).sqrt().max()),
+)
+
+EXERCISE.mistake(
+    "modulus before the singular values",
+    "The singular values are those of the moduli of the symbols (`.abs()`). Without their "
+    "phases the entries cannot cancel: it is a bound, but too large where they do. "
+    "`torch.linalg.svdvals` takes complex matrices.",
+    _symbol(lambda s: torch.linalg.matrix_norm(s.abs(), 2).max()),
+    loose=True,
+)
+
+EXERCISE.mistake(
+    "root of the taps times the reshaped norm",
+    "This is the norm of the reshaped kernel times the root of the number of taps: a "
+    "bound, since each pixel is read h·w times, but not the norm. Take the norms of the "
+    "symbols.",
+    lambda weight, n: (
+        math.sqrt(weight[0, 0].numel()) * torch.linalg.matrix_norm(weight.flatten(1), 2)
+    ),
+    loose=True,
+)
+
+EXERCISE.mistake(
+    "Frobenius norm of a symbol",
+    "This is the largest Frobenius norm of a symbol, which adds up all its singular values "
+    "squared: `torch.linalg.svdvals`, or `matrix_norm(..., 2)`.",
+    _symbol(lambda s: torch.linalg.matrix_norm(s).max()),
+    loose=True,
+)
+
+EXERCISE.mistake(
+    "frequency 0 alone",
+    "This is the symbol at frequency 0, the sum of the taps: it says how constant images "
+    "are stretched. Take the largest over all frequencies.",
+    _symbol(lambda s: torch.linalg.matrix_norm(s[0, 0], 2)),
+)
+
+EXERCISE.mistake(
+    "no grid",
+    "The kernel is transformed at its own size and not on the grid of n x n: most "
+    "frequencies are missing. `fft2(weight, s=(n, n))`.",
+    lambda weight, n: _symbol(lambda s: torch.linalg.matrix_norm(s, 2).max(), s=None)(weight, n),
+)
+
+EXERCISE.mistake(
+    "divided by n",
+    'The transform is normalised (norm="ortho"), so all symbols are n times too small: '
+    "the symbol is the plain sum of taps times waves.",
+    _symbol(lambda s: torch.linalg.matrix_norm(s, 2).max(), norm="ortho"),
+)
+
+EXERCISE.mistake(
+    "singular values over the grid",
+    "The singular values are those of the n x n arrays of each pair of channels: "
+    "the frequencies must come first, and the channels last (`permute(2, 3, 0, 1)`).",
+    _symbol(lambda s: torch.linalg.matrix_norm(s.permute(2, 3, 0, 1), 2).max()),
+)
+
+EXERCISE.mistake(
+    "the square",
+    "This is the square of the norm: the eigenvalues of A*A are the squares of the "
+    "singular values of A.",
+    _symbol(lambda s: torch.linalg.matrix_norm(s, 2).max() ** 2),
+)
+
+EXERCISE.mistake(
+    "one for each frequency",
+    "These are the norms of all frequencies: their maximum is asked for.",
+    _symbol(lambda s: torch.linalg.matrix_norm(s, 2)),
+)

@@ -1,0 +1,164 @@
+"""The cases, right and wrong answers of `log-bound`, lesson 07."""
+
+import decimal
+import math
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+SLOPES = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0}
+
+
+def bound_cases(rng):
+    def norms(count, low, high):
+        return (low + (high - low) * torch.rand(count, generator=rng).double()).tolist()
+
+    yield Case("two layers and a sigmoid", [2.0, 3.0], ["sigmoid"])
+    yield Case("one layer", [9.25], [])
+    yield Case("two sigmoids", [7.5, 10.5, 9.75], ["sigmoid", "sigmoid"])
+    yield Case("rectified", norms(4, 2, 6), ["relu"] * 3)
+    yield Case("one of each", norms(4, 0.5, 4), ["tanh", "sigmoid", "relu"])
+    yield Case("a bound below 1", norms(3, 0.05, 0.3), ["sigmoid", "tanh"])
+    yield Case("200 layers of norm 100", [100.0] * 200, ["relu", "sigmoid"] * 99 + ["tanh"])
+
+
+def bound_of_decimals(norms, activations):
+    """The product itself, in decimal numbers that do not overflow, and its logarithm."""
+    with decimal.localcontext(prec=40):
+        product = decimal.Decimal(1)
+        for factor in [*norms, *(SLOPES[name] for name in activations)]:
+            product *= decimal.Decimal(float(factor))
+        return float(product.ln())
+
+
+EXERCISE = Exercise(
+    title="A product that does not overflow",
+    difficulty=1,
+    minutes=5,
+    hints=[
+        "The logarithm of a product is the sum of the logarithms, which does not overflow.",
+        "Every activation is a factor, too: its largest slope. 1 for relu and tanh. The sigmoid is "
+        "steepest at 0, where its slope is σ(0)(1 - σ(0)).",
+    ],
+    cases=bound_cases,
+    oracle=bound_of_decimals,
+    on_device=False,
+    valid=lambda got, want, case: bool(np.isfinite(got) and got >= want - 1e-9),
+    loose="It is an upper bound on every network here, but a larger one than needed.",
+    done="Also where the product itself is 1e300 or more.",
+)
+
+
+@EXERCISE.variant
+def bound_with_torch(norms, activations):
+    slopes = {"sigmoid": 0.25}
+    factors = [*norms, *(slopes.get(name, 1.0) for name in activations)]
+    return torch.tensor(factors, dtype=torch.float64).log().sum()
+
+
+@EXERCISE.variant
+def bound_by_counting(norms, activations):
+    return float(np.log(norms).sum()) - math.log(4) * activations.count("sigmoid")
+
+
+@EXERCISE.mistake(
+    "overflow",
+    "The product is formed first and its logarithm taken then: with 200 layers the product "
+    "overflows, and its logarithm is infinite. Add logarithms instead.",
+)
+def log_of_product(norms, activations):
+    slopes = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0}
+    product = math.prod(norms) * math.prod(slopes[name] for name in activations)
+    return math.log(product)
+
+
+@EXERCISE.mistake("the bound", "This is the bound itself: its natural logarithm is asked for.")
+def the_bound_itself(norms, activations):
+    slopes = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0}
+    return math.prod(norms) * math.prod(slopes[name] for name in activations)
+
+
+def _with_slopes(**slopes):
+    def wrong(norms, activations):
+        factors = [*norms, *({**SLOPES, **slopes}[name] for name in activations)]
+        return float(np.sum(np.log(factors)))
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "slope 1",
+    "Every activation counts as 1. That is a valid bound, since no slope is larger. But "
+    "the sigmoid's slope is at most 1/4, and each sigmoid makes your bound four times too "
+    "large.",
+    _with_slopes(sigmoid=1.0),
+    loose=True,
+)
+
+EXERCISE.mistake(
+    "slope 1/2",
+    "The sigmoid counts as 1/2, which is its value at 0. A valid bound, but its slope "
+    "there is σ(0)(1 - σ(0)) = 1/4.",
+    _with_slopes(sigmoid=0.5),
+    loose=True,
+)
+
+
+@EXERCISE.mistake(
+    "one sigmoid",
+    "Only one sigmoid counts, however many there are: a valid bound, but each brings its "
+    "own factor 1/4.",
+    loose=True,
+)
+def slope_once(norms, activations):
+    return float(np.log(norms).sum()) - math.log(4) * ("sigmoid" in activations)
+
+
+EXERCISE.mistake(
+    "1/4 for tanh",
+    "The slope of tanh is taken to be 1/4, and it is 1 at 0: this is no upper bound. "
+    "Indeed tanh t = 2σ(2t) - 1 is four times as steep as the sigmoid.",
+    _with_slopes(tanh=0.25),
+)
+
+EXERCISE.mistake(
+    "1/4 for all",
+    "Every activation counts as 1/4, rectified units as well: their slope is 1 where they "
+    "are active, so this is no upper bound.",
+    _with_slopes(tanh=0.25, relu=0.25),
+)
+
+
+@EXERCISE.mistake(
+    "1/4 for every layer",
+    "There is a factor 1/4 for each layer, whatever follows it: only the sigmoids that are "
+    "listed count, and after the last layer there is none.",
+)
+def slope_for_every_layer(norms, activations):
+    return float(np.log(norms).sum()) - math.log(4) * len(norms)
+
+
+@EXERCISE.mistake(
+    "slopes added",
+    "The slopes are added as they are: they are factors of the product, so their "
+    "logarithms are added. That this is a bound is luck.",
+    loose=True,
+)
+def slopes_added(norms, activations):
+    slopes = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0}
+    return float(np.log(norms).sum()) + sum(slopes[name] for name in activations)
+
+
+EXERCISE.mistake(
+    "log10",
+    "This is the logarithm to the base 10: the natural one is asked for.",
+    lambda norms, activations: bound_by_counting(norms, activations) / math.log(10),
+)
+
+EXERCISE.mistake(
+    "log2",
+    "This is the logarithm to the base 2: the natural one is asked for.",
+    lambda norms, activations: bound_by_counting(norms, activations) / math.log(2),
+)

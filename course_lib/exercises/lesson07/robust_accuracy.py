@@ -1,0 +1,176 @@
+"""The cases, right and wrong answers of `robust-accuracy`, lesson 07."""
+
+import math
+
+import numpy as np
+import torch
+
+from course_lib.exercises import Case, Exercise
+
+
+def accuracy_cases(rng):
+    nan = math.nan
+
+    def double(*numbers):
+        return torch.tensor(numbers, dtype=torch.float64)
+
+    yield Case(
+        "four images", double(0.5, 0.2, 0.1, 0), double(2, 1, 0.3, 0), double(1, 1, 1, 0) > 0, 0.3
+    )
+    yield Case(
+        "on the edge of both",
+        double(0.25, 0.125, 0.5, 0.25, 0.0),
+        double(0.75, 0.25, 1.0, 0.5, 0.25),
+        double(1, 1, 1, 0, 0) > 0,
+        0.25,
+    )
+    yield Case(
+        "two attacks failed",
+        double(0.1, 0.4, 0.2, 0.3, 0.5, 0.6),
+        double(nan, 0.9, 0.25, nan, 1.5, 0.8),
+        double(1, 1, 1, 0, 1, 0) > 0,
+        0.3,
+    )
+    radii = torch.rand(40, generator=rng, dtype=torch.float64)
+    factor = 1 + 4 * torch.rand(40, generator=rng, dtype=torch.float64)
+    right = torch.rand(40, generator=rng) < 0.8
+    yield Case("forty images", radii, radii * factor, right, 0.5)
+    yield Case("a radius of 0", radii * right, radii * factor, right, 0.0)
+    yield Case("a large radius", radii, radii * factor, right, 1.3)
+
+
+def accuracy_in_loops(radii, distances, correct, radius):
+    certified = surviving = 0
+    for promised, found, right in zip(
+        radii.tolist(), distances.tolist(), correct.tolist(), strict=True
+    ):
+        if not right:
+            continue
+        certified += promised > radius
+        surviving += not found <= radius
+    return [certified / len(radii), surviving / len(radii)]
+
+
+EXERCISE = Exercise(
+    title="Between what is proved and what is broken",
+    difficulty=2,
+    minutes=8,
+    hints=[
+        "Two shares of all images: those that are read correctly *and* have a certificate that "
+        "reaches further than the radius; those that are read correctly *and* for which no mistake "
+        "within the radius was found.",
+        "A NaN compares as False with everything: decide which of `distances <= radius` and "
+        "`distances > radius` should be False for an attack that found nothing.",
+    ],
+    cases=accuracy_cases,
+    oracle=accuracy_in_loops,
+    on_device=False,
+    done="The accuracy under the worst change within the radius lies between your two numbers.",
+)
+
+
+@EXERCISE.variant
+def accuracy_of_numpy(radii, distances, correct, radius):
+    promised, found, right = radii.numpy(), distances.numpy(), correct.numpy()
+    found = np.where(np.isnan(found), np.inf, found)
+    return np.mean(right & (promised > radius)), np.mean(right & (found > radius))
+
+
+@EXERCISE.variant
+def accuracy_by_sums(radii, distances, correct, radius):
+    n = len(correct)
+    certified = (radii[correct] > radius).sum() / n
+    fooled = (distances[correct] <= radius).sum() / n
+    return certified, correct.sum() / n - fooled
+
+
+def _accuracy(
+    certified=lambda radii, radius: radii > radius,
+    broken=lambda distances, radius: distances <= radius,
+    mask=True,
+):
+    def wrong(radii, distances, correct, radius):
+        right = correct if mask else torch.ones_like(correct)
+        low = right & certified(radii, radius)
+        high = right & ~broken(distances, radius)
+        return low.double().mean(), high.double().mean()
+
+    return wrong
+
+
+EXERCISE.mistake(
+    "misclassified counted",
+    "Images that are misclassified count as certified or surviving, if only their radius "
+    "is large enough: accuracy counts those that are read correctly.",
+    _accuracy(mask=False),
+)
+
+
+@EXERCISE.mistake(
+    "share of the correct",
+    "These are shares of the images that are read correctly. Accuracy is a share of all "
+    "images, and at radius 0 it is the clean accuracy.",
+)
+def among_the_correct(radii, distances, correct, radius):
+    low = (radii[correct] > radius).double().mean()
+    return low, (~(distances[correct] <= radius)).double().mean()
+
+
+EXERCISE.mistake(
+    "certified at the radius itself",
+    "An image whose certificate is exactly the radius counts as certified: there, at the "
+    "end, the two classes may tie. At radius 0 this even certifies images without any "
+    "certificate.",
+    _accuracy(certified=lambda radii, radius: radii >= radius),
+)
+
+EXERCISE.mistake(
+    "not broken at the distance itself",
+    "An image that was fooled at exactly this distance counts as surviving: the mistake "
+    "has been found, and it lies within the radius.",
+    _accuracy(broken=lambda distances, radius: distances < radius),
+)
+
+EXERCISE.mistake(
+    "failed attacks count as broken",
+    "Where the attack found nothing (NaN) the image counts as broken, because NaN > radius "
+    "is False. No mistake was found there: it survives.",
+    _accuracy(broken=lambda distances, radius: ~(distances > radius)),
+)
+
+
+@EXERCISE.mistake(
+    "share of the fooled",
+    "The second number is the share of mistakes, and the share that survives is asked for.",
+)
+def the_fooled(radii, distances, correct, radius):
+    low = (correct & (radii > radius)).double().mean()
+    return low, (~correct | (distances <= radius)).double().mean()
+
+
+@EXERCISE.mistake(
+    "the other way round",
+    "The two are in the other order: the proved share, which is the smaller one, first.",
+)
+def swapped(radii, distances, correct, radius):
+    low, high = accuracy_by_sums(radii, distances, correct, radius)
+    return high, low
+
+
+EXERCISE.mistake(
+    "radius as a distortion",
+    "The radius is divided by 28, as if it were an L2 norm and the others distortions: "
+    "all three are L2 norms.",
+    lambda radii, distances, correct, radius: accuracy_by_sums(
+        radii, distances, correct, radius / 28
+    ),
+)
+
+
+@EXERCISE.mistake(
+    "means",
+    "These are the mean radius and the mean distance. Shares of images are asked for, "
+    "those beyond the given radius.",
+)
+def mean_radius(radii, distances, correct, radius):
+    return radii[correct].mean(), distances[correct].nanmean()

@@ -1,0 +1,133 @@
+"""An answer tried on the cases of its exercise, and beside it the right answer and the mistakes."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import torch
+
+from .. import device as devices
+from . import running, sources
+from .comparing import Array, snapshot
+from .exercise import Exercise, Mistake
+from .running import Outcome, disagreement
+
+
+def outcomes(exercise: Exercise, function: Callable, seconds: float | None = None):
+    """What ``function`` gives on each case, and whether the time ran out before the last one."""
+    signature, done = exercise.signature(), []
+    pairs = list(zip(exercise.draw(), exercise.draw(), strict=True))
+    try:
+        with running.time_limit(seconds or exercise.time_limit):
+            for case, pristine in pairs:
+                done.append(running.call(function, case, pristine, exercise, signature))
+    except running.TimeIsUp:
+        return done, len(done) < len(pairs)
+    return done, False
+
+
+@functools.cache
+def of_the_course(exercise: Exercise, device: str) -> list[Outcome]:
+    """What the course's version gives, and what the oracle says beside it.
+
+    device: where the cases lie, the key of what is kept. Raises RuntimeError if the version fails.
+    """
+    reference = [
+        running.call(exercise.solution(), case, pristine, exercise, exercise.signature())
+        for case, pristine in zip(exercise.draw(), exercise.draw(), strict=True)
+    ]
+    for case, outcome in zip(exercise.draw("cpu"), reference, strict=True):
+        if outcome.error:
+            raise RuntimeError(
+                f"The course's version of `{exercise.slug}` fails on '{case.label}'."
+            ) from outcome.error
+        if exercise.oracle:
+            with running.undisturbed():
+                result = exercise.oracle(*case.args, **case.kwargs)
+                if exercise.observe:
+                    result = exercise.observe(result, *case.args, **case.kwargs)
+                outcome.oracle = snapshot(result)
+    return reference
+
+
+def expected(exercise: Exercise) -> list[Outcome]:
+    """What the right answer gives: the oracle's values, the reference's gradients."""
+    found = of_the_course(exercise, str(devices.pick()))
+    if not exercise.oracle:
+        return found
+    return [dataclasses.replace(outcome, value=outcome.oracle) for outcome in found]
+
+
+@functools.cache
+def _mistaken(exercise: Exercise, device: str) -> list[tuple[Mistake, list[Outcome]]]:
+    found = []
+    for mistake in exercise.mistakes:
+        try:
+            function = exercise.wrong_answer(mistake)
+        except ValueError:  # an edit that no longer fits: a test tells the author, not the learner
+            continue
+        found.append((mistake, outcomes(exercise, function)[0]))
+    buggy = exercise.buggy()
+    if buggy:
+        text = "Your version gives the same results as the code with the bug: look further."
+        function = sources.build(buggy, exercise.solution(), exercise.function)
+        found.append((Mistake("still buggy", text, function), outcomes(exercise, function)[0]))
+    return found
+
+
+def recognise(exercise: Exercise, got: list[Outcome]) -> Mistake | None:
+    """The mistake that gives the same as ``got`` on all cases, if there is one."""
+    for mistake, outcome in _mistaken(exercise, str(devices.pick())):
+        if len(outcome) == len(got) and all(
+            disagreement(g, m, exercise.rtol, exercise.atol) is None
+            for g, m in zip(got, outcome, strict=True)
+        ):
+            return mistake
+    return None
+
+
+def is_tensor(value) -> bool:
+    """Whether a snapshot was a tensor."""
+    return isinstance(value, Array) and value.kind == "tensor"
+
+
+def returning_tensors(answer) -> Callable:
+    """``answer`` with results that are arrays, numbers or lists of them turned into tensors."""
+
+    @functools.wraps(answer)
+    def wrapper(*args, **kwargs):
+        result = answer(*args, **kwargs)
+        if isinstance(result, list | tuple) and any(isinstance(r, torch.Tensor) for r in result):
+            return torch.stack([torch.as_tensor(r) for r in result])
+        return result if isinstance(result, torch.Tensor) else torch.as_tensor(result)
+
+    return wrapper
+
+
+def probe(exercise: Exercise, answer, seconds: float | None = None) -> str | None:
+    """The first sentence that a probe of the exercise has for ``answer``.
+
+    A probe may rely on tensors where the course's version returns one, whatever the answer gives.
+    """
+    courses = of_the_course(exercise, str(devices.pick()))
+    if not exercise.observe and all(is_tensor(o.value) for o in courses):
+        answer = returning_tensors(answer)
+    try:
+        with running.time_limit(seconds or exercise.time_limit):
+            for look in exercise.probes:
+                with running.undisturbed():
+                    text = look(answer)
+                if text:
+                    return text
+    except running.TimeIsUp:
+        return "Your function ran out of time in a further test: is there a loop that never ends?"
+    except Exception as error:  # the learner's code: whatever it raises is told
+        return f"In a further test your function stopped with {short(error)}."
+    return None
+
+
+def short(error: BaseException) -> str:
+    """Kind and text of an error, on one line."""
+    text = " ".join(str(error).split())
+    text = text if len(text) <= 300 else f"{text[:297]}..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
