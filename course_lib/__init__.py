@@ -2,20 +2,44 @@
 
 Importing this package imports nothing else: ``from course_lib import models`` pulls in torch,
 ``from course_lib import widgets`` pulls in ipywidgets, and so on, each when it is asked for.
-The modules read in the order of the paper, and each knows only those above it:
+
+To be read, in the order of the lessons
+---------------------------------------
+Short functions, shapes in their docstrings, the paper's equations beside them. A learner opens
+these next to a lesson; each knows only those above it:
 
 ``paper``     every number and claim that the paper prints, as data
-``storage``   the one folder for all that is written, and writing that is never half done
 ``device``    one look-up of the device, one seed
-``data``      MNIST out of the package's own files; the halves P1 and P2; the validation part
-``models``    the networks by their paper names; any layer's activations by name
-``training``  the paper's loss and weight decay; networks trained, reproducibly
-``zoo``       the trained networks by name, never stale
-``units``     directions, their top images, and a number for "equally meaningful"
+``data``      MNIST out of the package's own files; the halves P1 and P2 (lesson 00)
+``models``    the networks by their paper names; any layer's activations by name (00, 01)
+``training``  the paper's loss and weight decay; networks trained, reproducibly (01)
+``zoo``       the trained networks by name, never stale (00)
+``units``     directions, their top images, and a number for "equally meaningful" (02)
+``attacks.measures``     the distortion, noise, amplification, the rules for targets (03)
+``attacks.first_order``  FGSM and DeepFool: a gradient, and a few (03)
+``lbfgsb.plain``         box-constrained L-BFGS for one problem (04)
+``transfer.shares``, ``transfer.intervals``  a table of shares, and how sure each is (05)
+``spectral.operators``, ``spectral.pooling``  layers as linear maps, windows that overlap (06)
+``robust``    training with the bounds of the layers (07)
+
+Research code, each package with an introduction in its docstring
+-----------------------------------------------------------------
+The same questions, answered for many images, any device, any network. Begin with the package's
+first page, which says what each module is for and which to read first:
+
 ``lbfgsb``    many small box-constrained problems minimised at once; knows nothing of networks
-``attacks``   the paper's attack, faster and tighter; the distortion, noise, the exact minimum
+``attacks``   the nearest mistake: the paper's attack, faster and tighter, and the exact minimum
+``transfer``  who is fooled by whose examples: Tables 2 to 4 with controls and intervals
+``spectral``  exact norms of layers, bounds of networks, certificates
+
+Around them
+-----------
+``storage``   the one folder for all that is written, and writing that is never half done
+``record``    the committed records: measurements with their intervals, as the lessons read them
 ``plotting``, ``widgets``  one look for all figures; the sliders
-``cli``       ``course lab``, ``course test``, ``course train``, ...
+``exercises``  what an exercise is, how an answer is judged, and a module for each of them
+``authoring``  from a lesson's source to its notebooks
+``workcopy``, ``doctor``, ``cli``  the learner's copy, what is wrong here, ``course lab`` ...
 """
 
 __version__ = "0.1.0"

@@ -277,6 +277,22 @@ def test_nothing_below_imports_the_exercises():
             assert not [n for n in imported(path) if "exercises" in n.split(".")], path
 
 
+def test_no_module_is_too_long_to_be_read_at_once():
+    for path in Path(exercises.__file__).parent.rglob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+
+
+def test_the_code_of_a_wrong_answer_stands_beside_its_sentence():
+    """Lines from where a mistake is named to where its code begins; edits have none between."""
+    apart = [
+        abs(inspect.getsourcelines(mistake.function)[1] - int(mistake.where.rpartition(":")[2]))
+        for exercise, mistake in MISTAKES
+        if callable(mistake.function)
+        and inspect.getmodule(mistake.function).__name__.endswith(exercise.function)
+    ]
+    assert np.median(apart) <= 10
+
+
 def test_the_package_is_light():
     """Importing it imports neither torch nor a lesson."""
     code = (

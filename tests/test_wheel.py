@@ -99,6 +99,24 @@ def test_wheel_carries_what_it_must_and_nothing_else(site):
 
 
 @pytest.mark.slow
+def test_wheel_finds_every_exercise_and_question(site, tmp_path):
+    from course_lib.exercises import all_exercises, entries
+
+    code = (
+        "import json; from course_lib import exercises as e; "
+        "kinds = ('EXERCISES', 'PREDICTIONS', 'QUIZZES', 'ANSWERS'); "
+        "assert all(x.solution() for x in e.all_exercises().values()); "
+        "print(json.dumps({'file': e.__file__, **{k: list(e.entries(k)) for k in kinds}}))"
+    )
+    here = environment(tmp_path / "home", PYTHONPATH=str(site))
+    said = use([sys.executable, "-c", code], tmp_path, **here)
+    assert Path(said["file"]).is_relative_to(site)
+    assert said["EXERCISES"] == list(all_exercises())
+    for kind in ("PREDICTIONS", "QUIZZES", "ANSWERS"):
+        assert said[kind] == list(entries(kind))
+
+
+@pytest.mark.slow
 def test_repository_works_uninstalled(tmp_path):
     from course_lib import zoo
 
