@@ -15,7 +15,9 @@ import pytest
 
 from course_lib import storage
 from course_lib.authoring import build, execute, prose, results
-from course_lib.authoring.source import SourceError, free, judge, read
+from course_lib.authoring.judging import judge
+from course_lib.authoring.names import free
+from course_lib.authoring.source import SourceError, read
 
 sys.path.insert(0, str(Path(__file__).parent / "sample"))
 import sample_course

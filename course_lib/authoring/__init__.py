@@ -77,6 +77,9 @@ fingerprint says so) and ``course_lib/exercises/_references/NN_name.py``; ``cour
 compares without executing. Mistakes in a source are sentences with file and line, all at once,
 before anything is written.
 
-Parts: :mod:`.source` reads and judges a source, :mod:`.prose` does the mark-up, :mod:`.build`
-makes the files, :mod:`.execute` runs a notebook and cleans its outputs.
+Parts: :mod:`.source` reads a source, :mod:`.marks` takes its marked solutions apart, :mod:`.names`
+knows what Python text binds and reads, :mod:`.judging` says what is wrong, :mod:`.registry` is what
+the builder needs of the exercises, :mod:`.prose` does the mark-up, :mod:`.making` makes one lesson
+in memory and :mod:`.references` its references, :mod:`.build` writes or compares the files,
+:mod:`.execute` runs a notebook and cleans its outputs, :mod:`.results` compares what cells print.
 """

@@ -1,72 +1,23 @@
-"""From the sources to the lessons, the solved notebooks and the references.
+"""All lessons: judge the sources, write or compare the notebooks and the references.
 
 :func:`build` is what ``course build`` calls. It judges every source first and touches nothing if
 one of them is wrong; then it writes what differs.
 """
 
-import ast
 import importlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nbformat
 
 from .. import storage
 from . import prose
-from .source import (
-    Registered,
-    Source,
-    SourceError,
-    Views,
-    free,
-    function_named,
-    imports,
-    judge,
-    near,
-    read,
-)
-
-METADATA = {
-    "kernelspec": {
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-        "name": "python3",
-    },
-    "language_info": {"name": "python"},
-}
-
-
-# ---------------------------------------------------------------- what the builder works on
-
-
-@dataclass(frozen=True)
-class Registry:
-    """What the builder needs of the exercises: the blocks' texts, and the slugs that exist.
-
-    ``exercises`` maps a slug to an object with title, difficulty, minutes, hints, reference.
-    """
-
-    exercises: Mapping[str, Any]
-    slugs: Registered
-
-    @classmethod
-    def of_the_course(cls) -> "Registry":
-        """The registry of course_lib.exercises. Raises SourceError if it does not load."""
-        try:
-            exercises = importlib.import_module("course_lib.exercises")
-            known = exercises.all_exercises()
-            predictions, quizzes, answers = (
-                set(exercises.entries(kind)) for kind in ("PREDICTIONS", "QUIZZES", "ANSWERS")
-            )
-        except Exception as error:  # whatever an unfinished registry raises
-            name = type(error).__name__
-            raise SourceError([f"course_lib.exercises does not load: {name}: {error}"]) from None
-        functions = {slug: e.function for slug, e in known.items()}
-        return cls(known, Registered(set(known), predictions, quizzes, answers, functions))
+from .making import Made, labels, make, text_of
+from .references import PACKAGE_TEXT
+from .registry import Registry
+from .source import SourceError, near, read
 
 
 @dataclass(frozen=True)
@@ -114,159 +65,6 @@ class Outcome:
 
     def __str__(self) -> str:
         return self.text
-
-
-# ---------------------------------------------------------------- one lesson
-
-
-@dataclass
-class Made:
-    """All that is made from one source, in memory."""
-
-    source: Source
-    lesson: nbformat.NotebookNode
-    solved: nbformat.NotebookNode
-    references: str
-    lines: dict[str, int] = field(default_factory=dict)  # cell id -> line of its text
-
-
-def text_of(notebook: nbformat.NotebookNode) -> str:
-    """A notebook as the text of its file, the same for the same notebook."""
-    return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
-
-
-def _cell(cell, text: str) -> nbformat.NotebookNode:
-    metadata = {"tags": list(cell.tags)} if cell.tags else {}
-    roles = {role: slug for role in ("exercise", "check", "task") if (slug := cell.option(role))}
-    if roles:
-        metadata["course"] = roles
-    if cell.kind == "markdown":
-        return nbformat.v4.new_markdown_cell(text, id=cell.id, metadata=metadata)
-    return nbformat.v4.new_code_cell(text, id=cell.id, metadata=metadata)
-
-
-def _notebook(name: str, cells) -> nbformat.NotebookNode:
-    metadata = {**METADATA, "course": {"lesson": name}}
-    return nbformat.v4.new_notebook(cells=cells, metadata=nbformat.from_dict(metadata))
-
-
-def labels(sources: Iterable[Source]) -> dict[str, str]:
-    """The numbers of all exercises: the first of lesson 01 is 1.1."""
-    return {
-        slug: f"{source.number}.{i}"
-        for source in sources
-        for i, slug in enumerate(source.exercises(), 1)
-    }
-
-
-def make(source: Source, registry: Registry, numbers: Mapping[str, str], names: dict) -> Made:
-    """Judge ``source`` and make its notebooks; mistakes are added to ``source.problems``."""
-    shapes = judge(source, registry.slugs)
-    lesson, solved, lines = [], [], {}
-    for cell in source.cells:
-        lines[cell.id] = cell.first
-        if cell.kind == "markdown":
-            text = prose.render(source, cell, numbers, names)
-            slug = cell.option("task")
-            if slug in registry.exercises:
-                e = registry.exercises[slug]
-                label = numbers.get(slug, "?")
-                text = prose.task(text, label, e.title, e.difficulty, e.minutes, e.hints)
-            view = Views(text, text)
-        else:
-            view = shapes[cell.id]
-        solved.append(_cell(cell, view.solved))
-        if "solution-only" not in cell.tags:
-            lesson.append(_cell(cell, view.lesson))
-    _agree(source, shapes, registry)
-    references = _references(source, shapes, registry)
-    return Made(
-        source, _notebook(source.name, lesson), _notebook(source.name, solved), references, lines
-    )
-
-
-def _agree(source: Source, shapes: Mapping[str, Views], registry: Registry) -> None:
-    """The registry's reference must be the solution that the source names: it is kept once."""
-    for cell in source.cells:
-        exercise = registry.exercises.get(cell.option("exercise"))
-        if exercise is None or cell.kind != "code":
-            continue
-        library, reference = shapes[cell.id].library, exercise.reference
-        dotted = reference and f"{reference.__module__}.{reference.__qualname__}"
-        if library == dotted:
-            continue
-        if library:
-            why = f"its solution is {library}: register it with reference={library}."
-        else:
-            why = f"register it without reference={dotted}, or say ### SOLUTION FROM {dotted}."
-        source.problem(cell.line, f"the exercise {exercise.slug!r} has two solutions: {why}")
-
-
-def _references(source: Source, shapes: Mapping[str, Views], registry: Registry) -> str:
-    """The module with the solved functions whose solution is kept in the source alone.
-
-    A reference may use what the lesson imports and the functions of earlier exercises; anything
-    else becomes a problem, because a function that leans on a notebook global is a mistake here.
-    """
-    known: dict[str, str] = {}  # name -> the import statement that binds it
-    own: set[str] = set()
-    needed, functions, buggy = set(), [], []
-    for cell in source.cells:
-        if cell.kind != "code":
-            continue
-        view, slug = shapes[cell.id], cell.option("exercise")
-        try:
-            tree = ast.parse(view.solved)
-        except SyntaxError:
-            continue  # judged already
-        known |= imports(tree)
-        if not slug:
-            continue
-        if view.buggy:
-            buggy.append((slug, view.lesson))
-        if view.library:
-            module, _, function = view.library.rpartition(".")
-            known[function] = f"from {module} import {function}"
-            continue
-        function = function_named(tree, registry.slugs.function(slug))
-        if function is None:
-            continue
-        for name in sorted(free(tree) - own):
-            if name in known:
-                needed.add(known[name])
-            else:
-                source.problem(
-                    cell.first,
-                    f"the solution of {slug!r} leans on the notebook's {name!r}: import it, or "
-                    "make it an argument.",
-                )
-        own.add(function.name)
-        functions.append(view.solved)
-    if not functions and not buggy:
-        return ""
-    parts = [
-        f'"""References of lesson {source.name}, taken out of its solutions by course build.\n\n'
-        f'Never edited: the source is solutions/{source.name}.py.\n"""\n\n'
-        "# ruff: noqa\n# fmt: off\n"
-    ]
-    if needed:
-        parts.append("\n".join(sorted(needed)) + "\n")
-    parts += [f"\n{text}\n" for text in functions]
-    if buggy:
-        rows = []
-        for slug, text in buggy:
-            rows.append(f'    "{slug}": (')
-            rows += [
-                f"        {json.dumps(line, ensure_ascii=False)}" for line in text.splitlines(True)
-            ]
-            rows.append("    ),")
-        parts.append(
-            "\n# what the lesson shows in its bug hunts\nBUGGY = {\n" + "\n".join(rows) + "\n}\n"
-        )
-    return "\n".join(parts)
-
-
-# ---------------------------------------------------------------- all lessons
 
 
 def make_all(place: Place, registry: Registry | None = None) -> dict[str, Made]:
@@ -363,14 +161,6 @@ def _references_files(place: Place, made: Mapping[str, Made], check: bool) -> li
     return outcomes
 
 
-PACKAGE_TEXT = '''"""References: solved functions out of the lessons' sources, a module per lesson.
-
-Never edited: course build writes them. The name of a module begins with a digit, so it is imported
-with importlib.import_module.
-"""
-'''
-
-
 def _read(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
@@ -461,10 +251,3 @@ def _write(place, made: Made, executor, execute, environment, log) -> list[Outco
         storage.write_text(path, text_of(new))
         outcomes.append(Outcome(kind, f"{_relative(place, path)}: {kind}."))
     return outcomes
-
-
-def prose_numbers(source: Source) -> int:
-    """How many numbers of the source's prose come from data."""
-    return sum(
-        len(re.findall(r"\{\{=", cell.text)) for cell in source.cells if cell.kind == "markdown"
-    )

@@ -1,0 +1,104 @@
+"""From one source to all that is made of it, in memory."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import nbformat
+
+from . import prose, references
+from .judging import judge
+from .marks import Views
+from .registry import Registry
+from .source import Source
+
+METADATA = {
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    },
+    "language_info": {"name": "python"},
+}
+
+
+@dataclass
+class Made:
+    """All that is made from one source, in memory."""
+
+    source: Source
+    lesson: nbformat.NotebookNode
+    solved: nbformat.NotebookNode
+    references: str
+    lines: dict[str, int] = field(default_factory=dict)  # cell id -> line of its text
+
+
+def text_of(notebook: nbformat.NotebookNode) -> str:
+    """A notebook as the text of its file, the same for the same notebook."""
+    return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
+
+
+def _cell(cell, text: str) -> nbformat.NotebookNode:
+    metadata = {"tags": list(cell.tags)} if cell.tags else {}
+    roles = {role: slug for role in ("exercise", "check", "task") if (slug := cell.option(role))}
+    if roles:
+        metadata["course"] = roles
+    if cell.kind == "markdown":
+        return nbformat.v4.new_markdown_cell(text, id=cell.id, metadata=metadata)
+    return nbformat.v4.new_code_cell(text, id=cell.id, metadata=metadata)
+
+
+def _notebook(name: str, cells) -> nbformat.NotebookNode:
+    metadata = {**METADATA, "course": {"lesson": name}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=nbformat.from_dict(metadata))
+
+
+def labels(sources: Iterable[Source]) -> dict[str, str]:
+    """The numbers of all exercises: the first of lesson 01 is 1.1."""
+    return {
+        slug: f"{source.number}.{i}"
+        for source in sources
+        for i, slug in enumerate(source.exercises(), 1)
+    }
+
+
+def make(source: Source, registry: Registry, numbers: Mapping[str, str], names: dict) -> Made:
+    """Judge ``source`` and make its notebooks; mistakes are added to ``source.problems``."""
+    shapes = judge(source, registry.slugs)
+    lesson, solved, lines = [], [], {}
+    for cell in source.cells:
+        lines[cell.id] = cell.first
+        if cell.kind == "markdown":
+            text = prose.render(source, cell, numbers, names)
+            slug = cell.option("task")
+            if slug in registry.exercises:
+                e = registry.exercises[slug]
+                label = numbers.get(slug, "?")
+                text = prose.task(text, label, e.title, e.difficulty, e.minutes, e.hints)
+            view = Views(text, text)
+        else:
+            view = shapes[cell.id]
+        solved.append(_cell(cell, view.solved))
+        if "solution-only" not in cell.tags:
+            lesson.append(_cell(cell, view.lesson))
+    _agree(source, shapes, registry)
+    module = references.module(source, shapes, registry)
+    return Made(
+        source, _notebook(source.name, lesson), _notebook(source.name, solved), module, lines
+    )
+
+
+def _agree(source: Source, shapes: Mapping[str, Views], registry: Registry) -> None:
+    """The registry's reference must be the solution that the source names: it is kept once."""
+    for cell in source.cells:
+        exercise = registry.exercises.get(cell.option("exercise"))
+        if exercise is None or cell.kind != "code":
+            continue
+        library, reference = shapes[cell.id].library, exercise.reference
+        dotted = reference and f"{reference.__module__}.{reference.__qualname__}"
+        if library == dotted:
+            continue
+        if library:
+            why = f"its solution is {library}: register it with reference={library}."
+        else:
+            why = f"register it without reference={dotted}, or say ### SOLUTION FROM {dotted}."
+        source.problem(cell.line, f"the exercise {exercise.slug!r} has two solutions: {why}")
