@@ -13,10 +13,11 @@ import nbformat
 import numpy as np
 import pytest
 
-from course_lib import storage
+from course_lib import cli, storage
 from course_lib.authoring import build, execute, prose, results
 from course_lib.authoring.judging import judge
 from course_lib.authoring.names import free
+from course_lib.authoring.registry import Registry
 from course_lib.authoring.source import SourceError, read
 
 sys.path.insert(0, str(Path(__file__).parent / "sample"))
@@ -304,6 +305,147 @@ def test_the_run_is_strict(again):
     again.edit("return table - means", "return table + means")
     (problem,) = [o for o in again.build() if not o.ok]
     assert "the cell 'centre-columns-check' raised AssertionError" in problem.text
+
+
+# ---------------------------------------------------------------- each lesson alone
+
+
+@pytest.fixture
+def two(course):
+    """The sample and, built as a second lesson, a few cells without any exercise of their own."""
+    course.other = course.root / "solutions" / "01_other.py"
+    course.other.write_text(
+        '# %% [markdown] id="head"\n# # 1. See {{exercise:mean-image}}.\n\n'
+        '# %% id="sum"\nprint(1 + 1)\n',
+        encoding="utf-8",
+    )
+    return course
+
+
+def break_sample(course):
+    course.edit("mean.shape", "maen.shape")
+
+
+def test_a_broken_lesson_blocks_no_other(two):
+    break_sample(two)
+    assert [o.kind for o in two.build(names=["01"])] == ["written", "written", "executed"]
+    assert "See 0.3." in cells(two.place.lesson("01_other"))["head"].source
+    assert two.problems(names=["01"]) == []
+    assert not two.place.lesson("00_sample").exists()
+    (problem,) = two.problems(names=["00"])
+    assert "uses the name 'maen'" in problem
+
+
+def test_the_good_lessons_are_built_and_every_problem_is_told_at_the_end(two):
+    break_sample(two)
+    lines = []
+    outcomes = two.build(log=lines.append)
+    assert [o.kind for o in outcomes] == ["written", "written", "executed", "problem"]
+    assert two.place.solved("01_other").exists()
+    assert not two.place.lesson("00_sample").exists()
+    assert not two.place.reference("00_sample").exists()
+    executing = lines.index("executing solutions/01_other.ipynb ...")
+    assert lines.index(outcomes[-1].text) < executing  # nobody waits for a mistake in the text
+    assert len(two.problems()) == 1  # nor is the broken lesson out of date
+
+
+def test_references_are_written_and_compared_for_the_chosen_lessons(built, two):
+    two.build(names=["01"])
+    assert [p.name for p in two.place.references.iterdir()] == ["__init__.py"]
+    two.build(execute=False)
+    path = two.place.reference("00_sample")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")
+    assert two.problems(names=["01"]) == []
+    two.build(names=["01"])
+    assert path.read_text(encoding="utf-8") == text + "\n"
+    two.build(names=["00"], execute=False)
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_a_slug_in_two_lessons_is_told_for_either_alone(two):
+    two.other.write_text(two.source.read_text(encoding="utf-8"), encoding="utf-8")
+    line = 1 + two.source.read_text(encoding="utf-8").splitlines().index(
+        '# %% id="file-sum" exercise="file-sum"'
+    )
+    for name, sentence in (
+        ("00_sample", "the exercise 'file-sum' is also one of 01_other."),
+        ("01_other", "the exercise 'file-sum' is already one of 00_sample."),
+    ):
+        problems = two.problems(names=[name])
+        assert f"solutions/{name}.py:{line}: {sentence}" in problems
+        assert all(p.startswith(f"solutions/{name}.py:") for p in problems)
+
+
+def test_a_header_that_is_not_understood_makes_only_the_numbers_behind_it_unknown(two):
+    two.edit('# %% id="file-sum" exercise="file-sum"', '# %% id="file-sum" exercise=file-sum')
+    (problem,) = two.problems(names=["01"])
+    assert problem.startswith(
+        "solutions/01_other.py:2: in the cell 'head', {{exercise:mean-image}}"
+    )
+    assert re.search(r"Not read yet: solutions/00_sample\.py:\d+ and what stands behind", problem)
+    text = two.other.read_text(encoding="utf-8")
+    two.other.write_text(text.replace("mean-image", "centre-columns"), encoding="utf-8")
+    assert all(o.ok for o in two.build(names=["01"], execute=False))
+    assert "See 0.1." in cells(two.place.lesson("01_other"))["head"].source
+
+
+def test_a_source_that_is_no_text_is_a_sentence_and_blocks_no_other(two):
+    two.source.write_bytes(two.source.read_bytes() + b'# %% id="last"\n"\xff"\n')
+    two.other.write_text('# %% id="sum"\nprint(1 + 1)\n', encoding="utf-8")
+    assert two.problems(names=["01"], check=False, execute=False) == []
+    (problem,) = two.problems(names=["00"])
+    lines = two.source.read_bytes().count(b"\n")
+    assert problem.startswith(f"solutions/00_sample.py:{lines}: not text in UTF-8")
+    (two.root / "solutions" / "02_Bad.py").write_text("", encoding="utf-8")
+    assert two.problems(names=["01"], check=False, execute=False) == []
+    assert "02_Bad.py: a lesson's source is called NN_name.py, as 01_training.py." in two.problems()
+
+
+def test_a_registry_that_does_not_load_hides_no_mistake_in_the_text(two, monkeypatch):
+    def broken():
+        raise SourceError(["course_lib.exercises does not load: ImportError: no"])
+
+    monkeypatch.setattr(Registry, "of_the_course", broken)
+    break_sample(two)
+    first, second = two.problems(registry=None)
+    assert "uses the name 'maen'" in first
+    assert "does not load" in second
+
+
+def test_a_mistake_in_the_text_is_told_before_torch_is_imported(tmp_path):
+    code = (
+        "import sys\nfrom course_lib.authoring import build\nfrom course_lib import storage\n"
+        "from course_lib.authoring.registry import Registry\nfrom pathlib import Path\n"
+        "place = build.Place(Path(sys.argv[1]), Path(sys.argv[1]), storage.ASSETS / 'records')\n"
+        "def log(line):\n    print('torch' in sys.modules, line)\n    sys.exit()\n"
+        "build.build(place=place, log=log)\n"
+    )
+    (tmp_path / "solutions").mkdir()
+    (tmp_path / "solutions" / "00_x.py").write_text(
+        '# %% [markdown] id="a" task="plane"\n# {{=paper.TABLE1["FC10(1)"].test_error|.1%}}\n'
+        '# %% id="b" exercise="plane"\n'
+        "### SOLUTION FROM course_lib.attacks.measures.distortion\n",
+        encoding="utf-8",
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith("False solutions/00_x.py:3: "), run.stdout
+
+
+def test_the_command_tells_problems_last_and_once(two, monkeypatch, capsys):
+    monkeypatch.setattr(build.Place, "checkout", lambda: two.place)
+    monkeypatch.setattr(Registry, "of_the_course", lambda: sample_course.REGISTRY)
+    break_sample(two)
+    assert cli.main(["build", "00"]) == 1
+    (problem,) = capsys.readouterr().out.splitlines()
+    assert cli.main(["build", "--no-execute"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == lines[-1] == problem
+    assert lines[-2] == "What is wrong (1):"
+    assert "lessons/01_other.ipynb: written." in lines
+    assert cli.main(["build", "01", "--no-execute"]) == 0
 
 
 # ---------------------------------------------------------------- mistakes in a source

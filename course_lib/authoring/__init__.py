@@ -75,7 +75,8 @@ No magics (``%matplotlib``): notebooks import one style. At most 79 columns in c
 ``course build`` writes ``lessons/NN_name.ipynb``, ``solutions/NN_name.ipynb`` (executed where its
 fingerprint says so) and ``course_lib/exercises/_references/NN_name.py``; ``course build --check``
 compares without executing. Mistakes in a source are sentences with file and line, all at once,
-before anything is written.
+before anything is executed; that lesson is left as it is, and the others are built. ``course build
+03`` judges and builds that lesson alone: the others' headers give the numbers of their exercises.
 
 Parts: :mod:`.source` reads a source, :mod:`.marks` takes its marked solutions apart, :mod:`.names`
 knows what Python text binds and reads, :mod:`.judging` says what is wrong, :mod:`.registry` is what

@@ -1,7 +1,7 @@
 """All lessons: judge the sources, write or compare the notebooks and the references.
 
-:func:`build` is what ``course build`` calls. It judges every source first and touches nothing if
-one of them is wrong; then it writes what differs.
+:func:`build` is what ``course build`` calls. It judges the lessons asked for first, each alone, and
+touches nothing of one that is wrong; then it writes what differs.
 """
 
 import importlib
@@ -14,10 +14,10 @@ import nbformat
 
 from .. import storage
 from . import prose
-from .making import Made, labels, make, text_of
+from .making import Made, draft, make, text_of
 from .references import PACKAGE_TEXT
 from .registry import Registry
-from .source import SourceError, near, read
+from .source import Source, SourceError, near, read
 
 
 @dataclass(frozen=True)
@@ -67,46 +67,84 @@ class Outcome:
         return self.text
 
 
-def make_all(place: Place, registry: Registry | None = None) -> dict[str, Made]:
-    """Everything that the sources in ``place`` make, by lesson.
+class _Course:
+    """The lessons asked for, judged step by step. ``problems`` grows, and is logged as it does."""
 
-    Raises SourceError with all that is wrong in all sources.
-    """
-    sources = [read(path) for path in place.sources()]
-    if not sources:
-        raise SourceError(
-            [f"There are no lesson sources NN_name.py in {place.root / 'solutions'}."]
-        )
-    registry = registry or Registry.of_the_course()
-    names = {"records": prose.records(place.records)}
-    if any("paper" in cell.text for s in sources for cell in s.cells if cell.kind == "markdown"):
-        names["paper"] = importlib.import_module("course_lib.paper")
-    numbers = labels(sources)
-    made, seen = {}, {}
-    for source in sources:
-        for slug in source.exercises():
-            if slug in seen:
-                source.problem(1, f"the exercise {slug!r} is already one of {seen[slug]}.")
-            seen.setdefault(slug, source.name)
-        made[source.name] = make(source, registry, numbers, names)
-    problems = [problem for source in sources for problem in source.problems]
-    if problems:
-        raise SourceError(problems)
-    return made
+    def __init__(self, place: Place, names: Iterable[str] | None, log: Callable[[str], None]):
+        self.place, self.log = place, log
+        self.lessons = [path.stem for path in place.sources()]
+        if not self.lessons:
+            raise SourceError(
+                [f"There are no lesson sources NN_name.py in {place.root / 'solutions'}."]
+            )
+        self.chosen = select(self.lessons, names)
+        self.problems: list[str] = []
+        self.made: dict[str, Made] = {}  # the lessons without a problem
+
+    def judge(self, registry: Registry | None) -> None:
+        """Judge the chosen lessons; what is right goes into ``made``.
+
+        The text first, which is a matter of a moment, and only then what needs the registry.
+        """
+        sources, unread = {}, []
+        for path in self.place.sources():
+            try:
+                sources[path.stem] = read(path)
+            except SourceError as error:
+                unread.append(_relative(self.place, path))
+                if path.stem in self.chosen:
+                    self._tell(error.problems)
+        numbers = prose.Numbers.of(sources.values(), unread)
+        chosen = [sources[name] for name in self.chosen if name in sources]
+        names = {"records": prose.records(self.place.records)}
+        if any("paper" in cell.text for s in chosen for cell in s.cells if cell.kind == "markdown"):
+            names["paper"] = importlib.import_module("course_lib.paper")
+        drafts = []
+        for source in chosen:
+            _judge_twice(source, sources.values())
+            drafts.append(draft(source, numbers, names))
+            self._tell(source.problems)
+        if not drafts:
+            return
+        try:
+            registry = registry or Registry.of_the_course()
+        except SourceError as error:
+            self._tell(error.problems)
+            return
+        for one in drafts:
+            made = make(one, registry, numbers)
+            self._tell(one.source.problems)
+            if not one.source.problems:
+                self.made[one.source.name] = made
+
+    def _tell(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            if problem not in self.problems:
+                self.problems.append(problem)
+                self.log(problem)
 
 
-def select(made: Mapping[str, Made], names: Iterable[str] | None) -> list[str]:
-    """The lessons that ``names`` (01, 1, 01_training) mean; all if None.
+def _judge_twice(source: Source, sources: Iterable[Source]) -> None:
+    """An exercise belongs to one lesson. Of the other sources this needs the cells' headers."""
+    for other in sources:
+        for slug, line in source.exercises().items():
+            if other.name != source.name and slug in other.exercises():
+                already = "already" if other.name < source.name else "also"
+                source.problem(line, f"the exercise {slug!r} is {already} one of {other.name}.")
+
+
+def select(lessons: Iterable[str], names: Iterable[str] | None) -> list[str]:
+    """Those of ``lessons`` that ``names`` (01, 1, 01_training) mean; all if None.
 
     Raises SourceError with the names that exist if there is no such lesson.
     """
     chosen = []
-    for name in names or made:
+    for name in names or lessons:
         short = name.removesuffix(".py").removesuffix(".ipynb")
         number = short.zfill(2) if short.isdigit() else None
-        hits = [m for m in made if m == short or m[:2] == number]
+        hits = [m for m in lessons if m == short or m[:2] == number]
         if not hits:
-            raise SourceError([f"There is no lesson {name!r}; {near(short, made)}"])
+            raise SourceError([f"There is no lesson {name!r}; {near(short, lessons)}"])
         chosen += hits
     return sorted(set(chosen))
 
@@ -122,32 +160,51 @@ def build(
 ) -> list[Outcome]:
     """Build the lessons ``names`` (all if None), or with ``check`` only compare, in seconds.
 
+    Of the other lessons nothing is judged; their sources' headers give the numbers of exercises.
     ``execute=False`` writes sources without executing: a solved notebook then keeps the outputs
     of the cells that did not change. ``environment`` is added to the executing kernel's. Nothing
-    is raised for a mistake in a source: each becomes an Outcome whose ``ok`` is False.
+    is raised for a mistake in a source: each becomes an Outcome whose ``ok`` is False. A lesson
+    with a mistake is left as it is, the others are built. ``log`` gets every outcome's text as
+    soon as it is known, those of mistakes before anything is executed, and what is being executed.
+    The problems are the last of the outcomes.
     """
-    from . import execute as executor
+    outcomes: list[Outcome] = []
+
+    def tell(found: Iterable[Outcome]) -> None:
+        for outcome in found:
+            outcomes.append(outcome)
+            log(outcome.text)
 
     try:
         place = place or Place.checkout()
-        made = make_all(place, registry)
-        chosen = select(made, names)
+        course = _Course(place, names, log)
     except SourceError as error:
-        return [Outcome("problem", problem) for problem in error.problems]
-    outcomes = _strays(place, made) if names is None else []
-    outcomes += _references_files(place, made, check)  # first: executing a lesson needs them
-    for name in chosen:
+        tell(Outcome("problem", problem) for problem in error.problems)
+        return outcomes
+    course.judge(registry)
+    outcomes += [Outcome("problem", problem) for problem in course.problems]
+    if names is None:
+        tell(_strays(course))
+    tell(_references_files(course, check, names is None))  # first: executing needs them
+    if course.made:
+        from . import execute as executor
+    for made in course.made.values():
         if check:
-            outcomes += _compare(place, made[name], executor)
+            tell(_compare(place, made, executor))
         else:
-            outcomes += _write(place, made[name], executor, execute, environment, log)
-    return outcomes
+            tell(_write(place, made, executor, execute, environment, log))
+    return sorted(outcomes, key=lambda outcome: not outcome.ok)
 
 
-def _references_files(place: Place, made: Mapping[str, Made], check: bool) -> list[Outcome]:
-    """Write, or with ``check`` compare, the references of all lessons: they are cheap."""
+def _references_files(course: _Course, check: bool, whole: bool) -> list[Outcome]:
+    """Write, or with ``check`` compare, the references of the lessons that are made.
+
+    The package's own file is compared only with the ``whole`` course.
+    """
+    place, made = course.place, course.made
     texts = {place.reference(n): m.references for n, m in made.items() if m.references}
-    texts[place.references / "__init__.py"] = PACKAGE_TEXT
+    if made and (whole or not check):
+        texts[place.references / "__init__.py"] = PACKAGE_TEXT
     outcomes = []
     for path, text in texts.items():
         if _read(path) == text:
@@ -174,7 +231,8 @@ def _out_of_date(place: Place, path: Path, name: str, why: str = "") -> str:
     return f"{_relative(place, path)} {state}: run 'course build{' ' + name[:2] if name else ''}'."
 
 
-def _strays(place: Place, made: Mapping[str, Made]) -> list[Outcome]:
+def _strays(course: _Course) -> list[Outcome]:
+    place, made = course.place, course.made
     found = [*place.root.glob("lessons/*.ipynb"), *place.root.glob("solutions/*.ipynb")]
     found += place.references.glob("[0-9]*.py")
     return [
@@ -184,7 +242,8 @@ def _strays(place: Place, made: Mapping[str, Made]) -> list[Outcome]:
             "the source back.",
         )
         for path in sorted(found)
-        if path.stem not in made or (path.suffix == ".py" and not made[path.stem].references)
+        if path.stem not in course.lessons
+        or (path.suffix == ".py" and path.stem in made and not made[path.stem].references)
     ]
 
 

@@ -22,15 +22,40 @@ CALLS = {
 
 def judge(source: Source, registered: Registered | None = None) -> dict[str, Views]:
     """The views of every code cell by id; all that is wrong is added to ``source.problems``."""
-    registered = registered or Registered()
-    _judge_ids(source)
-    shapes = {}
-    for cell in source.cells:
-        if cell.kind == "code":
-            shapes[cell.id] = views(source, cell)
-    _judge_exercises(source, shapes, registered)
-    _judge_code(source, shapes, registered)
+    shapes = judge_text(source)
+    judge_slugs(source, shapes, registered or Registered())
     return shapes
+
+
+def judge_text(source: Source) -> dict[str, Views]:
+    """:func:`judge` as far as the source's own text goes: nothing is imported for it."""
+    _judge_ids(source)
+    shapes = {cell.id: views(source, cell) for cell in source.cells if cell.kind == "code"}
+    _judge_exercises(source, shapes)
+    _judge_code(source, shapes)
+    return shapes
+
+
+def judge_slugs(source: Source, shapes: dict[str, Views], registered: Registered) -> None:
+    """:func:`judge` as far as the registry is needed."""
+    for cell in source.cells:
+        for role in ("exercise", "check", "task"):
+            slug = cell.option(role)
+            if slug and registered.check is not None and slug not in registered.check:
+                source.problem(
+                    cell.line, f"there is no exercise {slug!r}; {near(slug, registered.check)}"
+                )
+        if cell.kind != "code":
+            continue
+        view = shapes[cell.id]
+        try:
+            trees = [ast.parse(view.solved), ast.parse(view.lesson)]
+        except SyntaxError:
+            continue  # told by _judge_code
+        for tree in trees[:1] if "solution-only" in cell.tags else trees:
+            _judge_calls(source, cell, tree, registered)
+        if cell.option("exercise"):
+            _judge_stub(source, cell, view, trees, registered.function(cell.option("exercise")))
 
 
 def _judge_ids(source: Source) -> None:
@@ -53,7 +78,7 @@ def _judge_ids(source: Source) -> None:
         seen.setdefault(cell.id, cell.line)
 
 
-def _judge_exercises(source: Source, shapes, registered) -> None:
+def _judge_exercises(source: Source, shapes) -> None:
     places = {role: {} for role in ("exercise", "check", "task")}
     for i, cell in enumerate(source.cells):
         for role, found in places.items():
@@ -65,10 +90,6 @@ def _judge_exercises(source: Source, shapes, registered) -> None:
                 source.problem(cell.line, f'{role}="{slug}" belongs on a {wanted} cell.')
             if slug in found:
                 source.problem(cell.line, f"there are two {role} cells of the exercise {slug!r}.")
-            if registered.check is not None and slug not in registered.check:
-                source.problem(
-                    cell.line, f"there is no exercise {slug!r}; {near(slug, registered.check)}"
-                )
             if "solution-only" in cell.tags:
                 source.problem(cell.line, f"the {role} cell of {slug!r} is needed in the lesson.")
             found.setdefault(slug, i)
@@ -85,8 +106,9 @@ def _judge_exercises(source: Source, shapes, registered) -> None:
                 source.problem(
                     source.cells[j].line, f"the {role} of {slug!r} belongs {where} its stub."
                 )
-        if cell.kind == "code":
-            _judge_stub(source, cell, shapes[cell.id], slug, registered.function(slug))
+        view = shapes.get(cell.id)
+        if view and view.solved == view.lesson and not view.library:
+            source.problem(cell.line, f"the exercise {slug!r} has no marked solution.")
     for role in ("check", "task"):
         for slug, j in places[role].items():
             if slug not in places["exercise"]:
@@ -97,19 +119,13 @@ def _judge_exercises(source: Source, shapes, registered) -> None:
                 )
 
 
-def _judge_stub(source, cell, view, slug, name) -> None:
-    if view.library and not view.solved:
+def _judge_stub(source, cell, view, trees, name) -> None:
+    slug = cell.option("exercise")
+    if view.solved == view.lesson:
         return  # there is a problem already
     if view.library:
         name = view.library.rpartition(".")[2]
-    if view.solved == view.lesson:
-        source.problem(cell.line, f"the exercise {slug!r} has no marked solution.")
-        return
-    try:
-        solved, lesson = ast.parse(view.solved), ast.parse(view.lesson)
-    except SyntaxError:
-        return  # _judge_code says so, with its line
-    for tree, what in ((solved, "solved notebook"), (lesson, "lesson")):
+    for tree, what in zip(trees, ("solved notebook", "lesson"), strict=True):
         function = function_named(tree, name)
         if function is None:
             source.problem(
@@ -125,7 +141,7 @@ def _judge_stub(source, cell, view, slug, name) -> None:
             return
 
 
-def _judge_code(source: Source, shapes, registered) -> None:
+def _judge_code(source: Source, shapes) -> None:
     known: set[str] = {"display", "get_ipython"}
     origins: dict[str, str] = {}
     for cell in source.cells:
@@ -159,7 +175,6 @@ def _judge_code(source: Source, shapes, registered) -> None:
         for tree in trees[:1] if "solution-only" in cell.tags else trees:
             for name in sorted(free(tree) - known):
                 source.problem(cell.first, _unknown(name, cell, view))
-            _judge_calls(source, cell, tree, registered)
         if view.library and view.solved:
             _judge_origins(source, cell, trees[0], view.library, origins)
         known |= bound(trees[0])

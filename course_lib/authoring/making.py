@@ -1,12 +1,12 @@
 """From one source to all that is made of it, in memory."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import nbformat
 
 from . import prose, references
-from .judging import judge
+from .judging import judge_slugs, judge_text
 from .marks import Views
 from .registry import Registry
 from .source import Source
@@ -52,27 +52,38 @@ def _notebook(name: str, cells) -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=cells, metadata=nbformat.from_dict(metadata))
 
 
-def labels(sources: Iterable[Source]) -> dict[str, str]:
-    """The numbers of all exercises: the first of lesson 01 is 1.1."""
-    return {
-        slug: f"{source.number}.{i}"
-        for source in sources
-        for i, slug in enumerate(source.exercises(), 1)
+@dataclass
+class Draft:
+    """What the text of a source gives, before the registry is asked."""
+
+    source: Source
+    shapes: dict[str, Views]  # by id of a code cell
+    prose: dict[str, str]  # by id of a markdown cell: its text, the mark-up replaced
+
+
+def draft(source: Source, numbers: prose.Numbers, names: dict) -> Draft:
+    """Judge the text of ``source``, in an instant; mistakes are added to ``source.problems``."""
+    shapes = judge_text(source)
+    texts = {
+        cell.id: prose.render(source, cell, numbers, names)
+        for cell in source.cells
+        if cell.kind == "markdown"
     }
+    return Draft(source, shapes, texts)
 
 
-def make(source: Source, registry: Registry, numbers: Mapping[str, str], names: dict) -> Made:
-    """Judge ``source`` and make its notebooks; mistakes are added to ``source.problems``."""
-    shapes = judge(source, registry.slugs)
+def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
+    """The notebooks of ``draft``; what the registry objects to is added to its problems."""
+    source, shapes = draft.source, draft.shapes
+    judge_slugs(source, shapes, registry.slugs)
     lesson, solved, lines = [], [], {}
     for cell in source.cells:
         lines[cell.id] = cell.first
         if cell.kind == "markdown":
-            text = prose.render(source, cell, numbers, names)
-            slug = cell.option("task")
+            text, slug = draft.prose[cell.id], cell.option("task")
             if slug in registry.exercises:
                 e = registry.exercises[slug]
-                label = numbers.get(slug, "?")
+                label = numbers.known.get(slug, "?")
                 text = prose.task(text, label, e.title, e.difficulty, e.minutes, e.hints)
             view = Views(text, text)
         else:

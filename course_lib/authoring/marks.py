@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from .source import Cell, Source, near
@@ -84,19 +85,28 @@ def _close(source, parts, mark, inside, opened) -> None:
         last.instead, last.bug = text, mark["what"] == "BUG"
 
 
+def _file_of(module: str) -> Path | None:
+    """The file of ``module``. No package on the way is imported: that can take seconds."""
+    first, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(first)
+    except ValueError:  # an empty name
+        return None
+    for part in rest:
+        inside = spec and spec.submodule_search_locations
+        spec = PathFinder.find_spec(part, inside) if inside else None
+    return Path(spec.origin) if spec and (spec.origin or "").endswith(".py") else None
+
+
 def library_function(dotted: str) -> tuple[Path, str, ast.FunctionDef]:
     """File, text and syntax of the library function ``course_lib.module.function``.
 
     Raises LookupError with a sentence if there is no such module or function.
     """
     module, _, name = dotted.rpartition(".")
-    try:
-        spec = importlib.util.find_spec(module) if module else None
-    except ModuleNotFoundError:
-        spec = None
-    if not spec or not spec.origin or not spec.origin.endswith(".py"):
+    path = _file_of(module)
+    if path is None:
         raise LookupError(f"there is no module {module!r}.")
-    path = Path(spec.origin)
     text = path.read_text(encoding="utf-8")
     functions = {n.name: n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef)}
     if name not in functions:

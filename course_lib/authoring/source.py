@@ -65,11 +65,16 @@ class Cell:
 
 @dataclass
 class Source:
-    """A lesson's source. ``problems`` holds what reading it has found so far."""
+    """A lesson's source. ``problems`` holds what reading it has found so far.
+
+    ``unsure`` is the line of the first header that is not understood (0: none): an exercise may
+    stand there, so the numbers of those behind it are not known.
+    """
 
     path: Path
     cells: list[Cell] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unsure: int = 0
 
     @property
     def name(self) -> str:
@@ -79,12 +84,20 @@ class Source:
     def number(self) -> int:
         return int(self.name[:2])
 
-    def exercises(self) -> list[str]:
-        """The slugs of the exercises, in the order of their stubs."""
-        return [c.option("exercise") for c in self.cells if c.option("exercise")]
+    def exercises(self) -> dict[str, int]:
+        """The slugs of the exercises, in the order of their stubs, each with its cell's line."""
+        found: dict[str, int] = {}
+        for cell in self.cells:
+            if cell.option("exercise"):
+                found.setdefault(cell.option("exercise"), cell.line)
+        return found
+
+    def at(self, line: int) -> str:
+        """How a line of the source is named, as solutions/01_training.py:12."""
+        return f"{self.path.parent.name}/{self.path.name}:{line}"
 
     def problem(self, line: int, sentence: str) -> None:
-        full = f"{self.path.parent.name}/{self.path.name}:{line}: {sentence}"
+        full = f"{self.at(line)}: {sentence}"
         if full not in self.problems:  # the two shapes of a cell often share a mistake
             self.problems.append(full)
 
@@ -92,7 +105,7 @@ class Source:
 def read(path: Path) -> Source:
     """The cells of the source ``path``. Mistakes are collected in ``problems``, not raised.
 
-    Raises SourceError if there is no such file or its name is not ``NN_name.py``.
+    Raises SourceError if there is no such file, its name is not ``NN_name.py``, or it is no UTF-8.
     """
     path = Path(path)
     if not re.fullmatch(r"\d\d_[a-z0-9_]+\.py", path.name):
@@ -102,7 +115,14 @@ def read(path: Path) -> Source:
     if not path.is_file():
         raise SourceError([f"There is no lesson source {path}."])
     source = Source(path)
-    lines = path.read_text(encoding="utf-8").splitlines()
+    raw = path.read_bytes()
+    try:
+        lines = raw.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        where = source.at(raw[: error.start].count(b"\n") + 1)
+        raise SourceError(
+            [f"{where}: not text in UTF-8 ({error.reason}): save it as such."]
+        ) from None
     starts = [i for i, line in enumerate(lines) if re.match(r"# ?%%(\s|$)", line)]
     for i, line in enumerate(lines[: starts[0] if starts else len(lines)]):
         if line.strip() and not line.startswith("#"):
@@ -111,7 +131,10 @@ def read(path: Path) -> Source:
             )
             break
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        before = len(source.problems)
         cell = _header(source, lines[start], start + 1)
+        if len(source.problems) > before:
+            source.unsure = source.unsure or start + 1
         _body(source, cell, lines[start + 1 : end], start + 2)
         source.cells.append(cell)
     if not starts:
