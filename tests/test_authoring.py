@@ -17,7 +17,7 @@ from course_lib import cli, storage
 from course_lib.authoring import build, execute, prose, results
 from course_lib.authoring.judging import judge
 from course_lib.authoring.names import free
-from course_lib.authoring.registry import Registry
+from course_lib.authoring.registry import Registered, Registry
 from course_lib.authoring.source import SourceError, read
 
 sys.path.insert(0, str(Path(__file__).parent / "sample"))
@@ -172,7 +172,9 @@ def test_references_work_and_have_a_source(built):
     table = np.arange(6.0).reshape(3, 2)
     assert np.allclose(module.centre_columns(table), [[-2, -2], [0, 0], [2, 2]])
     assert "means = np" in inspect.getsource(module.centre_columns)
-    assert not hasattr(module, "sha256")  # the library's, not kept twice
+    assert not hasattr(module, "sha256")  # the library's, not kept twice ...
+    assert module.file_sum is storage.sha256  # ... but found under the exercise's name
+    assert module.ORDER == ["centre-columns", "file-sum", "mean-image"]
     lesson = cells(built.place.lesson("00_sample"))
     assert {"mean-image": lesson["mean-image"].source} == module.BUGGY
 
@@ -197,6 +199,50 @@ def test_a_reference_may_use_an_earlier_exercise_of_the_lesson(course):
     text = course.place.reference("00_sample").read_text(encoding="utf-8")
     assert "from course_lib.storage import sha256\n" in text
     assert load_reference(course.place.reference("00_sample")).mean_image(np.ones((2, 2, 2))).all()
+
+
+IMPORTS = """# fmt: off
+
+{needed}# the solutions that are the library's
+from course_lib.storage import sha256{renamed}
+
+ORDER = [
+    "centre-columns",
+    "file-sum",
+    "mean-image",
+]
+"""
+
+
+def test_the_order_is_the_first_thing_after_the_imports(built):
+    text = built.place.reference("00_sample").read_text(encoding="utf-8")
+    assert IMPORTS.format(needed="import numpy as np\n\n", renamed=" as file_sum") in text
+
+
+def test_a_library_solution_that_a_later_one_uses_is_imported_once(course):
+    course.edit("total = images.sum(axis=0)\n", "sha256\n    total = images.sum(axis=0)\n")
+    functions = Registered(set(sample_course.REGISTRY.exercises), functions={"file-sum": "sha256"})
+    registry = Registry(sample_course.REGISTRY.exercises, functions)
+    course.build(execute=False, registry=registry)
+    text = course.place.reference("00_sample").read_text(encoding="utf-8")
+    assert IMPORTS.format(needed="import numpy as np\n\n", renamed="") in text
+    assert text.count("import sha256") == 1
+    module = load_reference(course.place.reference("00_sample"))
+    assert module.sha256 is storage.sha256
+    assert module.mean_image(np.ones((2, 2, 2))).all()
+
+
+def test_a_lesson_whose_solutions_are_all_the_librarys_has_references(course):
+    text = course.source.read_text(encoding="utf-8")
+    head, task, rest = text.partition('# %% [markdown] id="file-sum-task"')
+    parts = rest.partition('# %% [markdown] id="mean-image-task"')
+    imports = head[head.index('# %% id="imports"') : head.index('# %% id="images"')]
+    course.source.write_text(imports + task + parts[0], encoding="utf-8")
+    course.build(execute=False)
+    module = load_reference(course.place.reference("00_sample"))
+    assert module.file_sum is storage.sha256
+    assert module.ORDER == ["file-sum"]
+    assert course.problems(execute=False, check=False) == []
 
 
 # ---------------------------------------------------------------- comparing
@@ -539,11 +585,6 @@ MISTAKES = {
         "course_lib.storage.sha256",
         "course_lib.storage.sha265",
         "course_lib.storage has no function 'sha265'; did you mean 'sha256'?",
-    ),
-    "from without registry": (
-        "course_lib.storage.sha256",
-        "course_lib.storage.home",
-        "has two solutions: its solution is course_lib.storage.home: register it with",
     ),
     "from with more": (
         "### SOLUTION FROM course_lib.storage.sha256",

@@ -1,6 +1,5 @@
 """From one source to all that is made of it, in memory."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import nbformat
@@ -91,25 +90,7 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
         solved.append(_cell(cell, view.solved))
         if "solution-only" not in cell.tags:
             lesson.append(_cell(cell, view.lesson))
-    _agree(source, shapes, registry)
     module = references.module(source, shapes, registry)
     return Made(
         source, _notebook(source.name, lesson), _notebook(source.name, solved), module, lines
     )
-
-
-def _agree(source: Source, shapes: Mapping[str, Views], registry: Registry) -> None:
-    """The registry's reference must be the solution that the source names: it is kept once."""
-    for cell in source.cells:
-        exercise = registry.exercises.get(cell.option("exercise"))
-        if exercise is None or cell.kind != "code":
-            continue
-        library, reference = shapes[cell.id].library, exercise.reference
-        dotted = reference and f"{reference.__module__}.{reference.__qualname__}"
-        if library == dotted:
-            continue
-        if library:
-            why = f"its solution is {library}: register it with reference={library}."
-        else:
-            why = f"register it without reference={dotted}, or say ### SOLUTION FROM {dotted}."
-        source.problem(cell.line, f"the exercise {exercise.slug!r} has two solutions: {why}")

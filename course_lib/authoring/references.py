@@ -1,4 +1,8 @@
-"""The references of a lesson: a module with the solved functions that its source alone keeps."""
+"""The references of a lesson: a module with the course's solution of each of its exercises.
+
+It is the one place where the check engine looks for a solution, be it taken out of the source or
+a function of the library, which the source names with ``### SOLUTION FROM``.
+"""
 
 import ast
 import json
@@ -9,7 +13,7 @@ from .names import free, function_named, imports
 from .registry import Registry
 from .source import Source
 
-PACKAGE_TEXT = '''"""References: solved functions out of the lessons' sources, a module per lesson.
+PACKAGE_TEXT = '''"""References: the course's solutions of the exercises, a module per lesson.
 
 Never edited: course build writes them. The name of a module begins with a digit, so it is imported
 with importlib.import_module.
@@ -18,14 +22,18 @@ with importlib.import_module.
 
 
 def module(source: Source, shapes: Mapping[str, Views], registry: Registry) -> str:
-    """The module with the solved functions whose solution is kept in the source alone.
+    """The text of the module: its ORDER of exercises, and under its name each one's solution.
 
-    A reference may use what the lesson imports and the functions of earlier exercises; anything
-    else becomes a problem, because a function that leans on a notebook global is a mistake here.
+    A library function is imported, anything else stands there whole. It may use what the lesson
+    imports and the functions of earlier exercises; anything else becomes a problem, because a
+    function that leans on a notebook global is a mistake here. A lesson without exercises has no
+    references: "".
     """
+    if not source.exercises():
+        return ""
     known: dict[str, str] = {}  # name -> the import statement that binds it
     own: set[str] = set()
-    needed, functions, buggy = set(), [], []
+    needed, library, functions, buggy = set(), [], [], []
     for cell in source.cells:
         if cell.kind != "code":
             continue
@@ -37,35 +45,41 @@ def module(source: Source, shapes: Mapping[str, Views], registry: Registry) -> s
         known |= imports(tree)
         if not slug:
             continue
+        name = registry.slugs.function(slug)
         if view.buggy:
             buggy.append((slug, view.lesson))
         if view.library:
             module, _, function = view.library.rpartition(".")
             known[function] = f"from {module} import {function}"
+            renamed = f" as {name}" if name != function else ""
+            library.append(known[function] + renamed)
             continue
-        function = function_named(tree, registry.slugs.function(slug))
+        function = function_named(tree, name)
         if function is None:
             continue
-        for name in sorted(free(tree) - own):
-            if name in known:
-                needed.add(known[name])
+        for used in sorted(free(tree) - own):
+            if used in known:
+                needed.add(known[used])
             else:
                 source.problem(
                     cell.first,
-                    f"the solution of {slug!r} leans on the notebook's {name!r}: import it, or "
+                    f"the solution of {slug!r} leans on the notebook's {used!r}: import it, or "
                     "make it an argument.",
                 )
         own.add(function.name)
         functions.append(view.solved)
-    if not functions and not buggy:
-        return ""
     parts = [
         f'"""References of lesson {source.name}, taken out of its solutions by course build.\n\n'
         f'Never edited: the source is solutions/{source.name}.py.\n"""\n\n'
         "# ruff: noqa\n# fmt: off\n"
     ]
-    if needed:
-        parts.append("\n".join(sorted(needed)) + "\n")
+    if needed - set(library):  # the same line need not stand there twice
+        parts.append("\n".join(sorted(needed - set(library))) + "\n")
+    if library:
+        lines = ["# the solutions that are the library's", *library]
+        parts.append("\n".join(lines) + "\n")
+    order = [f'    "{slug}",' for slug in source.exercises()]
+    parts.append("\n".join(["ORDER = [", *order, "]"]) + "\n")
     parts += [f"\n{text}\n" for text in functions]
     if buggy:
         rows = []

@@ -27,7 +27,7 @@ class Registered:
 class Registry:
     """What the builder needs of the exercises: the blocks' texts, and the slugs that exist.
 
-    ``exercises`` maps a slug to an object with title, difficulty, minutes, hints, reference.
+    ``exercises`` maps a slug to an object with title, difficulty, minutes, hints.
     """
 
     exercises: Mapping[str, Any]
