@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -242,7 +243,7 @@ def test_a_lesson_whose_solutions_are_all_the_librarys_has_references(course):
     module = load_reference(course.place.reference("00_sample"))
     assert module.file_sum is storage.sha256
     assert module.ORDER == ["file-sum"]
-    assert course.problems(execute=False, check=False) == []
+    assert course.problems(names=["00"], check=False, execute=False) == []
 
 
 # ---------------------------------------------------------------- comparing
@@ -731,6 +732,103 @@ def test_judging_the_sample_finds_nothing():
     source = read(sample_course.HERE / "solutions" / "00_sample.py")
     judge(source, sample_course.REGISTRY.slugs)
     assert source.problems == []
+
+
+# ---------------------------------------------------------------- mistakes in the registry
+
+
+def registered(slug="file-sum", **changes):
+    """The sample's registry, in which the exercise ``slug`` is changed, or added."""
+    exercises = dict(sample_course.REGISTRY.exercises)
+    before = vars(exercises.get(slug) or exercises["file-sum"])
+    exercises[slug] = SimpleNamespace(**{**before, "slug": slug, **changes})
+    return Registry(exercises, Registered(set(exercises), {"a-guess"}, {"a-quiz"}, {"an-answer"}))
+
+
+WHERE = "exercises/lesson00/file_sum.py:7"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("title", 5, 'title is a text, as title="The nearest plane"; not 5.'),
+        ("title", " ", "title is a text, as title=\"The nearest plane\"; not ' '."),
+        ("title", None, 'title is a text, as title="The nearest plane"; not nothing.'),
+        ("difficulty", 0, "difficulty is one of 1, 2, 3, 4, 5; not 0."),
+        ("difficulty", 6, "difficulty is one of 1, 2, 3, 4, 5; not 6."),
+        ("difficulty", 2.5, "difficulty is one of 1, 2, 3, 4, 5; not 2.5."),
+        ("difficulty", "2", "difficulty is one of 1, 2, 3, 4, 5; not '2'."),
+        ("difficulty", True, "difficulty is one of 1, 2, 3, 4, 5; not True."),
+        ("minutes", "15", "minutes is a number above 0, as minutes=15; not '15'."),
+        ("minutes", -1, "minutes is a number above 0, as minutes=15; not -1."),
+        ("minutes", float("nan"), "minutes is a number above 0, as minutes=15; not nan."),
+        ("hints", "Look.", "hints is a list of texts, as hints=[\"Which axis?\"]; not 'Look.'."),
+        ("hints", ["Look.", 2], "hint 2 is a text; not 2."),
+        ("hints", [""], "hint 1 is a text; not ''."),
+        ("lesson", 4, "it is one of lesson 04, but stands in solutions/00_sample.py:"),
+    ],
+)
+def test_a_wrong_entry_is_a_sentence_with_its_place(course, name, value, sentence):
+    registry = registered(where=WHERE, **{name: value})
+    (problem,) = course.problems(registry=registry, check=False)
+    assert problem.startswith(f"{WHERE}: the exercise 'file-sum': {sentence}")
+    assert not (course.root / "lessons").exists()
+
+
+def test_an_entry_that_does_not_know_its_place_is_told_at_its_cells(course):
+    (problem,) = course.problems(registry=registered(minutes="15"))
+    assert re.match(r"solutions/00_sample\.py:\d+: the exercise 'file-sum': minutes is", problem)
+
+
+def test_an_exercise_that_no_lesson_uses_is_a_problem_of_its_lesson(two):
+    registry = registered("new", lesson=0, where="exercises/lesson00/new.py:3")
+    sentence = (
+        "exercises/lesson00/new.py:3: no lesson uses the exercise 'new': give it its cells, "
+        "or delete it."
+    )
+    assert sentence in two.problems(registry=registry)
+    assert two.problems(registry=registry, names=["00"]) == [sentence]
+    assert two.problems(registry=registry, names=["01"], check=False, execute=False) == []
+
+
+@pytest.mark.parametrize("lesson", [None, 9])
+def test_an_exercise_of_no_lesson_at_all_blocks_none(course, lesson):
+    outcomes = course.build(registry=registered("new", lesson=lesson), execute=False)
+    assert [o.text for o in outcomes if not o.ok] == [
+        "course_lib.exercises: no lesson uses the exercise 'new': give it its cells, or delete it."
+    ]
+    assert course.place.lesson("00_sample").exists()
+    options = {"registry": registered("new"), "names": ["00"], "check": False, "execute": False}
+    assert course.problems(**options) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('exercise="file-sum"', 'exercise="file-sums"'),
+        ('exercise="file-sum"', "exercise=file-sum"),
+        ('# %% id="file-sum" exercise="file-sum"', '# %% id="file-sum"'),
+    ],
+)
+def test_a_misspelt_slug_is_not_also_an_exercise_that_no_lesson_uses(course, old, new):
+    course.edit(old, new)
+    problems = course.problems()
+    assert problems
+    assert not any("no lesson uses" in problem for problem in problems)
+
+
+def test_sentences_of_the_registry_are_passed_on(monkeypatch):
+    import course_lib.exercises
+
+    def broken():
+        error = ValueError("a\nb")
+        error.problems = ["a", "b"]
+        raise error
+
+    monkeypatch.setattr(course_lib.exercises, "all_exercises", broken)
+    with pytest.raises(SourceError) as caught:
+        Registry.of_the_course()
+    assert caught.value.problems == ["a", "b"]
 
 
 # ---------------------------------------------------------------- prose

@@ -77,6 +77,7 @@ class _Course:
             raise SourceError(
                 [f"There are no lesson sources NN_name.py in {place.root / 'solutions'}."]
             )
+        self.whole = names is None
         self.chosen = select(self.lessons, names)
         self.problems: list[str] = []
         self.made: dict[str, Made] = {}  # the lessons without a problem
@@ -111,11 +112,38 @@ class _Course:
         except SourceError as error:
             self._tell(error.problems)
             return
-        for one in drafts:
-            made = make(one, registry, numbers)
-            self._tell(one.source.problems)
-            if not one.source.problems:
-                self.made[one.source.name] = made
+        made = {one.source.name: make(one, registry, numbers) for one in drafts}
+        self._judge_unused(registry, sources)
+        for source in chosen:
+            self._tell(source.problems)
+            if not source.problems:
+                self.made[source.name] = made[source.name]
+
+    def _judge_unused(self, registry: Registry, sources: Mapping[str, Source]) -> None:
+        """An exercise that no source has is a problem of its lesson, or else of the course.
+
+        It is not told where a source may have it, behind a header or a slug that is told already.
+        """
+        slugs = {name: source.slugs() for name, source in sources.items()}
+        doubtful = {
+            name
+            for name in self.lessons
+            if name not in sources
+            or sources[name].unsure
+            or any(slug not in registry.exercises for slug in slugs[name])
+        }
+        for slug, exercise in registry.exercises.items():
+            lesson = getattr(exercise, "lesson", None)
+            there = [name for name in self.lessons if lesson in (None, int(name[:2]))]
+            asked = self.whole or (lesson is not None and set(there) & set(self.chosen))
+            if not asked or doubtful & set(there) or any(slug in found for found in slugs.values()):
+                continue
+            where = getattr(exercise, "where", "") or "course_lib.exercises"
+            sentence = f"no lesson uses the exercise {slug!r}: give it its cells, or delete it."
+            if lesson is not None and there:
+                sources[there[0]].problem(1, sentence, where)
+            else:
+                self._tell([f"{where}: {sentence}"])
 
     def _tell(self, problems: Iterable[str]) -> None:
         for problem in problems:

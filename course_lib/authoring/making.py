@@ -7,8 +7,8 @@ import nbformat
 from . import prose, references
 from .judging import judge_slugs, judge_text
 from .marks import Views
-from .registry import Registry
-from .source import Source
+from .registry import Registry, wrong
+from .source import Cell, Source
 
 METADATA = {
     "kernelspec": {
@@ -80,8 +80,8 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
         lines[cell.id] = cell.first
         if cell.kind == "markdown":
             text, slug = draft.prose[cell.id], cell.option("task")
-            if slug in registry.exercises:
-                e = registry.exercises[slug]
+            e = registry.exercises.get(slug)
+            if e is not None and _judge_entry(source, cell, slug, e):
                 label = numbers.known.get(slug, "?")
                 text = prose.task(text, label, e.title, e.difficulty, e.minutes, e.hints)
             view = Views(text, text)
@@ -94,3 +94,16 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
     return Made(
         source, _notebook(source.name, lesson), _notebook(source.name, solved), module, lines
     )
+
+
+def _judge_entry(source: Source, cell: Cell, slug: str, exercise) -> bool:
+    """Whether the registry's exercise is right, for this lesson; if not, that is a problem."""
+    where, number = getattr(exercise, "where", ""), getattr(exercise, "lesson", None)
+    sentences = wrong(exercise)
+    if number not in (None, source.number):
+        sentences.append(
+            f"it is one of lesson {number:02d}, but stands in {source.at(cell.line)}: move one."
+        )
+    for sentence in sentences:
+        source.problem(cell.line, f"the exercise {slug!r}: {sentence}", where)
+    return not sentences

@@ -92,12 +92,18 @@ class Source:
                 found.setdefault(cell.option("exercise"), cell.line)
         return found
 
+    def slugs(self) -> set[str]:
+        """The slugs of all exercises that a cell names, as stub, check or task."""
+        roles = ("exercise", "check", "task")
+        return {slug for cell in self.cells for role in roles if (slug := cell.option(role))}
+
     def at(self, line: int) -> str:
         """How a line of the source is named, as solutions/01_training.py:12."""
         return f"{self.path.parent.name}/{self.path.name}:{line}"
 
-    def problem(self, line: int, sentence: str) -> None:
-        full = f"{self.at(line)}: {sentence}"
+    def problem(self, line: int, sentence: str, where: str = "") -> None:
+        """Add a problem; ``where`` is its file and line, if that is not the source's ``line``."""
+        full = f"{where or self.at(line)}: {sentence}"
         if full not in self.problems:  # the two shapes of a cell often share a mistake
             self.problems.append(full)
 
