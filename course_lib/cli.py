@@ -118,15 +118,22 @@ def build(arguments) -> int:
     """Write the notebooks from their sources, or say which are out of date."""
     from .authoring.build import build as build_lessons
 
+    told: list[str] = []
+
+    def tell(line):
+        print(line, flush=True)
+        told.append(line)
+
     outcomes = build_lessons(
         arguments.names or None,
         check=arguments.check,
         execute=not arguments.no_execute,
-        log=lambda line: print(line, flush=True),
+        log=tell,
     )
-    for outcome in outcomes:
-        print(outcome)
-    return 0 if all(outcome.ok for outcome in outcomes) else 1
+    problems = [str(outcome) for outcome in outcomes if not outcome.ok]
+    if problems and told[-len(problems) :] != problems:  # other lines came after them
+        print("", f"What is wrong ({len(problems)}):", *problems, sep="\n")
+    return 1 if problems else 0
 
 
 def progress(arguments) -> int:

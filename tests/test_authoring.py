@@ -8,14 +8,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
 import pytest
 
-from course_lib import storage
+from course_lib import cli, storage
 from course_lib.authoring import build, execute, prose, results
-from course_lib.authoring.source import SourceError, free, judge, read
+from course_lib.authoring.judging import judge
+from course_lib.authoring.names import free
+from course_lib.authoring.registry import Registered, Registry
+from course_lib.authoring.source import SourceError, read
 
 sys.path.insert(0, str(Path(__file__).parent / "sample"))
 import sample_course
@@ -169,7 +173,9 @@ def test_references_work_and_have_a_source(built):
     table = np.arange(6.0).reshape(3, 2)
     assert np.allclose(module.centre_columns(table), [[-2, -2], [0, 0], [2, 2]])
     assert "means = np" in inspect.getsource(module.centre_columns)
-    assert not hasattr(module, "sha256")  # the library's, not kept twice
+    assert not hasattr(module, "sha256")  # the library's, not kept twice ...
+    assert module.file_sum is storage.sha256  # ... but found under the exercise's name
+    assert module.ORDER == ["centre-columns", "file-sum", "mean-image"]
     lesson = cells(built.place.lesson("00_sample"))
     assert {"mean-image": lesson["mean-image"].source} == module.BUGGY
 
@@ -194,6 +200,50 @@ def test_a_reference_may_use_an_earlier_exercise_of_the_lesson(course):
     text = course.place.reference("00_sample").read_text(encoding="utf-8")
     assert "from course_lib.storage import sha256\n" in text
     assert load_reference(course.place.reference("00_sample")).mean_image(np.ones((2, 2, 2))).all()
+
+
+IMPORTS = """# fmt: off
+
+{needed}# the solutions that are the library's
+from course_lib.storage import sha256{renamed}
+
+ORDER = [
+    "centre-columns",
+    "file-sum",
+    "mean-image",
+]
+"""
+
+
+def test_the_order_is_the_first_thing_after_the_imports(built):
+    text = built.place.reference("00_sample").read_text(encoding="utf-8")
+    assert IMPORTS.format(needed="import numpy as np\n\n", renamed=" as file_sum") in text
+
+
+def test_a_library_solution_that_a_later_one_uses_is_imported_once(course):
+    course.edit("total = images.sum(axis=0)\n", "sha256\n    total = images.sum(axis=0)\n")
+    functions = Registered(set(sample_course.REGISTRY.exercises), functions={"file-sum": "sha256"})
+    registry = Registry(sample_course.REGISTRY.exercises, functions)
+    course.build(execute=False, registry=registry)
+    text = course.place.reference("00_sample").read_text(encoding="utf-8")
+    assert IMPORTS.format(needed="import numpy as np\n\n", renamed="") in text
+    assert text.count("import sha256") == 1
+    module = load_reference(course.place.reference("00_sample"))
+    assert module.sha256 is storage.sha256
+    assert module.mean_image(np.ones((2, 2, 2))).all()
+
+
+def test_a_lesson_whose_solutions_are_all_the_librarys_has_references(course):
+    text = course.source.read_text(encoding="utf-8")
+    head, task, rest = text.partition('# %% [markdown] id="file-sum-task"')
+    parts = rest.partition('# %% [markdown] id="mean-image-task"')
+    imports = head[head.index('# %% id="imports"') : head.index('# %% id="images"')]
+    course.source.write_text(imports + task + parts[0], encoding="utf-8")
+    course.build(execute=False)
+    module = load_reference(course.place.reference("00_sample"))
+    assert module.file_sum is storage.sha256
+    assert module.ORDER == ["file-sum"]
+    assert course.problems(names=["00"], check=False, execute=False) == []
 
 
 # ---------------------------------------------------------------- comparing
@@ -304,6 +354,147 @@ def test_the_run_is_strict(again):
     assert "the cell 'centre-columns-check' raised AssertionError" in problem.text
 
 
+# ---------------------------------------------------------------- each lesson alone
+
+
+@pytest.fixture
+def two(course):
+    """The sample and, built as a second lesson, a few cells without any exercise of their own."""
+    course.other = course.root / "solutions" / "01_other.py"
+    course.other.write_text(
+        '# %% [markdown] id="head"\n# # 1. See {{exercise:mean-image}}.\n\n'
+        '# %% id="sum"\nprint(1 + 1)\n',
+        encoding="utf-8",
+    )
+    return course
+
+
+def break_sample(course):
+    course.edit("mean.shape", "maen.shape")
+
+
+def test_a_broken_lesson_blocks_no_other(two):
+    break_sample(two)
+    assert [o.kind for o in two.build(names=["01"])] == ["written", "written", "executed"]
+    assert "See 0.3." in cells(two.place.lesson("01_other"))["head"].source
+    assert two.problems(names=["01"]) == []
+    assert not two.place.lesson("00_sample").exists()
+    (problem,) = two.problems(names=["00"])
+    assert "uses the name 'maen'" in problem
+
+
+def test_the_good_lessons_are_built_and_every_problem_is_told_at_the_end(two):
+    break_sample(two)
+    lines = []
+    outcomes = two.build(log=lines.append)
+    assert [o.kind for o in outcomes] == ["written", "written", "executed", "problem"]
+    assert two.place.solved("01_other").exists()
+    assert not two.place.lesson("00_sample").exists()
+    assert not two.place.reference("00_sample").exists()
+    executing = lines.index("executing solutions/01_other.ipynb ...")
+    assert lines.index(outcomes[-1].text) < executing  # nobody waits for a mistake in the text
+    assert len(two.problems()) == 1  # nor is the broken lesson out of date
+
+
+def test_references_are_written_and_compared_for_the_chosen_lessons(built, two):
+    two.build(names=["01"])
+    assert [p.name for p in two.place.references.iterdir()] == ["__init__.py"]
+    two.build(execute=False)
+    path = two.place.reference("00_sample")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")
+    assert two.problems(names=["01"]) == []
+    two.build(names=["01"])
+    assert path.read_text(encoding="utf-8") == text + "\n"
+    two.build(names=["00"], execute=False)
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_a_slug_in_two_lessons_is_told_for_either_alone(two):
+    two.other.write_text(two.source.read_text(encoding="utf-8"), encoding="utf-8")
+    line = 1 + two.source.read_text(encoding="utf-8").splitlines().index(
+        '# %% id="file-sum" exercise="file-sum"'
+    )
+    for name, sentence in (
+        ("00_sample", "the exercise 'file-sum' is also one of 01_other."),
+        ("01_other", "the exercise 'file-sum' is already one of 00_sample."),
+    ):
+        problems = two.problems(names=[name])
+        assert f"solutions/{name}.py:{line}: {sentence}" in problems
+        assert all(p.startswith(f"solutions/{name}.py:") for p in problems)
+
+
+def test_a_header_that_is_not_understood_makes_only_the_numbers_behind_it_unknown(two):
+    two.edit('# %% id="file-sum" exercise="file-sum"', '# %% id="file-sum" exercise=file-sum')
+    (problem,) = two.problems(names=["01"])
+    assert problem.startswith(
+        "solutions/01_other.py:2: in the cell 'head', {{exercise:mean-image}}"
+    )
+    assert re.search(r"Not read yet: solutions/00_sample\.py:\d+ and what stands behind", problem)
+    text = two.other.read_text(encoding="utf-8")
+    two.other.write_text(text.replace("mean-image", "centre-columns"), encoding="utf-8")
+    assert all(o.ok for o in two.build(names=["01"], execute=False))
+    assert "See 0.1." in cells(two.place.lesson("01_other"))["head"].source
+
+
+def test_a_source_that_is_no_text_is_a_sentence_and_blocks_no_other(two):
+    two.source.write_bytes(two.source.read_bytes() + b'# %% id="last"\n"\xff"\n')
+    two.other.write_text('# %% id="sum"\nprint(1 + 1)\n', encoding="utf-8")
+    assert two.problems(names=["01"], check=False, execute=False) == []
+    (problem,) = two.problems(names=["00"])
+    lines = two.source.read_bytes().count(b"\n")
+    assert problem.startswith(f"solutions/00_sample.py:{lines}: not text in UTF-8")
+    (two.root / "solutions" / "02_Bad.py").write_text("", encoding="utf-8")
+    assert two.problems(names=["01"], check=False, execute=False) == []
+    assert "02_Bad.py: a lesson's source is called NN_name.py, as 01_training.py." in two.problems()
+
+
+def test_a_registry_that_does_not_load_hides_no_mistake_in_the_text(two, monkeypatch):
+    def broken():
+        raise SourceError(["course_lib.exercises does not load: ImportError: no"])
+
+    monkeypatch.setattr(Registry, "of_the_course", broken)
+    break_sample(two)
+    first, second = two.problems(registry=None)
+    assert "uses the name 'maen'" in first
+    assert "does not load" in second
+
+
+def test_a_mistake_in_the_text_is_told_before_torch_is_imported(tmp_path):
+    code = (
+        "import sys\nfrom course_lib.authoring import build\nfrom course_lib import storage\n"
+        "from course_lib.authoring.registry import Registry\nfrom pathlib import Path\n"
+        "place = build.Place(Path(sys.argv[1]), Path(sys.argv[1]), storage.ASSETS / 'records')\n"
+        "def log(line):\n    print('torch' in sys.modules, line)\n    sys.exit()\n"
+        "build.build(place=place, log=log)\n"
+    )
+    (tmp_path / "solutions").mkdir()
+    (tmp_path / "solutions" / "00_x.py").write_text(
+        '# %% [markdown] id="a" task="plane"\n# {{=paper.TABLE1["FC10(1)"].test_error|.1%}}\n'
+        '# %% id="b" exercise="plane"\n'
+        "### SOLUTION FROM course_lib.attacks.measures.distortion\n",
+        encoding="utf-8",
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith("False solutions/00_x.py:3: "), run.stdout
+
+
+def test_the_command_tells_problems_last_and_once(two, monkeypatch, capsys):
+    monkeypatch.setattr(build.Place, "checkout", lambda: two.place)
+    monkeypatch.setattr(Registry, "of_the_course", lambda: sample_course.REGISTRY)
+    break_sample(two)
+    assert cli.main(["build", "00"]) == 1
+    (problem,) = capsys.readouterr().out.splitlines()
+    assert cli.main(["build", "--no-execute"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == lines[-1] == problem
+    assert lines[-2] == "What is wrong (1):"
+    assert "lessons/01_other.ipynb: written." in lines
+    assert cli.main(["build", "01", "--no-execute"]) == 0
+
+
 # ---------------------------------------------------------------- mistakes in a source
 
 MISTAKES = {
@@ -395,11 +586,6 @@ MISTAKES = {
         "course_lib.storage.sha256",
         "course_lib.storage.sha265",
         "course_lib.storage has no function 'sha265'; did you mean 'sha256'?",
-    ),
-    "from without registry": (
-        "course_lib.storage.sha256",
-        "course_lib.storage.home",
-        "has two solutions: its solution is course_lib.storage.home: register it with",
     ),
     "from with more": (
         "### SOLUTION FROM course_lib.storage.sha256",
@@ -546,6 +732,103 @@ def test_judging_the_sample_finds_nothing():
     source = read(sample_course.HERE / "solutions" / "00_sample.py")
     judge(source, sample_course.REGISTRY.slugs)
     assert source.problems == []
+
+
+# ---------------------------------------------------------------- mistakes in the registry
+
+
+def registered(slug="file-sum", **changes):
+    """The sample's registry, in which the exercise ``slug`` is changed, or added."""
+    exercises = dict(sample_course.REGISTRY.exercises)
+    before = vars(exercises.get(slug) or exercises["file-sum"])
+    exercises[slug] = SimpleNamespace(**{**before, "slug": slug, **changes})
+    return Registry(exercises, Registered(set(exercises), {"a-guess"}, {"a-quiz"}, {"an-answer"}))
+
+
+WHERE = "exercises/lesson00/file_sum.py:7"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("title", 5, 'title is a text, as title="The nearest plane"; not 5.'),
+        ("title", " ", "title is a text, as title=\"The nearest plane\"; not ' '."),
+        ("title", None, 'title is a text, as title="The nearest plane"; not nothing.'),
+        ("difficulty", 0, "difficulty is one of 1, 2, 3, 4, 5; not 0."),
+        ("difficulty", 6, "difficulty is one of 1, 2, 3, 4, 5; not 6."),
+        ("difficulty", 2.5, "difficulty is one of 1, 2, 3, 4, 5; not 2.5."),
+        ("difficulty", "2", "difficulty is one of 1, 2, 3, 4, 5; not '2'."),
+        ("difficulty", True, "difficulty is one of 1, 2, 3, 4, 5; not True."),
+        ("minutes", "15", "minutes is a number above 0, as minutes=15; not '15'."),
+        ("minutes", -1, "minutes is a number above 0, as minutes=15; not -1."),
+        ("minutes", float("nan"), "minutes is a number above 0, as minutes=15; not nan."),
+        ("hints", "Look.", "hints is a list of texts, as hints=[\"Which axis?\"]; not 'Look.'."),
+        ("hints", ["Look.", 2], "hint 2 is a text; not 2."),
+        ("hints", [""], "hint 1 is a text; not ''."),
+        ("lesson", 4, "it is one of lesson 04, but stands in solutions/00_sample.py:"),
+    ],
+)
+def test_a_wrong_entry_is_a_sentence_with_its_place(course, name, value, sentence):
+    registry = registered(where=WHERE, **{name: value})
+    (problem,) = course.problems(registry=registry, check=False)
+    assert problem.startswith(f"{WHERE}: the exercise 'file-sum': {sentence}")
+    assert not (course.root / "lessons").exists()
+
+
+def test_an_entry_that_does_not_know_its_place_is_told_at_its_cells(course):
+    (problem,) = course.problems(registry=registered(minutes="15"))
+    assert re.match(r"solutions/00_sample\.py:\d+: the exercise 'file-sum': minutes is", problem)
+
+
+def test_an_exercise_that_no_lesson_uses_is_a_problem_of_its_lesson(two):
+    registry = registered("new", lesson=0, where="exercises/lesson00/new.py:3")
+    sentence = (
+        "exercises/lesson00/new.py:3: no lesson uses the exercise 'new': give it its cells, "
+        "or delete it."
+    )
+    assert sentence in two.problems(registry=registry)
+    assert two.problems(registry=registry, names=["00"]) == [sentence]
+    assert two.problems(registry=registry, names=["01"], check=False, execute=False) == []
+
+
+@pytest.mark.parametrize("lesson", [None, 9])
+def test_an_exercise_of_no_lesson_at_all_blocks_none(course, lesson):
+    outcomes = course.build(registry=registered("new", lesson=lesson), execute=False)
+    assert [o.text for o in outcomes if not o.ok] == [
+        "course_lib.exercises: no lesson uses the exercise 'new': give it its cells, or delete it."
+    ]
+    assert course.place.lesson("00_sample").exists()
+    options = {"registry": registered("new"), "names": ["00"], "check": False, "execute": False}
+    assert course.problems(**options) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('exercise="file-sum"', 'exercise="file-sums"'),
+        ('exercise="file-sum"', "exercise=file-sum"),
+        ('# %% id="file-sum" exercise="file-sum"', '# %% id="file-sum"'),
+    ],
+)
+def test_a_misspelt_slug_is_not_also_an_exercise_that_no_lesson_uses(course, old, new):
+    course.edit(old, new)
+    problems = course.problems()
+    assert problems
+    assert not any("no lesson uses" in problem for problem in problems)
+
+
+def test_sentences_of_the_registry_are_passed_on(monkeypatch):
+    import course_lib.exercises
+
+    def broken():
+        error = ValueError("a\nb")
+        error.problems = ["a", "b"]
+        raise error
+
+    monkeypatch.setattr(course_lib.exercises, "all_exercises", broken)
+    with pytest.raises(SourceError) as caught:
+        Registry.of_the_course()
+    assert caught.value.problems == ["a", "b"]
 
 
 # ---------------------------------------------------------------- prose

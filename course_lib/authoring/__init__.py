@@ -45,8 +45,9 @@ slug, with underscores. Where the solution is a function of the library, its cel
     ### SOLUTION FROM course_lib.training.weight_decay
 
 (the lesson gets its signature and docstring, the solved notebook the whole; what it uses from its
-module must be imported in the lesson). A bug hunt: what the lesson has instead of the solution,
-right after it, behind ``#| ``::
+module must be imported in the lesson). This line is the one place where that is said: the check
+engine finds the solution in the lesson's generated references, which import it. A bug hunt: what
+the lesson has instead of the solution, right after it, behind ``#| ``::
 
         ### BEGIN SOLUTION
         mean = images.mean(0)
@@ -75,8 +76,12 @@ No magics (``%matplotlib``): notebooks import one style. At most 79 columns in c
 ``course build`` writes ``lessons/NN_name.ipynb``, ``solutions/NN_name.ipynb`` (executed where its
 fingerprint says so) and ``course_lib/exercises/_references/NN_name.py``; ``course build --check``
 compares without executing. Mistakes in a source are sentences with file and line, all at once,
-before anything is written.
+before anything is executed; that lesson is left as it is, and the others are built. ``course build
+03`` judges and builds that lesson alone: the others' headers give the numbers of their exercises.
 
-Parts: :mod:`.source` reads and judges a source, :mod:`.prose` does the mark-up, :mod:`.build`
-makes the files, :mod:`.execute` runs a notebook and cleans its outputs.
+Parts: :mod:`.source` reads a source, :mod:`.marks` takes its marked solutions apart, :mod:`.names`
+knows what Python text binds and reads, :mod:`.judging` says what is wrong, :mod:`.registry` is what
+the builder needs of the exercises, :mod:`.prose` does the mark-up, :mod:`.making` makes one lesson
+in memory and :mod:`.references` its references, :mod:`.build` writes or compares the files,
+:mod:`.execute` runs a notebook and cleans its outputs, :mod:`.results` compares what cells print.
 """

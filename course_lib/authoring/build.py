@@ -1,72 +1,23 @@
-"""From the sources to the lessons, the solved notebooks and the references.
+"""All lessons: judge the sources, write or compare the notebooks and the references.
 
-:func:`build` is what ``course build`` calls. It judges every source first and touches nothing if
-one of them is wrong; then it writes what differs.
+:func:`build` is what ``course build`` calls. It judges the lessons asked for first, each alone, and
+touches nothing of one that is wrong; then it writes what differs.
 """
 
-import ast
 import importlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nbformat
 
 from .. import storage
 from . import prose
-from .source import (
-    Registered,
-    Source,
-    SourceError,
-    Views,
-    free,
-    function_named,
-    imports,
-    judge,
-    near,
-    read,
-)
-
-METADATA = {
-    "kernelspec": {
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-        "name": "python3",
-    },
-    "language_info": {"name": "python"},
-}
-
-
-# ---------------------------------------------------------------- what the builder works on
-
-
-@dataclass(frozen=True)
-class Registry:
-    """What the builder needs of the exercises: the blocks' texts, and the slugs that exist.
-
-    ``exercises`` maps a slug to an object with title, difficulty, minutes, hints, reference.
-    """
-
-    exercises: Mapping[str, Any]
-    slugs: Registered
-
-    @classmethod
-    def of_the_course(cls) -> "Registry":
-        """The registry of course_lib.exercises. Raises SourceError if it does not load."""
-        try:
-            exercises = importlib.import_module("course_lib.exercises")
-            known = exercises.all_exercises()
-            predictions, quizzes, answers = (
-                set(exercises.entries(kind)) for kind in ("PREDICTIONS", "QUIZZES", "ANSWERS")
-            )
-        except Exception as error:  # whatever an unfinished registry raises
-            name = type(error).__name__
-            raise SourceError([f"course_lib.exercises does not load: {name}: {error}"]) from None
-        functions = {slug: e.function for slug, e in known.items()}
-        return cls(known, Registered(set(known), predictions, quizzes, answers, functions))
+from .making import Made, draft, make, text_of
+from .references import PACKAGE_TEXT
+from .registry import Registry
+from .source import Source, SourceError, near, read
 
 
 @dataclass(frozen=True)
@@ -116,199 +67,112 @@ class Outcome:
         return self.text
 
 
-# ---------------------------------------------------------------- one lesson
+class _Course:
+    """The lessons asked for, judged step by step. ``problems`` grows, and is logged as it does."""
 
+    def __init__(self, place: Place, names: Iterable[str] | None, log: Callable[[str], None]):
+        self.place, self.log = place, log
+        self.lessons = [path.stem for path in place.sources()]
+        if not self.lessons:
+            raise SourceError(
+                [f"There are no lesson sources NN_name.py in {place.root / 'solutions'}."]
+            )
+        self.whole = names is None
+        self.chosen = select(self.lessons, names)
+        self.problems: list[str] = []
+        self.made: dict[str, Made] = {}  # the lessons without a problem
 
-@dataclass
-class Made:
-    """All that is made from one source, in memory."""
+    def judge(self, registry: Registry | None) -> None:
+        """Judge the chosen lessons; what is right goes into ``made``.
 
-    source: Source
-    lesson: nbformat.NotebookNode
-    solved: nbformat.NotebookNode
-    references: str
-    lines: dict[str, int] = field(default_factory=dict)  # cell id -> line of its text
-
-
-def text_of(notebook: nbformat.NotebookNode) -> str:
-    """A notebook as the text of its file, the same for the same notebook."""
-    return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
-
-
-def _cell(cell, text: str) -> nbformat.NotebookNode:
-    metadata = {"tags": list(cell.tags)} if cell.tags else {}
-    roles = {role: slug for role in ("exercise", "check", "task") if (slug := cell.option(role))}
-    if roles:
-        metadata["course"] = roles
-    if cell.kind == "markdown":
-        return nbformat.v4.new_markdown_cell(text, id=cell.id, metadata=metadata)
-    return nbformat.v4.new_code_cell(text, id=cell.id, metadata=metadata)
-
-
-def _notebook(name: str, cells) -> nbformat.NotebookNode:
-    metadata = {**METADATA, "course": {"lesson": name}}
-    return nbformat.v4.new_notebook(cells=cells, metadata=nbformat.from_dict(metadata))
-
-
-def labels(sources: Iterable[Source]) -> dict[str, str]:
-    """The numbers of all exercises: the first of lesson 01 is 1.1."""
-    return {
-        slug: f"{source.number}.{i}"
-        for source in sources
-        for i, slug in enumerate(source.exercises(), 1)
-    }
-
-
-def make(source: Source, registry: Registry, numbers: Mapping[str, str], names: dict) -> Made:
-    """Judge ``source`` and make its notebooks; mistakes are added to ``source.problems``."""
-    shapes = judge(source, registry.slugs)
-    lesson, solved, lines = [], [], {}
-    for cell in source.cells:
-        lines[cell.id] = cell.first
-        if cell.kind == "markdown":
-            text = prose.render(source, cell, numbers, names)
-            slug = cell.option("task")
-            if slug in registry.exercises:
-                e = registry.exercises[slug]
-                label = numbers.get(slug, "?")
-                text = prose.task(text, label, e.title, e.difficulty, e.minutes, e.hints)
-            view = Views(text, text)
-        else:
-            view = shapes[cell.id]
-        solved.append(_cell(cell, view.solved))
-        if "solution-only" not in cell.tags:
-            lesson.append(_cell(cell, view.lesson))
-    _agree(source, shapes, registry)
-    references = _references(source, shapes, registry)
-    return Made(
-        source, _notebook(source.name, lesson), _notebook(source.name, solved), references, lines
-    )
-
-
-def _agree(source: Source, shapes: Mapping[str, Views], registry: Registry) -> None:
-    """The registry's reference must be the solution that the source names: it is kept once."""
-    for cell in source.cells:
-        exercise = registry.exercises.get(cell.option("exercise"))
-        if exercise is None or cell.kind != "code":
-            continue
-        library, reference = shapes[cell.id].library, exercise.reference
-        dotted = reference and f"{reference.__module__}.{reference.__qualname__}"
-        if library == dotted:
-            continue
-        if library:
-            why = f"its solution is {library}: register it with reference={library}."
-        else:
-            why = f"register it without reference={dotted}, or say ### SOLUTION FROM {dotted}."
-        source.problem(cell.line, f"the exercise {exercise.slug!r} has two solutions: {why}")
-
-
-def _references(source: Source, shapes: Mapping[str, Views], registry: Registry) -> str:
-    """The module with the solved functions whose solution is kept in the source alone.
-
-    A reference may use what the lesson imports and the functions of earlier exercises; anything
-    else becomes a problem, because a function that leans on a notebook global is a mistake here.
-    """
-    known: dict[str, str] = {}  # name -> the import statement that binds it
-    own: set[str] = set()
-    needed, functions, buggy = set(), [], []
-    for cell in source.cells:
-        if cell.kind != "code":
-            continue
-        view, slug = shapes[cell.id], cell.option("exercise")
+        The text first, which is a matter of a moment, and only then what needs the registry.
+        """
+        sources, unread = {}, []
+        for path in self.place.sources():
+            try:
+                sources[path.stem] = read(path)
+            except SourceError as error:
+                unread.append(_relative(self.place, path))
+                if path.stem in self.chosen:
+                    self._tell(error.problems)
+        numbers = prose.Numbers.of(sources.values(), unread)
+        chosen = [sources[name] for name in self.chosen if name in sources]
+        names = {"records": prose.records(self.place.records)}
+        if any("paper" in cell.text for s in chosen for cell in s.cells if cell.kind == "markdown"):
+            names["paper"] = importlib.import_module("course_lib.paper")
+        drafts = []
+        for source in chosen:
+            _judge_twice(source, sources.values())
+            drafts.append(draft(source, numbers, names))
+            self._tell(source.problems)
+        if not drafts:
+            return
         try:
-            tree = ast.parse(view.solved)
-        except SyntaxError:
-            continue  # judged already
-        known |= imports(tree)
-        if not slug:
-            continue
-        if view.buggy:
-            buggy.append((slug, view.lesson))
-        if view.library:
-            module, _, function = view.library.rpartition(".")
-            known[function] = f"from {module} import {function}"
-            continue
-        function = function_named(tree, registry.slugs.function(slug))
-        if function is None:
-            continue
-        for name in sorted(free(tree) - own):
-            if name in known:
-                needed.add(known[name])
+            registry = registry or Registry.of_the_course()
+        except SourceError as error:
+            self._tell(error.problems)
+            return
+        made = {one.source.name: make(one, registry, numbers) for one in drafts}
+        self._judge_unused(registry, sources)
+        for source in chosen:
+            self._tell(source.problems)
+            if not source.problems:
+                self.made[source.name] = made[source.name]
+
+    def _judge_unused(self, registry: Registry, sources: Mapping[str, Source]) -> None:
+        """An exercise that no source has is a problem of its lesson, or else of the course.
+
+        It is not told where a source may have it, behind a header or a slug that is told already.
+        """
+        slugs = {name: source.slugs() for name, source in sources.items()}
+        doubtful = {
+            name
+            for name in self.lessons
+            if name not in sources
+            or sources[name].unsure
+            or any(slug not in registry.exercises for slug in slugs[name])
+        }
+        for slug, exercise in registry.exercises.items():
+            lesson = getattr(exercise, "lesson", None)
+            there = [name for name in self.lessons if lesson in (None, int(name[:2]))]
+            asked = self.whole or (lesson is not None and set(there) & set(self.chosen))
+            if not asked or doubtful & set(there) or any(slug in found for found in slugs.values()):
+                continue
+            where = getattr(exercise, "where", "") or "course_lib.exercises"
+            sentence = f"no lesson uses the exercise {slug!r}: give it its cells, or delete it."
+            if lesson is not None and there:
+                sources[there[0]].problem(1, sentence, where)
             else:
-                source.problem(
-                    cell.first,
-                    f"the solution of {slug!r} leans on the notebook's {name!r}: import it, or "
-                    "make it an argument.",
-                )
-        own.add(function.name)
-        functions.append(view.solved)
-    if not functions and not buggy:
-        return ""
-    parts = [
-        f'"""References of lesson {source.name}, taken out of its solutions by course build.\n\n'
-        f'Never edited: the source is solutions/{source.name}.py.\n"""\n\n'
-        "# ruff: noqa\n# fmt: off\n"
-    ]
-    if needed:
-        parts.append("\n".join(sorted(needed)) + "\n")
-    parts += [f"\n{text}\n" for text in functions]
-    if buggy:
-        rows = []
-        for slug, text in buggy:
-            rows.append(f'    "{slug}": (')
-            rows += [
-                f"        {json.dumps(line, ensure_ascii=False)}" for line in text.splitlines(True)
-            ]
-            rows.append("    ),")
-        parts.append(
-            "\n# what the lesson shows in its bug hunts\nBUGGY = {\n" + "\n".join(rows) + "\n}\n"
-        )
-    return "\n".join(parts)
+                self._tell([f"{where}: {sentence}"])
+
+    def _tell(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            if problem not in self.problems:
+                self.problems.append(problem)
+                self.log(problem)
 
 
-# ---------------------------------------------------------------- all lessons
+def _judge_twice(source: Source, sources: Iterable[Source]) -> None:
+    """An exercise belongs to one lesson. Of the other sources this needs the cells' headers."""
+    for other in sources:
+        for slug, line in source.exercises().items():
+            if other.name != source.name and slug in other.exercises():
+                already = "already" if other.name < source.name else "also"
+                source.problem(line, f"the exercise {slug!r} is {already} one of {other.name}.")
 
 
-def make_all(place: Place, registry: Registry | None = None) -> dict[str, Made]:
-    """Everything that the sources in ``place`` make, by lesson.
-
-    Raises SourceError with all that is wrong in all sources.
-    """
-    sources = [read(path) for path in place.sources()]
-    if not sources:
-        raise SourceError(
-            [f"There are no lesson sources NN_name.py in {place.root / 'solutions'}."]
-        )
-    registry = registry or Registry.of_the_course()
-    names = {"records": prose.records(place.records)}
-    if any("paper" in cell.text for s in sources for cell in s.cells if cell.kind == "markdown"):
-        names["paper"] = importlib.import_module("course_lib.paper")
-    numbers = labels(sources)
-    made, seen = {}, {}
-    for source in sources:
-        for slug in source.exercises():
-            if slug in seen:
-                source.problem(1, f"the exercise {slug!r} is already one of {seen[slug]}.")
-            seen.setdefault(slug, source.name)
-        made[source.name] = make(source, registry, numbers, names)
-    problems = [problem for source in sources for problem in source.problems]
-    if problems:
-        raise SourceError(problems)
-    return made
-
-
-def select(made: Mapping[str, Made], names: Iterable[str] | None) -> list[str]:
-    """The lessons that ``names`` (01, 1, 01_training) mean; all if None.
+def select(lessons: Iterable[str], names: Iterable[str] | None) -> list[str]:
+    """Those of ``lessons`` that ``names`` (01, 1, 01_training) mean; all if None.
 
     Raises SourceError with the names that exist if there is no such lesson.
     """
     chosen = []
-    for name in names or made:
+    for name in names or lessons:
         short = name.removesuffix(".py").removesuffix(".ipynb")
         number = short.zfill(2) if short.isdigit() else None
-        hits = [m for m in made if m == short or m[:2] == number]
+        hits = [m for m in lessons if m == short or m[:2] == number]
         if not hits:
-            raise SourceError([f"There is no lesson {name!r}; {near(short, made)}"])
+            raise SourceError([f"There is no lesson {name!r}; {near(short, lessons)}"])
         chosen += hits
     return sorted(set(chosen))
 
@@ -324,32 +188,51 @@ def build(
 ) -> list[Outcome]:
     """Build the lessons ``names`` (all if None), or with ``check`` only compare, in seconds.
 
+    Of the other lessons nothing is judged; their sources' headers give the numbers of exercises.
     ``execute=False`` writes sources without executing: a solved notebook then keeps the outputs
     of the cells that did not change. ``environment`` is added to the executing kernel's. Nothing
-    is raised for a mistake in a source: each becomes an Outcome whose ``ok`` is False.
+    is raised for a mistake in a source: each becomes an Outcome whose ``ok`` is False. A lesson
+    with a mistake is left as it is, the others are built. ``log`` gets every outcome's text as
+    soon as it is known, those of mistakes before anything is executed, and what is being executed.
+    The problems are the last of the outcomes.
     """
-    from . import execute as executor
+    outcomes: list[Outcome] = []
+
+    def tell(found: Iterable[Outcome]) -> None:
+        for outcome in found:
+            outcomes.append(outcome)
+            log(outcome.text)
 
     try:
         place = place or Place.checkout()
-        made = make_all(place, registry)
-        chosen = select(made, names)
+        course = _Course(place, names, log)
     except SourceError as error:
-        return [Outcome("problem", problem) for problem in error.problems]
-    outcomes = _strays(place, made) if names is None else []
-    outcomes += _references_files(place, made, check)  # first: executing a lesson needs them
-    for name in chosen:
+        tell(Outcome("problem", problem) for problem in error.problems)
+        return outcomes
+    course.judge(registry)
+    outcomes += [Outcome("problem", problem) for problem in course.problems]
+    if names is None:
+        tell(_strays(course))
+    tell(_references_files(course, check, names is None))  # first: executing needs them
+    if course.made:
+        from . import execute as executor
+    for made in course.made.values():
         if check:
-            outcomes += _compare(place, made[name], executor)
+            tell(_compare(place, made, executor))
         else:
-            outcomes += _write(place, made[name], executor, execute, environment, log)
-    return outcomes
+            tell(_write(place, made, executor, execute, environment, log))
+    return sorted(outcomes, key=lambda outcome: not outcome.ok)
 
 
-def _references_files(place: Place, made: Mapping[str, Made], check: bool) -> list[Outcome]:
-    """Write, or with ``check`` compare, the references of all lessons: they are cheap."""
+def _references_files(course: _Course, check: bool, whole: bool) -> list[Outcome]:
+    """Write, or with ``check`` compare, the references of the lessons that are made.
+
+    The package's own file is compared only with the ``whole`` course.
+    """
+    place, made = course.place, course.made
     texts = {place.reference(n): m.references for n, m in made.items() if m.references}
-    texts[place.references / "__init__.py"] = PACKAGE_TEXT
+    if made and (whole or not check):
+        texts[place.references / "__init__.py"] = PACKAGE_TEXT
     outcomes = []
     for path, text in texts.items():
         if _read(path) == text:
@@ -361,14 +244,6 @@ def _references_files(place: Place, made: Mapping[str, Made], check: bool) -> li
             storage.write_text(path, text)
             outcomes.append(Outcome("written", f"{_relative(place, path)}: written."))
     return outcomes
-
-
-PACKAGE_TEXT = '''"""References: solved functions out of the lessons' sources, a module per lesson.
-
-Never edited: course build writes them. The name of a module begins with a digit, so it is imported
-with importlib.import_module.
-"""
-'''
 
 
 def _read(path: Path) -> str | None:
@@ -384,7 +259,8 @@ def _out_of_date(place: Place, path: Path, name: str, why: str = "") -> str:
     return f"{_relative(place, path)} {state}: run 'course build{' ' + name[:2] if name else ''}'."
 
 
-def _strays(place: Place, made: Mapping[str, Made]) -> list[Outcome]:
+def _strays(course: _Course) -> list[Outcome]:
+    place, made = course.place, course.made
     found = [*place.root.glob("lessons/*.ipynb"), *place.root.glob("solutions/*.ipynb")]
     found += place.references.glob("[0-9]*.py")
     return [
@@ -394,7 +270,8 @@ def _strays(place: Place, made: Mapping[str, Made]) -> list[Outcome]:
             "the source back.",
         )
         for path in sorted(found)
-        if path.stem not in made or (path.suffix == ".py" and not made[path.stem].references)
+        if path.stem not in course.lessons
+        or (path.suffix == ".py" and path.stem in made and not made[path.stem].references)
     ]
 
 
@@ -461,10 +338,3 @@ def _write(place, made: Made, executor, execute, environment, log) -> list[Outco
         storage.write_text(path, text_of(new))
         outcomes.append(Outcome(kind, f"{_relative(place, path)}: {kind}."))
     return outcomes
-
-
-def prose_numbers(source: Source) -> int:
-    """How many numbers of the source's prose come from data."""
-    return sum(
-        len(re.findall(r"\{\{=", cell.text)) for cell in source.cells if cell.kind == "markdown"
-    )

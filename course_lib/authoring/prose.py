@@ -6,6 +6,8 @@
 
 import json
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from .source import Cell, Source, near
@@ -14,6 +16,29 @@ MARKUP = re.compile(r"\{\{(=|exercise:)(.*?)\}\}")
 # meant as mark-up, but not understood: a blank too many, not closed, or over two lines
 ALMOST = re.compile(r"\{\{\s*(=|exercises?\b).*")
 HELPERS = {f.__name__: f for f in (abs, float, int, len, max, min, round, sorted, str, sum)}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of all lessons' exercises, by slug: the first of lesson 01 is 1.1.
+
+    ``doubts`` names the lines behind which a source may have more, whose number is not known.
+    """
+
+    known: dict[str, str]
+    doubts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, sources: Iterable[Source], doubts: Iterable[str] = ()) -> "Numbers":
+        """Those of ``sources``; ``doubts`` holds the sources that could not be read at all."""
+        known, doubts = {}, list(doubts)
+        for source in sources:
+            places = source.exercises()
+            if source.unsure:
+                doubts.append(f"{source.at(source.unsure)} and what stands behind it")
+                places = {slug: line for slug, line in places.items() if line < source.unsure}
+            known |= {slug: f"{source.number}.{i}" for i, slug in enumerate(places, 1)}
+        return cls(known, tuple(doubts))
 
 
 def records(folder: Path) -> dict[str, object]:
@@ -37,11 +62,10 @@ def evaluate(markup: str, names: dict) -> str:
         raise ValueError(f"{value!r} cannot be formatted as {spec!r} ({error})") from None
 
 
-def render(source: Source, cell: Cell, numbers: dict[str, str], names: dict) -> str:
+def render(source: Source, cell: Cell, numbers: Numbers, names: dict) -> str:
     """The text of a markdown cell with its mark-up replaced; mistakes become problems.
 
-    ``numbers`` maps the slugs of all lessons' exercises to their labels; ``names`` is what
-    expressions may use.
+    ``names`` is what expressions may use.
     """
     lines = []
     for i, line in enumerate(cell.text.split("\n")):
@@ -49,9 +73,11 @@ def render(source: Source, cell: Cell, numbers: dict[str, str], names: dict) -> 
         def replace(match, number=cell.first + i):
             kind, inside = match.groups()
             if kind == "exercise:":
-                if inside in numbers:
-                    return numbers[inside]
-                problem = f"there is no exercise {inside!r}; {near(inside, numbers)}"
+                if inside in numbers.known:
+                    return numbers.known[inside]
+                problem = f"there is no exercise {inside!r}; {near(inside, numbers.known)}"
+                if numbers.doubts:
+                    problem += f" (Not read yet: {', '.join(numbers.doubts)}. Mend that first.)"
             else:
                 try:
                     return evaluate(inside, names)

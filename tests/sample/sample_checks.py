@@ -9,19 +9,15 @@ import numpy as np
 from course_lib import storage
 
 
-def _exercise(slug, title, hints=(), reference=None):
-    return SimpleNamespace(
-        slug=slug, title=title, difficulty=2, minutes=5, hints=list(hints), reference=reference
-    )
+def _exercise(slug, title, hints=()):
+    return SimpleNamespace(slug=slug, title=title, difficulty=2, minutes=5, hints=list(hints))
 
 
 EXERCISES = {
     e.slug: e
     for e in (
         _exercise("centre-columns", "Centre a table", ["Which axis?", "`axis=0`: down a column."]),
-        _exercise(
-            "file-sum", "The sum of a file", ["`hashlib` has a function for it."], storage.sha256
-        ),
+        _exercise("file-sum", "The sum of a file", ["`hashlib` has a function for it."]),
         _exercise("mean-image", "A mean with a bug"),
     )
 }

@@ -7,8 +7,8 @@ from pathlib import Path
 import sample_checks
 
 from course_lib import storage
-from course_lib.authoring.build import Place, Registry, build
-from course_lib.authoring.source import Registered
+from course_lib.authoring.build import Place, build
+from course_lib.authoring.registry import Registered, Registry
 
 HERE = Path(__file__).parent
 NAME = "00_sample"

@@ -1,0 +1,239 @@
+"""Say what is wrong with a source: ids, exercises, names, calls, widths."""
+
+import ast
+import re
+
+from .marks import FROM, WIDTH, Views, library_function, views
+from .names import bound, free, function_named, imports
+from .registry import Registered
+from .source import SLUG, Cell, Source, near
+
+MAGIC = re.compile(r"(# )?%{1,2}[a-z]\w*\b|![a-z]")
+# which of the registry's lists the first argument of each notebook function is looked up in
+CALLS = {
+    "check": "check",
+    "yours": "check",
+    "predict": "predict",
+    "score": "predict",
+    "quiz": "quiz",
+    "answer": "answer",
+}
+
+
+def judge(source: Source, registered: Registered | None = None) -> dict[str, Views]:
+    """The views of every code cell by id; all that is wrong is added to ``source.problems``."""
+    shapes = judge_text(source)
+    judge_slugs(source, shapes, registered or Registered())
+    return shapes
+
+
+def judge_text(source: Source) -> dict[str, Views]:
+    """:func:`judge` as far as the source's own text goes: nothing is imported for it."""
+    _judge_ids(source)
+    shapes = {cell.id: views(source, cell) for cell in source.cells if cell.kind == "code"}
+    _judge_exercises(source, shapes)
+    _judge_code(source, shapes)
+    return shapes
+
+
+def judge_slugs(source: Source, shapes: dict[str, Views], registered: Registered) -> None:
+    """:func:`judge` as far as the registry is needed."""
+    for cell in source.cells:
+        for role in ("exercise", "check", "task"):
+            slug = cell.option(role)
+            if slug and registered.check is not None and slug not in registered.check:
+                source.problem(
+                    cell.line, f"there is no exercise {slug!r}; {near(slug, registered.check)}"
+                )
+        if cell.kind != "code":
+            continue
+        view = shapes[cell.id]
+        try:
+            trees = [ast.parse(view.solved), ast.parse(view.lesson)]
+        except SyntaxError:
+            continue  # told by _judge_code
+        for tree in trees[:1] if "solution-only" in cell.tags else trees:
+            _judge_calls(source, cell, tree, registered)
+        if cell.option("exercise"):
+            _judge_stub(source, cell, view, trees, registered.function(cell.option("exercise")))
+
+
+def _judge_ids(source: Source) -> None:
+    seen: dict[str, int] = {}
+    for cell in source.cells:
+        if not cell.id:
+            source.problem(cell.line, 'this cell has no id: add id="a-slug" to its first line.')
+            cell.options["id"] = f"line-{cell.line}"  # so that judging can go on
+        elif not SLUG.fullmatch(cell.id):
+            source.problem(
+                cell.line, f"the id {cell.id!r} is not a slug: 1 to 64 of a-z, 0-9 and '-'."
+            )
+            cell.options["id"] = f"line-{cell.line}"
+        elif cell.id in seen:
+            source.problem(
+                cell.line,
+                f"the id {cell.id!r} is already that of the cell in line {seen[cell.id]}.",
+            )
+            cell.options["id"] = f"line-{cell.line}"
+        seen.setdefault(cell.id, cell.line)
+
+
+def _judge_exercises(source: Source, shapes) -> None:
+    places = {role: {} for role in ("exercise", "check", "task")}
+    for i, cell in enumerate(source.cells):
+        for role, found in places.items():
+            slug = cell.option(role)
+            if slug is None:
+                continue
+            wanted = "markdown" if role == "task" else "code"
+            if cell.kind != wanted:
+                source.problem(cell.line, f'{role}="{slug}" belongs on a {wanted} cell.')
+            if slug in found:
+                source.problem(cell.line, f"there are two {role} cells of the exercise {slug!r}.")
+            if "solution-only" in cell.tags:
+                source.problem(cell.line, f"the {role} cell of {slug!r} is needed in the lesson.")
+            found.setdefault(slug, i)
+    for slug, i in places["exercise"].items():
+        cell = source.cells[i]
+        for role, before in (("check", False), ("task", True)):
+            j = places[role].get(slug)
+            if j is None:
+                source.problem(
+                    cell.line, f'the exercise {slug!r} has no cell with {role}="{slug}".'
+                )
+            elif (j < i) != before:
+                where = "before" if before else "after"
+                source.problem(
+                    source.cells[j].line, f"the {role} of {slug!r} belongs {where} its stub."
+                )
+        view = shapes.get(cell.id)
+        if view and view.solved == view.lesson and not view.library:
+            source.problem(cell.line, f"the exercise {slug!r} has no marked solution.")
+    for role in ("check", "task"):
+        for slug, j in places[role].items():
+            if slug not in places["exercise"]:
+                source.problem(
+                    source.cells[j].line,
+                    f'a {role} of {slug!r}, but no cell with exercise="{slug}"; '
+                    + near(slug, places["exercise"]),
+                )
+
+
+def _judge_stub(source, cell, view, trees, name) -> None:
+    slug = cell.option("exercise")
+    if view.solved == view.lesson:
+        return  # there is a problem already
+    if view.library:
+        name = view.library.rpartition(".")[2]
+    for tree, what in zip(trees, ("solved notebook", "lesson"), strict=True):
+        function = function_named(tree, name)
+        if function is None:
+            source.problem(
+                cell.line, f"in the {what}, the exercise {slug!r} defines no function {name!r}."
+            )
+            return
+        if not ast.get_docstring(function):
+            source.problem(
+                cell.line,
+                f"in the {what}, {name!r} has no docstring: the stub would be empty. Keep the "
+                "signature and a docstring with shapes outside the solution.",
+            )
+            return
+
+
+def _judge_code(source: Source, shapes) -> None:
+    known: set[str] = {"display", "get_ipython"}
+    origins: dict[str, str] = {}
+    for cell in source.cells:
+        if cell.kind != "code":
+            continue
+        for i, line in enumerate(cell.text.split("\n")):
+            if len(line) > WIDTH and not FROM.fullmatch(line):
+                source.problem(
+                    cell.first + i,
+                    f"{len(line)} columns; a code cell of a notebook has at most {WIDTH}.",
+                )
+            if MAGIC.match(line):
+                source.problem(cell.first + i, f"no magics in a lesson: {line.strip()}")
+        view = shapes[cell.id]
+        if cell.option("check"):
+            _judge_check(source, cell, view)
+        trees = []
+        for text, what in ((view.solved, "solved notebook"), (view.lesson, "lesson")):
+            try:
+                trees.append(ast.parse(text))
+            except SyntaxError as error:
+                source.problem(
+                    cell.first, f"the cell is not Python in the {what}: {error.msg}: {error.text}"
+                )
+                break
+            if not text.strip():
+                source.problem(cell.line, f"the cell is empty in the {what}.")
+                break
+        if len(trees) < 2:
+            continue
+        for tree in trees[:1] if "solution-only" in cell.tags else trees:
+            for name in sorted(free(tree) - known):
+                source.problem(cell.first, _unknown(name, cell, view))
+        if view.library and view.solved:
+            _judge_origins(source, cell, trees[0], view.library, origins)
+        known |= bound(trees[0])
+        origins |= imports(trees[0])
+
+
+def _unknown(name: str, cell: Cell, view: Views) -> str:
+    if view.library:
+        module = view.library.rpartition(".")[0]
+        return (
+            f"{view.library} uses {name!r} from its module: import it in an earlier cell of the "
+            f"lesson (as {module} does, or from {module})."
+        )
+    return f"the cell {cell.id!r} uses the name {name!r}, which no earlier cell binds."
+
+
+def _judge_origins(source, cell, tree, dotted, origins) -> None:
+    """A name that the library function uses must mean the same thing in the lesson."""
+    module = dotted.rpartition(".")[0]
+    there = imports(ast.parse(library_function(dotted)[0].read_text(encoding="utf-8")), module)
+    for name in sorted(free(tree) & origins.keys()):
+        allowed = {there.get(name), f"from {module} import {name}"}
+        if origins[name] not in allowed:
+            source.problem(
+                cell.first,
+                f"{dotted} uses {name!r}, which is '{there.get(name) or 'defined'}' in its module, "
+                f"but '{origins[name]}' in the lesson.",
+            )
+
+
+def _judge_check(source, cell, view) -> None:
+    slug = cell.option("check")
+    try:
+        tree = ast.parse(view.solved)
+    except SyntaxError:
+        return
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Call)
+            and getattr(node.value.func, "id", "") == "check"
+            and len(node.value.args) >= 2
+            and getattr(node.value.args[0], "value", "") == slug
+            and ast.unparse(node.targets[0]) == ast.unparse(node.value.args[1])
+        ):
+            return
+    name = slug.replace("-", "_")
+    source.problem(
+        cell.first, f'the check cell of {slug!r} needs a line as {name} = check("{slug}", {name}).'
+    )
+
+
+def _judge_calls(source, cell, tree, registered) -> None:
+    for node in ast.walk(tree):
+        name = getattr(getattr(node, "func", None), "id", "")
+        if not isinstance(node, ast.Call) or name not in CALLS or not node.args:
+            continue
+        slugs, slug = getattr(registered, CALLS[name]), getattr(node.args[0], "value", None)
+        if slugs is not None and isinstance(slug, str) and slug not in slugs:
+            source.problem(
+                cell.first, f"{name}({slug!r}): there is none of that name; {near(slug, slugs)}"
+            )

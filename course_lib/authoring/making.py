@@ -1,0 +1,109 @@
+"""From one source to all that is made of it, in memory."""
+
+from dataclasses import dataclass, field
+
+import nbformat
+
+from . import prose, references
+from .judging import judge_slugs, judge_text
+from .marks import Views
+from .registry import Registry, wrong
+from .source import Cell, Source
+
+METADATA = {
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    },
+    "language_info": {"name": "python"},
+}
+
+
+@dataclass
+class Made:
+    """All that is made from one source, in memory."""
+
+    source: Source
+    lesson: nbformat.NotebookNode
+    solved: nbformat.NotebookNode
+    references: str
+    lines: dict[str, int] = field(default_factory=dict)  # cell id -> line of its text
+
+
+def text_of(notebook: nbformat.NotebookNode) -> str:
+    """A notebook as the text of its file, the same for the same notebook."""
+    return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
+
+
+def _cell(cell, text: str) -> nbformat.NotebookNode:
+    metadata = {"tags": list(cell.tags)} if cell.tags else {}
+    roles = {role: slug for role in ("exercise", "check", "task") if (slug := cell.option(role))}
+    if roles:
+        metadata["course"] = roles
+    if cell.kind == "markdown":
+        return nbformat.v4.new_markdown_cell(text, id=cell.id, metadata=metadata)
+    return nbformat.v4.new_code_cell(text, id=cell.id, metadata=metadata)
+
+
+def _notebook(name: str, cells) -> nbformat.NotebookNode:
+    metadata = {**METADATA, "course": {"lesson": name}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=nbformat.from_dict(metadata))
+
+
+@dataclass
+class Draft:
+    """What the text of a source gives, before the registry is asked."""
+
+    source: Source
+    shapes: dict[str, Views]  # by id of a code cell
+    prose: dict[str, str]  # by id of a markdown cell: its text, the mark-up replaced
+
+
+def draft(source: Source, numbers: prose.Numbers, names: dict) -> Draft:
+    """Judge the text of ``source``, in an instant; mistakes are added to ``source.problems``."""
+    shapes = judge_text(source)
+    texts = {
+        cell.id: prose.render(source, cell, numbers, names)
+        for cell in source.cells
+        if cell.kind == "markdown"
+    }
+    return Draft(source, shapes, texts)
+
+
+def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
+    """The notebooks of ``draft``; what the registry objects to is added to its problems."""
+    source, shapes = draft.source, draft.shapes
+    judge_slugs(source, shapes, registry.slugs)
+    lesson, solved, lines = [], [], {}
+    for cell in source.cells:
+        lines[cell.id] = cell.first
+        if cell.kind == "markdown":
+            text, slug = draft.prose[cell.id], cell.option("task")
+            e = registry.exercises.get(slug)
+            if e is not None and _judge_entry(source, cell, slug, e):
+                label = numbers.known.get(slug, "?")
+                text = prose.task(text, label, e.title, e.difficulty, e.minutes, e.hints)
+            view = Views(text, text)
+        else:
+            view = shapes[cell.id]
+        solved.append(_cell(cell, view.solved))
+        if "solution-only" not in cell.tags:
+            lesson.append(_cell(cell, view.lesson))
+    module = references.module(source, shapes, registry)
+    return Made(
+        source, _notebook(source.name, lesson), _notebook(source.name, solved), module, lines
+    )
+
+
+def _judge_entry(source: Source, cell: Cell, slug: str, exercise) -> bool:
+    """Whether the registry's exercise is right, for this lesson; if not, that is a problem."""
+    where, number = getattr(exercise, "where", ""), getattr(exercise, "lesson", None)
+    sentences = wrong(exercise)
+    if number not in (None, source.number):
+        sentences.append(
+            f"it is one of lesson {number:02d}, but stands in {source.at(cell.line)}: move one."
+        )
+    for sentence in sentences:
+        source.problem(cell.line, f"the exercise {slug!r}: {sentence}", where)
+    return not sentences
