@@ -108,11 +108,14 @@ class _Course:
         if not drafts:
             return
         try:
-            registry = registry or Registry.of_the_course()
+            registry = registry or Registry.of_the_course(source.number for source in chosen)
         except SourceError as error:
             self._tell(error.problems)
             return
-        made = {one.source.name: make(one, registry, numbers) for one in drafts}
+        for source in chosen:
+            source.problems += registry.problems.get(source.number, [])
+        sound = [one for one in drafts if one.source.number not in registry.problems]
+        made = {one.source.name: make(one, registry, numbers) for one in sound}
         self._judge_unused(registry, sources)
         for source in chosen:
             self._tell(source.problems)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Mapping
 
 from .marks import FROM, WIDTH, Views, library_function, views
 from .names import bound, free, function_named, imports
@@ -56,6 +57,23 @@ def judge_slugs(source: Source, shapes: dict[str, Views], registered: Registered
             _judge_calls(source, cell, tree, registered)
         if cell.option("exercise"):
             _judge_stub(source, cell, view, trees, registered.function(cell.option("exercise")))
+    _judge_unasked(source, shapes, registered)
+
+
+def _judge_unasked(source: Source, shapes: dict[str, Views], registered: Registered) -> None:
+    """A question of this lesson that no cell asks is a problem, told where it stands."""
+    texts = [v.solved for v in shapes.values()] + [v.lesson for v in shapes.values()]
+    for kind, call in (("predict", "prediction"), ("quiz", "quiz"), ("answer", "short answer")):
+        entries = getattr(registered, kind)
+        for slug, entry in entries.items() if isinstance(entries, Mapping) else ():
+            asked = any(f'{kind}("{slug}"' in text for text in texts)
+            if entry.lesson == source.number and not asked:
+                source.problem(
+                    1,
+                    f'no lesson asks the {call} {slug!r}: write {kind}("{slug}") in a cell of '
+                    f"{source.path.name}, or delete it.",
+                    entry.where,
+                )
 
 
 def _judge_ids(source: Source) -> None:

@@ -1,12 +1,15 @@
 """From one source to all that is made of it, in memory."""
 
+import ast
 from dataclasses import dataclass, field
 
 import nbformat
 
+from ..exercises.sources import changed
 from . import prose, references
 from .judging import judge_slugs, judge_text
 from .marks import Views
+from .names import function_named
 from .registry import Registry, wrong
 from .source import Cell, Source
 
@@ -87,6 +90,9 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
             view = Views(text, text)
         else:
             view = shapes[cell.id]
+            slug = cell.option("exercise")
+            if slug in registry.exercises:
+                _judge_edits(source, cell, view, registry.exercises[slug])
         solved.append(_cell(cell, view.solved))
         if "solution-only" not in cell.tags:
             lesson.append(_cell(cell, view.lesson))
@@ -94,6 +100,23 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
     return Made(
         source, _notebook(source.name, lesson), _notebook(source.name, solved), module, lines
     )
+
+
+def _judge_edits(source: Source, cell: Cell, view: Views, exercise) -> None:
+    """A wrong answer that is an edit of the solution must fit the solution as it is now."""
+    name = view.library.rpartition(".")[2] if view.library else exercise.function
+    try:
+        node = function_named(ast.parse(view.solved), name)
+    except SyntaxError:
+        return  # told already
+    if node is None:
+        return  # told already
+    text = "\n".join(view.solved.split("\n")[node.lineno - 1 : node.end_lineno])
+    for mistake in getattr(exercise, "mistakes", ()):
+        try:
+            changed(text, mistake.edits, name)
+        except ValueError as error:
+            source.problem(cell.line, f"the mistake {mistake.name!r}: {error}", mistake.where)
 
 
 def _judge_entry(source: Source, cell: Cell, slug: str, exercise) -> bool:

@@ -3,7 +3,7 @@
 import importlib
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,16 @@ from .source import SourceError
 
 @dataclass
 class Registered:
-    """The slugs that exist, as the judge needs them; None: that kind is not judged."""
+    """The slugs that exist, as the judge needs them; None: that kind is not judged.
 
-    check: set[str] | None = None
-    predict: set[str] | None = None
-    quiz: set[str] | None = None
-    answer: set[str] | None = None
+    A kind may be a mapping of slug to entry: then an entry of the lesson that it does not show is
+    told, too.
+    """
+
+    check: Collection[str] | None = None
+    predict: Collection[str] | None = None
+    quiz: Collection[str] | None = None
+    answer: Collection[str] | None = None
     functions: dict[str, str] = field(default_factory=dict)
 
     def function(self, slug: str) -> str:
@@ -30,28 +34,48 @@ class Registry:
     """What the builder needs of the exercises: the blocks' texts, and the slugs that exist.
 
     ``exercises`` maps a slug to an object with title, difficulty, minutes, hints; it may have
-    lesson, the number of its lesson, and where, its file and line.
+    lesson, the number of its lesson, where, its file and line, and mistakes. ``problems`` maps the
+    number of a lesson to what is wrong with its modules: without them it cannot be made.
     """
 
     exercises: Mapping[str, Any]
     slugs: Registered
+    problems: Mapping[int, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def of_the_course(cls) -> "Registry":
-        """The registry of course_lib.exercises. Raises SourceError if it does not load."""
+    def of_the_course(cls, numbers: Iterable[int]) -> "Registry":
+        """The exercises and questions of the lessons ``numbers``; of the others only the slugs.
+
+        Raises SourceError if the registry itself does not load.
+        """
         try:
-            exercises = importlib.import_module("course_lib.exercises")
-            known = exercises.all_exercises()
-            predictions, quizzes, answers = (
-                set(exercises.entries(kind)) for kind in ("PREDICTIONS", "QUIZZES", "ANSWERS")
-            )
-        except Exception as error:  # whatever an unfinished registry raises
-            if getattr(error, "problems", None):  # sentences already
-                raise SourceError(error.problems) from None
+            registry = importlib.import_module("course_lib.exercises.registry")
+            places = registry.places()
+        except Exception as error:  # the check engine itself is broken
             name = type(error).__name__
             raise SourceError([f"course_lib.exercises does not load: {name}: {error}"]) from None
+        problems: dict[int, list[str]] = {}
+        known: dict[str, Any] = {}
+        questions: dict[str, dict] = {kind: {} for kind in registry.QUESTIONS}
+        for number in sorted(set(numbers) & set(registry.numbers())):
+            try:
+                lesson = registry.load(number)
+            except registry.RegistryError as error:
+                problems[number] = error.problems
+                continue
+            for exercise in lesson.EXERCISES:
+                known[exercise.slug] = exercise
+                twins = [p for p in places[exercise.slug] if p.parent.name != lesson.folder.name]
+                if twins:
+                    problems.setdefault(number, []).append(
+                        f"{exercise.where}: the exercise {exercise.slug!r} is also that of "
+                        f"{twins[0].parent.name}/{twins[0].name}: rename one."
+                    )
+            for kind, found in questions.items():
+                found |= getattr(lesson, kind)
         functions = {slug: e.function for slug, e in known.items()}
-        return cls(known, Registered(set(known), predictions, quizzes, answers, functions))
+        asked = (questions[kind] for kind in ("PREDICTIONS", "QUIZZES", "ANSWERS"))
+        return cls(known, Registered(set(places), *asked, functions), problems)
 
 
 def wrong(exercise: Any) -> list[str]:

@@ -43,11 +43,31 @@ class Lesson:
     QUIZZES: dict[str, Quiz] = dataclasses.field(default_factory=dict)
     ANSWERS: dict[str, ShortAnswer] = dataclasses.field(default_factory=dict)
 
+    @property
+    def folder(self) -> Path:
+        """Where its modules lie."""
+        return folder_of(self.number)
+
 
 def numbers() -> list[int]:
     """The lessons that have a folder, in order; imports none of them."""
     names = [module.name for module in pkgutil.iter_modules([str(FOLDER)]) if module.ispkg]
     return sorted(int(name[6:]) for name in names if re.fullmatch(r"lesson\d\d", name))
+
+
+def places() -> dict[str, list[Path]]:
+    """Slug -> the modules called so, one unless two exercises have one name; imports nothing."""
+    found: dict[str, list[Path]] = {}
+    for number in numbers():
+        for path in sorted(folder_of(number).glob("*.py")):
+            if not path.stem.startswith("_") and path.stem not in HELPERS:
+                found.setdefault(path.stem.replace("_", "-"), []).append(path)
+    return found
+
+
+def folder_of(number: int) -> Path:
+    """Where the modules of a lesson lie."""
+    return FOLDER / f"lesson{number:02d}"
 
 
 @functools.cache
@@ -58,14 +78,13 @@ def load(number: int) -> Lesson:
     a slug that is not its module's name, an entry of another type.
     """
     lesson, problems = Lesson(number), []
-    package = f"{__package__}.lesson{number:02d}"
-    folder = FOLDER / f"lesson{number:02d}"
+    folder = lesson.folder
     for found in pkgutil.iter_modules([str(folder)]):
         name = found.name
         if name.startswith("_") or name == "shared":
             continue
         try:
-            module = importlib.import_module(f"{package}.{name}")
+            module = importlib.import_module(f"{__package__}.{folder.name}.{name}")
         except Exception as error:  # whatever an unfinished module raises
             problems.append(_does_not_load(folder / f"{name}.py", error))
             continue
@@ -84,21 +103,17 @@ def load(number: int) -> Lesson:
 
 def find(slug: str, kind: str):
     """The entry of ``kind`` called ``slug``, or None; imports no lesson that does not name it."""
-    name = slug.replace("-", "_") if isinstance(slug, str) else ""
     for number in numbers():
-        folder = FOLDER / f"lesson{number:02d}"
         if kind == "EXERCISES":
-            there = (folder / f"{name}.py").is_file()
+            there = (folder_of(number) / f"{str(slug).replace('-', '_')}.py").is_file()
         else:
-            path = folder / "questions.py"
+            path = folder_of(number) / "questions.py"
             there = path.is_file() and f'"{slug}"' in path.read_text(encoding="utf-8")
-        if not there:
-            continue
-        entries = getattr(load(number), kind)
-        if kind == "EXERCISES":
-            entries = {e.slug: e for e in entries}
-        if slug in entries:
-            return entries[slug]
+        if there:
+            entries = getattr(load(number), kind)
+            listed = entries if isinstance(entries, dict) else {e.slug: e for e in entries}
+            if slug in listed:
+                return listed[slug]
     return None
 
 

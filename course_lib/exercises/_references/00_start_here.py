@@ -6,8 +6,9 @@ Never edited: the source is solutions/00_start_here.py.
 # ruff: noqa
 # fmt: off
 
-
-ORDER = ['pixel-rms']
+ORDER = [
+    "pixel-rms",
+]
 
 
 def pixel_rms(perturbation):

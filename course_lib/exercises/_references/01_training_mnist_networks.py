@@ -6,13 +6,22 @@ Never edited: the source is solutions/01_training_mnist_networks.py.
 # ruff: noqa
 # fmt: off
 
-from course_lib.training import weight_decay
-from course_lib.training import kl_sparsity
-ORDER = ['stable-cross-entropy', 'weight-decay', 'sigmoid-layer-backward', 'training-step', 'kl-sparsity', 'paired-difference', 'error-in-batches']
-
-from course_lib.training import weight_decay
 import scipy.stats
 import torch
+
+# the solutions that are the library's
+from course_lib.training import weight_decay
+from course_lib.training import kl_sparsity
+
+ORDER = [
+    "stable-cross-entropy",
+    "weight-decay",
+    "sigmoid-layer-backward",
+    "training-step",
+    "kl-sparsity",
+    "paired-difference",
+    "error-in-batches",
+]
 
 
 def stable_cross_entropy(logits, labels):

@@ -6,15 +6,23 @@ Never edited: the source is solutions/02_do_units_mean_anything.py.
 # ruff: noqa
 # fmt: off
 
-
-ORDER = ['strongest-images', 'haar-bases', 'changes-the-ranking', 'purity', 'chance-purity', 'randomisation-p', 'equivalence-verdict', 'rotated-network']
-
 from collections import OrderedDict
 from torch import nn
 import copy
 import numpy as np
 import scipy.stats
 import torch
+
+ORDER = [
+    "strongest-images",
+    "haar-bases",
+    "changes-the-ranking",
+    "purity",
+    "chance-purity",
+    "randomisation-p",
+    "equivalence-verdict",
+    "rotated-network",
+]
 
 
 def strongest_images(parts, directions, k):

@@ -6,11 +6,20 @@ Never edited: the source is solutions/03_how_far_is_the_nearest_mistake.py.
 # ruff: noqa
 # fmt: off
 
-from course_lib.attacks.measures import distortion
-ORDER = ['distortion', 'nearest-plane', 'nearest-in-box', 'penalty-objective', 'amplify', 'attack-summary']
-
 import torch
 import torch.nn.functional as F
+
+# the solutions that are the library's
+from course_lib.attacks.measures import distortion
+
+ORDER = [
+    "distortion",
+    "nearest-plane",
+    "nearest-in-box",
+    "penalty-objective",
+    "amplify",
+    "attack-summary",
+]
 
 
 def nearest_plane(weight, bias, x, labels):

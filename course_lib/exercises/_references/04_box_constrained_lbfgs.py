@@ -6,17 +6,25 @@ Never edited: the source is solutions/04_box_constrained_lbfgs.py.
 # ruff: noqa
 # fmt: off
 
-from course_lib.lbfgsb.plain import projected_gradient
-from course_lib.lbfgsb.plain import two_loop
-from course_lib.lbfgsb.plain import projected_search
-ORDER = ['projected-step', 'projected-gradient', 'two-loop', 'projected-search', 'solve-for-c', 'search-for-c', 'error-under-noise']
-
 from course_lib.lbfgsb.plain import minimize
-from course_lib.lbfgsb.plain import projected_search
-from course_lib.lbfgsb.plain import two_loop
 from course_lib.lbfgsb.plain import with_gradient
 import torch
 import torch.nn.functional as F
+
+# the solutions that are the library's
+from course_lib.lbfgsb.plain import projected_gradient
+from course_lib.lbfgsb.plain import two_loop
+from course_lib.lbfgsb.plain import projected_search
+
+ORDER = [
+    "projected-step",
+    "projected-gradient",
+    "two-loop",
+    "projected-search",
+    "solve-for-c",
+    "search-for-c",
+    "error-under-noise",
+]
 
 
 def projected_step(image, r, gradient, length):

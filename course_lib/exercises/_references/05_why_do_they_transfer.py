@@ -6,11 +6,20 @@ Never edited: the source is solutions/05_why_do_they_transfer.py.
 # ruff: noqa
 # fmt: off
 
-
-ORDER = ['transfer-cell', 'strict-row', 'two-halves', 'amplify-in-box', 'equal-size', 'paired-bootstrap', 'bootstrap-means', 'gradient-cosine', 'reaches']
-
 import torch
 import torch.nn.functional as F
+
+ORDER = [
+    "transfer-cell",
+    "strict-row",
+    "two-halves",
+    "amplify-in-box",
+    "equal-size",
+    "paired-bootstrap",
+    "bootstrap-means",
+    "gradient-cosine",
+    "reaches",
+]
 
 
 def transfer_cell(clean, adversarial, labels):

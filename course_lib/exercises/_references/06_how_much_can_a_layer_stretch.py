@@ -6,10 +6,16 @@ Never edited: the source is solutions/06_how_much_can_a_layer_stretch.py.
 # ruff: noqa
 # fmt: off
 
-
-ORDER = ['power-iteration', 'norm-from-above', 'convolution-matrix', 'symbol-norm', 'strided-norm', 'pooling-constant']
-
 import torch
+
+ORDER = [
+    "power-iteration",
+    "norm-from-above",
+    "convolution-matrix",
+    "symbol-norm",
+    "strided-norm",
+    "pooling-constant",
+]
 
 
 def power_iteration(matrix, start, steps=100):

@@ -6,13 +6,20 @@ Never edited: the source is solutions/07_what_a_bound_can_promise.py.
 # ruff: noqa
 # fmt: off
 
-
-ORDER = ['log-bound', 'local-stretch', 'two-layer-bound', 'certificate', 'robust-accuracy', 'inflated', 'log-penalty']
-
 from torch import nn
 import copy
 import math
 import torch
+
+ORDER = [
+    "log-bound",
+    "local-stretch",
+    "two-layer-bound",
+    "certificate",
+    "robust-accuracy",
+    "inflated",
+    "log-penalty",
+]
 
 
 def log_bound(norms, activations):
