@@ -92,7 +92,7 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
             view = shapes[cell.id]
             slug = cell.option("exercise")
             if slug in registry.exercises:
-                _judge_edits(source, cell, view, registry.exercises[slug])
+                _judge_edits(source, cell, view, registry)
         solved.append(_cell(cell, view.solved))
         if "solution-only" not in cell.tags:
             lesson.append(_cell(cell, view.lesson))
@@ -102,9 +102,11 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
     )
 
 
-def _judge_edits(source: Source, cell: Cell, view: Views, exercise) -> None:
+def _judge_edits(source: Source, cell: Cell, view: Views, registry: Registry) -> None:
     """A wrong answer that is an edit of the solution must fit the solution as it is now."""
-    name = view.library.rpartition(".")[2] if view.library else exercise.function
+    slug = cell.option("exercise")
+    exercise = registry.exercises[slug]
+    name = view.library.rpartition(".")[2] if view.library else registry.slugs.function(slug)
     try:
         node = function_named(ast.parse(view.solved), name)
     except SyntaxError:
