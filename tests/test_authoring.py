@@ -734,6 +734,123 @@ def test_judging_the_sample_finds_nothing():
     assert source.problems == []
 
 
+# ---------------------------------------------------------------- the maintainer's asserts
+
+
+def lesson_text(tmp_path, code, header='id="a"'):
+    """What the lesson and the solved notebook have for a cell, and the problems."""
+    path = tmp_path / "00_x.py"
+    path.write_text(f"# %% {header}\n{code}\n", encoding="utf-8")
+    source = read(path)
+    shapes = judge(source)
+    view = next(iter(shapes.values()))
+    assert view.solved == code or "###" in code  # there, nothing is left out
+    return view.lesson, source.problems
+
+
+@pytest.mark.parametrize(
+    ("code", "lesson"),
+    [
+        ("x = 1\nassert x", "x = 1"),
+        ("x = 1\nassert x  # why", "x = 1"),
+        ("x = 1\nassert x, 'Run it again.'", "x = 1\nassert x, 'Run it again.'"),
+        ("x = 1\nassert x, ''\nassert x", "x = 1\nassert x, ''"),
+        ("x = 1\nassert (\n    x\n    # one\n    == 1\n)\ny = x", "x = 1\ny = x"),
+        ("assert 1\n\nx = 1", "x = 1"),
+        ("x = 1\n\nassert x\n\ny = x", "x = 1\n\ny = x"),
+        ("x = 1\n\nassert x\n\n\ndef f():\n    return x", "x = 1\n\n\ndef f():\n    return x"),
+        ("x = 1\nassert x\n\ny = x", "x = 1\n\ny = x"),
+        ("x = 1\n\nassert x\ny = x", "x = 1\n\ny = x"),
+        ("for x in [1]:\n    assert x\n\n    print(x)", "for x in [1]:\n    print(x)"),
+        ("for x in [1]:\n    print(x)\n    assert x\nassert x", "for x in [1]:\n    print(x)"),
+        ('def f(x):\n    """Doc."""\n    assert x', 'def f(x):\n    """Doc."""'),
+        ("if 1:\n    x = 1\n    assert x\nelse:\n    x = 2", "if 1:\n    x = 1\nelse:\n    x = 2"),
+        ('x = """\nassert 1\n"""', 'x = """\nassert 1\n"""'),  # no statement, but a text
+        ("é = 'é'; x = 1\nassert é == 'é'  # é", "é = 'é'; x = 1"),
+        # a comment above goes where it can speak of nothing but the asserts
+        ("x = 1\n# one\n# of them\nassert x\nassert x == 1", "x = 1"),
+        ("x = 1\n# one\nassert x\n\ny = x", "x = 1\n\ny = x"),
+        ("x = 1\n# one\nassert x\n# two\ny = x", "x = 1\n# two\ny = x"),
+        ("x = 1\n# two lines\nassert x\ny = x", "x = 1\n# two lines\ny = x"),
+        ("x = 1\n# of all\n\nassert x", "x = 1\n# of all"),
+        ("for x in [1]:\n    x\n    # in\n    assert x\nprint()", "for x in [1]:\n    x\nprint()"),
+        ("for x in [1]:\n    x\n# out\nassert x", "for x in [1]:\n    x"),
+        ('x = """\n# no comment"""\nassert x', 'x = """\n# no comment"""'),
+        # what the last line shows
+        ("x = 1\nprint(x)\nassert x", "x = 1\nprint(x)"),
+        ("x = 1\nassert x\nx", "x = 1\nx"),
+    ],
+)
+def test_asserts_without_a_message_are_left_out_of_the_lesson(tmp_path, code, lesson):
+    assert lesson_text(tmp_path, code) == (lesson, [])
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "sentence"),
+    [
+        ("assert 1", 2, "this cell has nothing else. Give it a message"),
+        ("# why\nassert 1\n# more", 3, 'or tag the cell "solution-only".'),
+        ("for x in [1]:\n    assert x\n    assert 1", 3, "this block has nothing else."),
+        ("x = 1\nif x:\n    print()\nelse:\n    assert x", 6, "this block has nothing else."),
+        ("with open('x'):\n    assert 1", 3, "or write it as one assert all(...)."),
+        ("def f(x):\n    assert x\n\n\nf(1)", 3, "this block has nothing else."),
+        ("try:\n    x = 1\nexcept OSError:\n    assert 1", 5, "this block has nothing else."),
+        ("match 1:\n    case 1:\n        assert 1", 4, "this block has nothing else."),
+        ("x = 1; assert x", 2, "needs a line of its own."),
+        ("x = 1\nassert x; y = 2", 3, "needs a line of its own."),
+        ("x = 'é'\nif x: assert x", 3, "needs a line of its own."),
+        ("x = 1\nx\nassert x", 3, "show this value, in the lesson alone: put it behind them"),
+        ("x = {}\nx.get(1)\nassert 1", 3, "show this value, in the lesson alone"),
+        (
+            "### BEGIN SOLUTION\nx = 1\n### END SOLUTION\n### BEGIN STUB\n#| x = 2\n#|\n"
+            "#| assert x\n### END STUB\ny = x",
+            2,
+            "an assert without a message in a STUB block is in neither notebook.",
+        ),
+        (
+            "### BEGIN SOLUTION\nx = 1\n### END SOLUTION\n### BEGIN STUB\n#| x = 2\n"
+            "### END STUB\nif x:\n    assert x",
+            9,
+            "this block has nothing else.",
+        ),
+    ],
+)
+def test_an_assert_that_cannot_be_left_out_is_a_sentence(tmp_path, code, line, sentence):
+    _, (problem,) = lesson_text(tmp_path, code)
+    assert problem.startswith(f"{tmp_path.name}/00_x.py:{line}: ")
+    assert sentence in problem
+
+
+def test_a_cell_for_teachers_may_be_asserts_alone(tmp_path):
+    header = 'id="a" tags=["solution-only"]'
+    assert lesson_text(tmp_path, "assert 1", header)[1] == []
+
+
+def test_the_asserts_of_an_exercises_cell_stay(course):
+    course.edit(
+        "    ### BEGIN SOLUTION\n    means =",
+        "    assert len(table)\n    ### BEGIN SOLUTION\n    means =",
+    )
+    course.build(execute=False)
+    lesson = cells(course.place.lesson("00_sample"))
+    assert "    assert len(table)\n    # YOUR CODE HERE" in lesson["centre-columns"].source
+
+
+def test_the_asserts_run_in_the_solved_notebook(built):
+    text = "assert abs(centred.mean(axis=0)).max() < 1e-12"
+    assert text in cells(built.place.solved("00_sample"))["columns"].source
+    assert text not in built.place.lesson("00_sample").read_text(encoding="utf-8")
+
+
+def test_a_name_that_only_an_assert_binds_is_missing_in_the_lesson(course):
+    course.edit("mean.shape", 'assert (mine := mean.shape)\n\n# %% id="later"\nprint(mine)')
+    (problem,) = course.problems()
+    assert (
+        "the cell 'later' uses the name 'mine', which no earlier cell of the lesson binds"
+        in problem
+    )
+
+
 # ---------------------------------------------------------------- mistakes in the registry
 
 

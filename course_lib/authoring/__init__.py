@@ -67,6 +67,15 @@ a prediction or an answer that the solved notebook has and the lesson has not, o
     #| predict("fc10-error", None)   # a number, or (low, high)
     ### END STUB
 
+An ``assert`` without a message speaks to the maintainer: it runs in the solved notebook, and the
+lesson has not got it, nor a comment right above that speaks of nothing else. An assert with a
+message speaks to the learner and stays. (Cells of exercises keep theirs: those are the learner's.)
+Such an assert needs lines of its own, and something beside it in its block and its cell::
+
+    print(f"{ratio:.1f} times")
+    assert 3 < ratio < 4  # the text below says so: left out
+    assert ratio > 1, "Run the cells above again: the networks are in another order."
+
 In markdown, ``{{exercise:slug}}`` becomes the exercise's number (also of another lesson), and
 ``{{=paper.TABLE1["FC10(1)"].test_error|.1%}}`` a number: an expression in ``paper`` (the module)
 and ``records`` (the committed records, by file name without ``.json``), then a format.
@@ -79,9 +88,10 @@ compares without executing. Mistakes in a source are sentences with file and lin
 before anything is executed; that lesson is left as it is, and the others are built. ``course build
 03`` judges and builds that lesson alone: the others' headers give the numbers of their exercises.
 
-Parts: :mod:`.source` reads a source, :mod:`.marks` takes its marked solutions apart, :mod:`.names`
-knows what Python text binds and reads, :mod:`.judging` says what is wrong, :mod:`.registry` is what
-the builder needs of the exercises, :mod:`.prose` does the mark-up, :mod:`.making` makes one lesson
-in memory and :mod:`.references` its references, :mod:`.build` writes or compares the files,
-:mod:`.execute` runs a notebook and cleans its outputs, :mod:`.results` compares what cells print.
+Parts: :mod:`.source` reads a source, :mod:`.marks` takes its marked solutions apart and
+:mod:`.asserts` leaves out what only the maintainer needs, :mod:`.names` knows what Python text
+binds and reads, :mod:`.judging` says what is wrong, :mod:`.registry` is what the builder needs of
+the exercises, :mod:`.prose` does the mark-up, :mod:`.making` makes one lesson in memory and
+:mod:`.references` its references, :mod:`.build` writes or compares the files, :mod:`.execute`
+runs a notebook and cleans its outputs, :mod:`.results` compares what cells print.
 """

@@ -160,7 +160,7 @@ def _judge_stub(source, cell, view, trees, name) -> None:
 
 
 def _judge_code(source: Source, shapes) -> None:
-    known: set[str] = {"display", "get_ipython"}
+    known = [{"display", "get_ipython"}, {"display", "get_ipython"}]  # solved, lesson
     origins: dict[str, str] = {}
     for cell in source.cells:
         if cell.kind != "code":
@@ -190,23 +190,25 @@ def _judge_code(source: Source, shapes) -> None:
                 break
         if len(trees) < 2:
             continue
-        for tree in trees[:1] if "solution-only" in cell.tags else trees:
-            for name in sorted(free(tree) - known):
-                source.problem(cell.first, _unknown(name, cell, view))
+        shown = 1 if "solution-only" in cell.tags else 2
+        for tree, names in list(zip(trees, known, strict=True))[:shown]:
+            for name in sorted(free(tree) - names):
+                there = " of the lesson" if name in known[0] else ""
+                source.problem(cell.first, _unknown(name, cell, view, there))
+            names |= bound(tree)
         if view.library and view.solved:
             _judge_origins(source, cell, trees[0], view.library, origins)
-        known |= bound(trees[0])
         origins |= imports(trees[0])
 
 
-def _unknown(name: str, cell: Cell, view: Views) -> str:
+def _unknown(name: str, cell: Cell, view: Views, there: str = "") -> str:
     if view.library:
         module = view.library.rpartition(".")[0]
         return (
             f"{view.library} uses {name!r} from its module: import it in an earlier cell of the "
             f"lesson (as {module} does, or from {module})."
         )
-    return f"the cell {cell.id!r} uses the name {name!r}, which no earlier cell binds."
+    return f"the cell {cell.id!r} uses the name {name!r}, which no earlier cell{there} binds."
 
 
 def _judge_origins(source, cell, tree, dotted, origins) -> None:

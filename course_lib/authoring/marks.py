@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from . import asserts
 from .source import Cell, Source, near
 
 WIDTH = 79  # columns of a code cell: what fits beside JupyterLab's file browser
@@ -26,6 +27,7 @@ class Region:
     solution: list[str]
     instead: list[str] | None = None
     bug: bool = False
+    size: int = 0  # lines of the source, with the marks
 
 
 def regions(source: Source, cell: Cell) -> list[str | Region]:
@@ -61,7 +63,7 @@ def _close(source, parts, mark, inside, opened) -> None:
     if mark["what"] == "SOLUTION":
         if not any(line.strip() for line in inside):
             source.problem(opened, "the solution is empty.")
-        parts.append(Region(mark["indent"], inside))
+        parts.append(Region(mark["indent"], inside, size=len(inside) + 2))
         return
     text = []
     for line in inside:
@@ -83,6 +85,7 @@ def _close(source, parts, mark, inside, opened) -> None:
         parts.append(Region("    ", [], text, mark["what"] == "BUG"))
     else:
         last.instead, last.bug = text, mark["what"] == "BUG"
+        last.size += len(inside) + 2
 
 
 def _file_of(module: str) -> Path | None:
@@ -132,26 +135,37 @@ def views(source: Source, cell: Cell) -> Views:
     froms = [p for p in parts if isinstance(p, str) and FROM.fullmatch(p)]
     if froms:
         return _views_from(source, cell, parts, FROM.fullmatch(froms[0])["name"])
-    solved, lesson, buggy = [], [], False
+    solved: list[str] = []
+    lesson: list[tuple[int, str]] = []  # each with its line in the source
+    stub, number, buggy = set(), cell.first, False
     for part in parts:
         if isinstance(part, str):
             solved.append(part)
-            lesson.append(part)
+            lesson.append((number, part))
+            number += 1
             continue
         solved += part.solution
         buggy |= part.bug
         if part.instead is not None:
-            lesson += part.instead
+            instead = part.instead
         elif slug := cell.option("exercise"):
-            lesson += [part.indent + "# YOUR CODE HERE"]
-            lesson += [part.indent + f'raise NotImplementedError("{slug}")']
+            instead = [part.indent + "# YOUR CODE HERE"]
+            instead += [part.indent + f'raise NotImplementedError("{slug}")']
         else:
+            instead = []
             source.problem(
                 cell.line,
                 "a solution outside an exercise needs a '### BEGIN STUB' block: what the lesson "
                 "has there.",
             )
-    return Views(_trim(solved), _trim(lesson), buggy)
+        lesson += [(number, line) for line in instead]
+        stub.add(number)
+        number += part.size
+    if cell.option("exercise") or "solution-only" in cell.tags:
+        shown = [line for _, line in lesson]
+    else:
+        shown = asserts.left_out(source, lesson, stub)
+    return Views(_trim(solved), _trim(shown), buggy)
 
 
 def _trim(lines: list[str]) -> str:
