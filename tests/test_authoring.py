@@ -450,7 +450,7 @@ def test_a_source_that_is_no_text_is_a_sentence_and_blocks_no_other(two):
 
 
 def test_a_registry_that_does_not_load_hides_no_mistake_in_the_text(two, monkeypatch):
-    def broken():
+    def broken(numbers):
         raise SourceError(["course_lib.exercises does not load: ImportError: no"])
 
     monkeypatch.setattr(Registry, "of_the_course", broken)
@@ -483,7 +483,7 @@ def test_a_mistake_in_the_text_is_told_before_torch_is_imported(tmp_path):
 
 def test_the_command_tells_problems_last_and_once(two, monkeypatch, capsys):
     monkeypatch.setattr(build.Place, "checkout", lambda: two.place)
-    monkeypatch.setattr(Registry, "of_the_course", lambda: sample_course.REGISTRY)
+    monkeypatch.setattr(Registry, "of_the_course", lambda numbers: sample_course.REGISTRY)
     break_sample(two)
     assert cli.main(["build", "00"]) == 1
     (problem,) = capsys.readouterr().out.splitlines()
@@ -934,18 +934,21 @@ def test_a_misspelt_slug_is_not_also_an_exercise_that_no_lesson_uses(course, old
     assert not any("no lesson uses" in problem for problem in problems)
 
 
-def test_sentences_of_the_registry_are_passed_on(monkeypatch):
-    import course_lib.exercises
+def test_sentences_of_the_registry_are_passed_on_and_block_their_lesson_alone(monkeypatch):
+    from course_lib.exercises import registry
 
-    def broken():
-        error = ValueError("a\nb")
-        error.problems = ["a", "b"]
-        raise error
+    load = registry.load
 
-    monkeypatch.setattr(course_lib.exercises, "all_exercises", broken)
-    with pytest.raises(SourceError) as caught:
-        Registry.of_the_course()
-    assert caught.value.problems == ["a", "b"]
+    def broken(number):
+        if number == 1:
+            raise registry.RegistryError(["a", "b"])
+        return load(number)
+
+    monkeypatch.setattr(registry, "load", broken)
+    known = Registry.of_the_course([0, 1])
+    assert known.problems == {1: ["a", "b"]}
+    assert list(known.exercises) == ["pixel-rms"]
+    assert "stable-cross-entropy" in known.slugs.check
 
 
 # ---------------------------------------------------------------- prose
