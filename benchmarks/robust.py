@@ -32,7 +32,7 @@ LOCAL = 50  # of the attacked images get the local certificate, which takes long
 # the goal's name: the radius at which certified validation accuracy is to be largest, and the
 # least validation accuracy (if no candidate has it, the most accurate one is taken)
 GOALS = {"near": (0.3, 0.97), "middle": (1.58, 0.97), "far": (1.58, 0.0)}
-PUBLISHED = (  # MNIST, L2, radius 1.58, in per cent; None: not in our notes
+PUBLISHED = (  # MNIST, L2, radius 1.58, in per cent; None: we know of none
     {"name": "GloRo, convolutions", "accuracy": None, "certified": 62.8},
     {"name": "BCOP, large, convolutions", "accuracy": 98.77, "certified": 56.66},
     {"name": "orthonormal, three fully connected layers", "accuracy": 98.71, "certified": 54.46},
