@@ -291,3 +291,16 @@ def test_a_damaged_cell_is_set_aside(raw, tmp_path):
     with pytest.warns(UserWarning, match=r"is damaged .+ cell\.npz\.damaged now"):
         assert program("attacks").read_cell(path) is None
     assert not path.exists()
+
+
+# --- the list of them ----------------------------------------------------------------------------
+
+
+def test_the_list_names_every_program_and_what_it_makes():
+    program("settings")  # or skip
+    text = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    for path in BENCHMARKS.glob("*.py"):
+        assert f"`{path.name}" in text, path.name
+    made = [*BENCHMARKS.glob("*.json"), *(storage.ASSETS / "records").glob("*.json")]
+    for path in (*made, BENCHMARKS / "ATTACKS.md", BENCHMARKS / "SPECTRAL.md"):
+        assert path.name in text, path.name
