@@ -5,7 +5,6 @@ the network's weights, the images, their labels and targets, the attack's settin
 on nothing else: these make the key under which it lies in the course's folder.
 """
 
-import ast
 import dataclasses
 import functools
 import hashlib
@@ -21,6 +20,7 @@ from torch import nn
 from .. import attacks, storage, zoo
 from ..attacks.minimal import INTERRUPTED, Adversarial
 from ..data import Dataset
+from ..sourcecode import code_digest
 
 BLOCK = 10_000  # images that share a file: what an interruption by force can cost
 FIELDS = [f.name for f in dataclasses.fields(Adversarial) if f.name not in ("originals", "key")]
@@ -184,25 +184,6 @@ def folder() -> Path:
     return storage.home() / "transfer"
 
 
-@functools.cache
-def code_digest() -> str:
-    """A hash over the code of the attack, comments and docstrings apart."""
-    total = hashlib.sha256()
-    for package in ("attacks", "lbfgsb"):
-        for path in sorted((storage.PACKAGE / package).glob("*.py")):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
-                body = getattr(node, "body", None)
-                if isinstance(body, list):
-                    node.body = [line for line in body if not _is_text(line)]
-            total.update(f"{package}/{path.name} {ast.dump(tree)}".encode())
-    return total.hexdigest()
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
 def key(net: nn.Module, dataset: Dataset, targets, settings: dict) -> str:
     """What decides the adversarial images, as a short hash: any change of it is another file."""
     what = {
@@ -210,7 +191,7 @@ def key(net: nn.Module, dataset: Dataset, targets, settings: dict) -> str:
         "images": zoo.weights_digest({"images": dataset.images, "labels": dataset.labels}),
         "targets": None if targets is None else targets.tolist(),
         "settings": sorted(settings.items()),
-        "code": code_digest(),
+        "code": code_digest(Path(attacks.__file__)),
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
