@@ -14,7 +14,7 @@ The modules read in the order of the paper, and each knows only those above it:
 ``units``     directions, their top images, and a number for "equally meaningful"
 ``lbfgsb``    many small box-constrained problems minimised at once; knows nothing of networks
 ``attacks``   the paper's attack, faster and tighter; the distortion, noise, the exact minimum
-``plotting``, ``widgets``  one look for all figures; the sliders
+``plotting``, ``widgets``  one look for all figures and tables; the sliders
 ``cli``       ``course lab``, ``course test``, ``course train``, ...
 """
 

@@ -53,6 +53,33 @@ def test_ours_stand_beside_the_papers():
     assert {t.get_text() for t in axis.get_legend().get_texts()} == {"here", "paper"}
 
 
+def test_a_table_is_markdown_with_its_numbers_to_the_right():
+    shown = plotting.table(["network", "error (%)"], [("a", 1.5), ["b", "2.0 ± 0.1"]])
+    assert shown.data.splitlines() == [
+        "| network | error (%) |",
+        "| :-- | --: |",
+        "| a | 1.5 |",
+        "| b | 2.0 ± 0.1 |",
+    ]
+    rows = (row for row in [["x"]])
+    assert plotting.table(("one",), rows, "A caption:").data == (
+        "A caption:\n\n| one |\n| :-- |\n| x |"
+    )
+    assert plotting.table(["a", "b"], []).data == "| a | b |\n| :-- | --: |"
+
+
+def test_a_bar_in_a_cell_is_no_column():
+    lines = plotting.table(["|x|", "y"], [["a|b", None]]).data.splitlines()
+    assert lines[0] == r"| \|x\| | y |"
+    assert lines[2] == r"| a\|b | None |"
+
+
+@pytest.mark.parametrize("row", [["a"], ["a", 1, 2], []])
+def test_a_table_asks_for_a_cell_in_each_column(row):
+    with pytest.raises(ValueError, match=rf"^Row 2 .* {len(row)} cells, its head has 2: give each"):
+        plotting.table(["network", "error"], [["fine", 1], row])
+
+
 def test_a_static_page_gets_plain_figures(monkeypatch):
     monkeypatch.setenv("COURSE_STATIC", "1")
     monkeypatch.setattr(ipywidgets, "interact", lambda *a, **k: pytest.fail("a widget"))
