@@ -92,6 +92,7 @@ Parts: :mod:`.source` reads a source, :mod:`.marks` takes its marked solutions a
 :mod:`.asserts` leaves out what only the maintainer needs, :mod:`.names` knows what Python text
 binds and reads, :mod:`.judging` says what is wrong, :mod:`.registry` is what the builder needs of
 the exercises, :mod:`.prose` does the mark-up, :mod:`.making` makes one lesson in memory and
-:mod:`.references` its references, :mod:`.build` writes or compares the files, :mod:`.execute`
-runs a notebook and cleans its outputs, :mod:`.results` compares what cells print.
+:mod:`.references` its references, :mod:`.files` writes or compares its files, :mod:`.build` judges
+and makes the lessons asked for, :mod:`.execute` runs a notebook and cleans its outputs,
+:mod:`.results` compares what cells print.
 """
