@@ -16,6 +16,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from .kinds import stated_constant
 from .layers import DROPOUTS, LocalContrastNormalisation, slope_range
 
 AGREEMENT = 1e-9  # of the steps with the network, relative to its largest output
@@ -158,8 +159,9 @@ def trace(net: nn.Module, input_shape) -> list[Step]:
     last, each after its inputs. The network itself is not touched; the steps lie on its device (on
     the CPU for MPS, which has no float64).
 
-    Raises TypeError for what is no module; ValueError, with a sentence, for a network in train mode
-    or with weights that are not finite, for images that do not fit, for a forward that torch.fx
+    Raises TypeError for what is no module, and a stated constant that is no number; ValueError,
+    with a sentence, for a network in train mode or with weights that are not finite, for a stated
+    constant that is negative or not finite, for images that do not fit, for a forward that torch.fx
     cannot trace, and for a node whose constant is not known, naming it.
     """
     shape = checked_shape(net, input_shape)
@@ -188,7 +190,8 @@ def trace(net: nn.Module, input_shape) -> list[Step]:
 
 
 def checked_shape(net: nn.Module, input_shape) -> tuple[int, ...]:
-    """``input_shape`` as a tuple, if ``net`` is a module in eval mode with finite weights."""
+    """``input_shape`` as a tuple, if ``net`` is a module in eval mode with finite weights, and what
+    its modules state as their constants are some."""
     if not isinstance(net, nn.Module):
         raise TypeError(f"The network must be a torch module, not {type(net).__name__}.")
     try:
@@ -212,6 +215,8 @@ def checked_shape(net: nn.Module, input_shape) -> tuple[int, ...]:
                 f"The weights called {name!r} are not finite (there is a NaN or an infinity): the "
                 "network has no bound. Train it again, with a smaller step."
             )
+    for part in net.modules():
+        stated_constant(part)  # raises for what is none, before torch.fx meets it
     return shape
 
 
@@ -261,22 +266,9 @@ class Tracer(fx.Tracer):
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         kinds = (*AFFINE, *POOLS, *RESHAPES, *NOTHING, LocalContrastNormalisation)
         known = isinstance(module, kinds) or slope_range(module)
-        if known or constant_of(module) is not None:
+        if known or stated_constant(module) is not None:
             return True
         return super().is_leaf_module(module, name)
-
-
-def constant_of(module: nn.Module) -> float | None:
-    """The constant that a module of one's own states in ``lipschitz_constant``, if it does."""
-    stated = getattr(module, "lipschitz_constant", None)
-    if stated is None:
-        return None
-    stated = float(stated)
-    if not 0 <= stated < math.inf:
-        raise ValueError(
-            f"{type(module).__name__}.lipschitz_constant must be a number from 0 on, not {stated}."
-        )
-    return stated
 
 
 # Functions and methods by what they become: a module's class and the names of its arguments.
@@ -399,12 +391,12 @@ class Reader:
 
     def from_module(self, node: fx.Node, module: nn.Module, name: str) -> None:
         source = self.only_input(node)
-        if isinstance(module, NOTHING):
+        if (stated := stated_constant(module)) is not None:
+            self.module(node, "lipschitz", module, source, name, slopes=(-stated, stated))
+        elif isinstance(module, NOTHING):
             self.alias(node, source)
         elif isinstance(module, RESHAPES):
             self.add(node, "reshape", (source,), module(self.values[source]), name=name)
-        elif (stated := constant_of(module)) is not None:
-            self.module(node, "lipschitz", module, source, name, slopes=(-stated, stated))
         elif isinstance(module, AFFINE) or type(module) in (Diagonal, Mean):
             if getattr(module, "track_running_stats", True) is False:
                 self.refuse(node, "normalises by the statistics of the batch")

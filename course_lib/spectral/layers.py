@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from . import fourier, operators, pooling
 from .geometry import CONVOLUTIONS, Axis, Geometry, geometry, shape_of, weight_of
+from .kinds import stated_constant
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 ISOMETRIES = (nn.Flatten, nn.Unflatten, nn.Identity)
@@ -98,8 +99,11 @@ def slope_range(layer: nn.Module) -> tuple[float, float] | None:
 def constant_of(layer: nn.Module) -> float | None:
     """The constant of a layer that needs no input shape; None if it has none.
 
-    A module of one's own may state a constant as its float attribute ``lipschitz_constant``.
+    What a module states itself comes first: it may derive from a layer and compute something else.
     """
+    stated = stated_constant(layer)
+    if stated is not None:
+        return stated
     slopes = slope_range(layer)
     if slopes:
         return max(abs(slope) for slope in slopes)
@@ -111,8 +115,7 @@ def constant_of(layer: nn.Module) -> float | None:
         return 1.0
     if isinstance(layer, LocalContrastNormalisation):
         return layer.eps**-layer.gamma
-    stated = getattr(layer, "lipschitz_constant", None)
-    return stated if isinstance(stated, float) else None
+    return None
 
 
 # --- batch normalisation -------------------------------------------------------------------------
@@ -440,7 +443,8 @@ def measured(layer: nn.Module, input_shape, upper: bool) -> Found:
     shape = shape_of(input_shape)
     constant = constant_of(layer)
     if constant is not None:
-        return closed_form(constant, "slope" if slope_range(layer) else "constant")
+        slope = stated_constant(layer) is None and slope_range(layer)
+        return closed_form(constant, "slope" if slope else "constant")
     if isinstance(layer, nn.Linear):
         return of_matrix(layer, shape, upper)
     if isinstance(layer, CONVOLUTIONS):
@@ -454,8 +458,8 @@ def measured(layer: nn.Module, input_shape, upper: bool) -> Found:
     raise TypeError(
         f"There is no rule for the norm of {layer}. Supported are Linear, Conv1d to Conv3d, "
         "BatchNorm (eval mode), max and average pooling, LocalContrastNormalisation, Flatten, "
-        "Identity, Dropout (eval mode) and the usual activations. If you know a bound, give the "
-        "module a float attribute lipschitz_constant."
+        "Identity, Dropout (eval mode) and the usual activations. If you know a bound, state it in "
+        "the module's attribute lipschitz_constant, a number from 0 on."
     )
 
 
@@ -464,8 +468,10 @@ def operator_norm(layer: nn.Module, input_shape) -> float:
 
     Exact (to rounding) where a layer has symbols, is a matrix of moderate size, or has a closed
     form; elsewhere Lanczos from below, with relative errors below 1e-8 as a rule: not a bound.
-    Raises TypeError for a kind of layer without a rule, ValueError for NaN weights, an input
-    smaller than the kernel or a shape that does not fit, each saying what to do.
+    A module that states its ``lipschitz_constant`` has that norm. Raises TypeError for a kind of
+    layer without a rule and a stated constant that is no number, ValueError for NaN weights, a
+    stated constant that is negative or not finite, an input smaller than the kernel or a shape that
+    does not fit, each saying what to do.
     """
     return measured(layer, input_shape, upper=False).estimate
 
@@ -571,6 +577,8 @@ def differentiable_norm(layer: nn.Module, input_shape, bound: str = "upper") -> 
     if bound not in ("upper", "exact"):
         raise ValueError(f"bound must be 'upper' or 'exact', not {bound!r}.")
     shape = shape_of(input_shape)
+    if stated_constant(layer) is not None:
+        return torch.tensor(measured(layer, shape, upper=False).estimate)
     if isinstance(layer, nn.Linear):
         split = dense_layer(layer, shape)
         if min(split.size) <= LINEAR_SIZE:

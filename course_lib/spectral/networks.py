@@ -23,6 +23,7 @@ from torch import nn
 from . import graph
 from .geometry import CONVOLUTIONS
 from .graph import Step
+from .kinds import stated_constant
 from .layers import layer_norm
 
 UNIT = 2.0**-53  # rounding of float64
@@ -187,8 +188,9 @@ def lipschitz(
         net = torchvision.models.alexnet(weights="IMAGENET1K_V1").eval()
         spectral.lipschitz(net, (3, 224, 224))
 
-    Raises TypeError for what is no module; ValueError, with a sentence, for a network in train
-    mode or with NaN weights, an input shape that does not fit, a forward that cannot be traced, and
+    Raises TypeError for what is no module, and a stated constant that is no number; ValueError,
+    with a sentence, for a network in train mode or with NaN weights, a stated constant that is
+    negative or not finite, an input shape that does not fit, a forward that cannot be traced, and
     an operation that cannot be bounded, which is named.
     """
     began = time.perf_counter()
@@ -497,7 +499,7 @@ def layer_row(step: Step, shape) -> Layer:
     module = step.module
     kind = type(module).__name__
     size = " x ".join(map(str, step.shape))
-    if step.kind == "slope" or graph.constant_of(module) is not None:
+    if step.kind == "slope" or stated_constant(module) is not None:
         value = max(map(abs, step.slopes))
         method = "slope" if step.kind == "slope" else "stated"
         return Layer(step.name, kind, size, "", value, value, method, 0.0)
