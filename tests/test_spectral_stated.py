@@ -34,7 +34,7 @@ def network(stated, factor=0.0):
 def bounds(stated, factor=0.0):
     """All numbers that say what the constant is, by every door there is."""
     layer = Scaled(stated, factor)
-    row = spectral.layer_norm(layer, (3,))
+    row = spectral.norm_row(layer, (3,))
     found = spectral.lipschitz(network(stated, factor), (3,), starts=1, steps=4)
     return {
         "operator_norm": spectral.operator_norm(layer, (3,)),
@@ -107,7 +107,7 @@ def test_what_a_subclass_states_comes_before_what_its_class_is(base):
             return 3 * x
 
     assert spectral.operator_norm(Steep(), (3,)) == 3
-    assert spectral.layer_norm(Steep(), (3,)).method == "constant"
+    assert spectral.norm_row(Steep(), (3,)).method == "constant"
     assert spectral.differentiable_norm(Steep(), (3,)).item() == 3
     net = nn.Sequential(Steep()).double().eval()
     found = spectral.lipschitz(net, (3,))
@@ -139,7 +139,7 @@ REFUSED = [
 DOORS = {
     "operator_norm": lambda v: spectral.operator_norm(Scaled(v), (3,)),
     "norm_bounds": lambda v: spectral.norm_bounds(Scaled(v), (3,)),
-    "layer_norm": lambda v: spectral.layer_norm(Scaled(v), (3,)),
+    "norm_row": lambda v: spectral.norm_row(Scaled(v), (3,)),
     "differentiable_norm": lambda v: spectral.differentiable_norm(Scaled(v), (3,)),
     "lipschitz": lambda v: spectral.lipschitz(network(v), (3,)),
     "certified_radius": lambda v: spectral.certified_radius(network(v), torch.rand(1, 3)),

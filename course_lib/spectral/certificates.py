@@ -25,7 +25,7 @@ from torch import nn
 from ..attacks import measures
 from . import graph
 from .local import Balls
-from .networks import UNIT, Bounds, exp
+from .networks import UNIT, NetworkBounds, exp
 from .pooled import Pooled
 
 METHODS = ("half", "root", "pairs", "tight", "local", "box")
@@ -72,7 +72,7 @@ def certified_radii(
             "A certificate needs logits (N, classes), at least two; for one image this network "
             f"gives the shape {program[-1].shape}."
         )
-    bounds = Bounds(program)
+    bounds = NetworkBounds(program)
     images = images.detach().double().to(bounds.device)
     labels = checked_labels(labels, images, classes)
     wanted = {*methods, "tight"} if set(methods) & set(ON_BALLS) else set(methods)
@@ -146,13 +146,13 @@ def checked_labels(labels, images: torch.Tensor, classes: int) -> torch.Tensor |
     return measures.check_labels(labels, len(images), classes).to(images.device)
 
 
-def on_balls(bounds: Bounds) -> Balls:
+def on_balls(bounds: NetworkBounds) -> Balls:
     """What certifies on balls: by matrices where layers are small, else by diagonals."""
     found = Balls(bounds)
     return found if found.able else Pooled(bounds)
 
 
-def pair_slopes(bounds: Bounds, method: str) -> torch.Tensor:
+def pair_slopes(bounds: NetworkBounds, method: str) -> torch.Tensor:
     """(classes, classes) log K, K the most by which z_y - z_j grows per unit of distance."""
     if method == "half":
         return bounds.whole(bounds.product[-1]) + math.log(2) / 2
@@ -172,7 +172,7 @@ def radius_of(gaps: torch.Tensor, labels: torch.Tensor, table: torch.Tensor) -> 
 
 
 @torch.no_grad()
-def guarded_gaps(bounds: Bounds, x: torch.Tensor, labels=None):
+def guarded_gaps(bounds: NetworkBounds, x: torch.Tensor, labels=None):
     """(N, classes) z_y - z_j, less what rounding may have added to it, inf for j = y; and the
     labels, the network's own answers where there are none."""
     logits, error = logits_with_error(bounds, x)
@@ -183,7 +183,7 @@ def guarded_gaps(bounds: Bounds, x: torch.Tensor, labels=None):
     return gaps.scatter(1, own, torch.inf), labels
 
 
-def logits_with_error(bounds: Bounds, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def logits_with_error(bounds: NetworkBounds, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The logits in float64 and, element by element, a bound of their rounding errors.
 
     A sum of n products errs by at most γ = n u / (1 - n u) times the sum of their absolute values,

@@ -301,7 +301,7 @@ FUNCTIONS = {
     F.adaptive_avg_pool2d: (nn.AdaptiveAvgPool2d, ("output_size",)),
     F.adaptive_avg_pool3d: (nn.AdaptiveAvgPool3d, ("output_size",)),
 }
-METHODS = {
+METHODS_AS_FUNCTIONS = {
     "relu": torch.relu,
     "relu_": torch.relu,
     "sigmoid": torch.sigmoid,
@@ -344,7 +344,7 @@ RESHAPING = {
     "contiguous",
     "clone",
 }
-CONVOLUTIONS = {F.conv1d: nn.Conv1d, F.conv2d: nn.Conv2d, F.conv3d: nn.Conv3d}
+FUNCTIONAL_CONVOLUTIONS = {F.conv1d: nn.Conv1d, F.conv2d: nn.Conv2d, F.conv3d: nn.Conv3d}
 
 
 class Reader:
@@ -415,7 +415,9 @@ class Reader:
         self.add(node, kind, (source,), module(self.values[source]), name, module=module, **more)
 
     def from_function(self, node: fx.Node) -> None:
-        target = METHODS.get(node.target, node.target) if node.op == "call_method" else node.target
+        target = node.target
+        if node.op == "call_method":
+            target = METHODS_AS_FUNCTIONS.get(target, target)
         if target in (F.dropout, F.dropout2d, F.dropout3d):
             if self.arguments(node, ("p", "training")).get("training", True):
                 self.refuse(node, "drops units at random; pass training=self.training")
@@ -424,7 +426,7 @@ class Reader:
             kind, names = FUNCTIONS[target]
             module = kind(**self.arguments(node, names))
             self.from_module(node, module.eval(), node.name)
-        elif target is F.linear or target in CONVOLUTIONS:
+        elif target is F.linear or target in FUNCTIONAL_CONVOLUTIONS:
             self.from_module(node, self.functional_layer(node, target), node.name)
         elif target in RESHAPING:
             source = self.only_input(node)
@@ -458,7 +460,7 @@ class Reader:
             layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
         else:
             channels = weight.shape[1] * given.get("groups", 1)
-            kind = CONVOLUTIONS[target]
+            kind = FUNCTIONAL_CONVOLUTIONS[target]
             layer = kind(channels, weight.shape[0], weight.shape[2:], device="meta", **given)
         layer.weight = nn.Parameter(weight.detach().double(), requires_grad=False)
         layer.bias = None if bias is None else nn.Parameter(bias.detach().double(), False)

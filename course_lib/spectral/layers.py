@@ -2,7 +2,7 @@
 
 ``operator_norm``       the best estimate
 ``norm_bounds``         a rigorous lower and upper bound; certificates use the upper one only
-``layer_norm``          both, as a row of a table
+``norm_row``          both, as a row of a table
 ``differentiable_norm`` the same numbers with a gradient, for penalties
 ``singular_values``, ``symbols``, ``explicit_matrix``   all that there is to see
 
@@ -260,7 +260,7 @@ def explicit_matrix(layer: nn.Module, input_shape) -> Tensor:
 # --- upper bounds where a layer is no circulant --------------------------------------------------
 
 
-class Bound(NamedTuple):
+class CirculantBound(NamedTuple):
     """factor · top.upper is an upper bound; split: the circulant that ``top`` belongs to."""
 
     factor: float
@@ -273,7 +273,9 @@ class Bound(NamedTuple):
         return self.factor * self.top.upper * (1 + 4 * fourier.EPS)
 
 
-def twisted(layer: Geometry, grid, twistable, factor: float = 1.0, method: str = "") -> Bound:
+def twisted(
+    layer: Geometry, grid, twistable, factor: float = 1.0, method: str = ""
+) -> CirculantBound:
     """The least of the bounds by circulants on ``grid`` with each choice of twists.
 
     A layer with zero padding is a part of the circulant on any larger grid, whether or not the
@@ -289,7 +291,7 @@ def twisted(layer: Geometry, grid, twistable, factor: float = 1.0, method: str =
         found = fourier.top(split, stop_above=math.inf if best is None else best.upper)
         if best is None or (found is not None and found.upper < best.upper):
             best, kept = found, split
-    return Bound(factor, best, kept, method)
+    return CirculantBound(factor, best, kept, method)
 
 
 def repeats(axis: Axis, mode: str) -> int:
@@ -299,7 +301,7 @@ def repeats(axis: Axis, mode: str) -> int:
     return int(padded.long().flatten().bincount().max())
 
 
-def padded_bound(layer: Geometry) -> Bound:
+def padded_bound(layer: Geometry) -> CirculantBound:
     """The norm of the padding times the bound of the convolution of the padded input."""
     factor = math.sqrt(math.prod(repeats(axis, layer.mode) for axis in layer.axes))
     axes = tuple(
@@ -311,7 +313,7 @@ def padded_bound(layer: Geometry) -> Bound:
     return twisted(inner, inner.embedding_grid(), [True] * len(axes), factor, method)
 
 
-def wrapped_bound(layer: Geometry) -> Bound:
+def wrapped_bound(layer: Geometry) -> CirculantBound:
     """For circular padding whose stride does not divide the size: a circulant with more outputs.
 
     Output j is at cell s·j mod n, one of the multiples of g = gcd(s, n), and each of them occurs at
@@ -331,7 +333,7 @@ def wrapped_bound(layer: Geometry) -> Bound:
     return twisted(inner, tuple(grid), free, factor, "circulant of smaller stride")
 
 
-def upper_bound(layer: Geometry) -> Bound:
+def upper_bound(layer: Geometry) -> CirculantBound:
     """The best of the bounds for a layer that is no circulant."""
     if layer.mode == "zeros" or not layer.is_padded():
         grid, free = layer.embedding_grid(), [True] * len(layer.axes)
@@ -352,7 +354,7 @@ class NormBounds(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class LayerNorm:
+class NormRow:
     """A row of a table of norms.
 
     kind: the class of the layer; size: as in the paper's Table 5, such as "3 x 11 x 11 x 96"
@@ -370,7 +372,7 @@ class LayerNorm:
     seconds: float
 
 
-class Found(NamedTuple):
+class Measured(NamedTuple):
     """What is known about a layer's norm; ``upper`` is inf if it was not asked for."""
 
     estimate: float
@@ -379,44 +381,44 @@ class Found(NamedTuple):
     method: str
 
 
-def closed_form(value: float, method: str) -> Found:
+def closed_form(value: float, method: str) -> Measured:
     """A norm known up to the rounding of a few operations."""
-    return Found(value, value * (1 - ALLOWANCE), value * (1 + ALLOWANCE), method)
+    return Measured(value, value * (1 - ALLOWANCE), value * (1 + ALLOWANCE), method)
 
 
-def of_matrix(layer: nn.Linear, shape, upper: bool) -> Found:
+def of_matrix(layer: nn.Linear, shape, upper: bool) -> Measured:
     split = dense_layer(layer, shape)
     if min(split.size) <= LINEAR_SIZE:
         top = fourier.top(split)
-        return Found(top.value, top.lower, top.upper, "matrix")
+        return Measured(top.value, top.lower, top.upper, "matrix")
     if not upper:
         value, _, _ = operators.leading(linear_map(layer, layer.in_features))
-        return Found(value, 0.0, math.inf, "Lanczos")
+        return Measured(value, 0.0, math.inf, "Lanczos")
     weight = split.taps[0, 0].detach()
     scale = (max(split.size) + 16) * float(weight.square().sum())
     value, bound = operators.certified(operators.gram_of(weight), scale)
     slack = 4 * fourier.EPS * (scale + len(weight) * value**2) / max(value, 1e-300)
-    return Found(value, max(value - slack, 0.0), bound, "Gram matrix")
+    return Measured(value, max(value - slack, 0.0), bound, "Gram matrix")
 
 
-def of_convolution(layer: nn.Module, shape, upper: bool) -> Found:
+def of_convolution(layer: nn.Module, shape, upper: bool) -> Measured:
     convolution = geometry(layer, shape)
     grid = convolution.circulant_grid()
     if grid is not None:
         top = fourier.top(fourier.polyphase(convolution, grid))
-        return Found(top.value, top.lower, top.upper, "symbols")
+        return Measured(top.value, top.lower, top.upper, "symbols")
     operator = convolution_map(convolution)
     total, terms = absolute(convolution)
     if not upper:
-        return Found(operators.leading(operator)[0], 0.0, math.inf, "Lanczos")
+        return Measured(operators.leading(operator)[0], 0.0, math.inf, "Lanczos")
     if min(operator.inputs, operator.outputs) <= operators.CERTIFIED_SIZE:
         value, bound = operators.certified(operator.gram(), 2 * terms * total**2)
         slack = 4 * fourier.EPS * (terms * total**2 / max(value, 1e-300) + terms * value)
-        return Found(value, max(value - slack, 0.0), bound, "Gram matrix")
+        return Measured(value, max(value - slack, 0.0), bound, "Gram matrix")
     value, _, _ = operators.leading(operator, precise=False)
     bound = upper_bound(convolution)
     lower = max(value - 4 * fourier.EPS * terms * total, 0.0)
-    return Found(value, lower, bound.upper, f"Lanczos; {bound.method}")
+    return Measured(value, lower, bound.upper, f"Lanczos; {bound.method}")
 
 
 def absolute(layer: Geometry) -> tuple[float, int]:
@@ -434,11 +436,11 @@ def absolute(layer: Geometry) -> tuple[float, int]:
     ) + 16
 
 
-def of_batch_norm(layer: nn.Module, shape, upper: bool) -> Found:
+def of_batch_norm(layer: nn.Module, shape, upper: bool) -> Measured:
     return closed_form(float(channel_scales(layer, shape).detach().abs().max()), "diagonal")
 
 
-def measured(layer: nn.Module, input_shape, upper: bool) -> Found:
+def measure(layer: nn.Module, input_shape, upper: bool) -> Measured:
     """What :func:`operator_norm` and :func:`norm_bounds` return parts of."""
     shape = shape_of(input_shape)
     constant = constant_of(layer)
@@ -473,7 +475,7 @@ def operator_norm(layer: nn.Module, input_shape) -> float:
     stated constant that is negative or not finite, an input smaller than the kernel or a shape that
     does not fit, each saying what to do.
     """
-    return measured(layer, input_shape, upper=False).estimate
+    return measure(layer, input_shape, upper=False).estimate
 
 
 def norm_bounds(layer: nn.Module, input_shape) -> NormBounds:
@@ -485,7 +487,7 @@ def norm_bounds(layer: nn.Module, input_shape) -> NormBounds:
     padding the norm of a circulant that contains them (:func:`twisted`), and reflected or
     replicated padding its norm times that of the padding. Raises as :func:`operator_norm`.
     """
-    result = measured(layer, input_shape, upper=True)
+    result = measure(layer, input_shape, upper=True)
     return NormBounds(result.lower, result.upper)
 
 
@@ -505,13 +507,13 @@ def size_of(layer: nn.Module) -> tuple[str, tuple[int, ...] | None]:
     return "", None
 
 
-def layer_norm(layer: nn.Module, input_shape) -> LayerNorm:
+def norm_row(layer: nn.Module, input_shape) -> NormRow:
     """Estimate and rigorous bounds of the norm of ``layer``, as a row of a table."""
     begin = time.perf_counter()
-    result = measured(layer, input_shape, upper=True)
+    result = measure(layer, input_shape, upper=True)
     size, stride = size_of(layer)
     kind = next((base.__name__ for base in type(layer).__mro__ if hasattr(nn, base.__name__)), "")
-    return LayerNorm(
+    return NormRow(
         kind if kind not in ("", "Module") else type(layer).__name__,
         size,
         stride,
@@ -578,7 +580,7 @@ def differentiable_norm(layer: nn.Module, input_shape, bound: str = "upper") -> 
         raise ValueError(f"bound must be 'upper' or 'exact', not {bound!r}.")
     shape = shape_of(input_shape)
     if stated_constant(layer) is not None:
-        return torch.tensor(measured(layer, shape, upper=False).estimate)
+        return torch.tensor(measure(layer, shape, upper=False).estimate)
     if isinstance(layer, nn.Linear):
         split = dense_layer(layer, shape)
         if min(split.size) <= LINEAR_SIZE:
@@ -589,7 +591,7 @@ def differentiable_norm(layer: nn.Module, input_shape, bound: str = "upper") -> 
         return of_convolution_with_gradient(geometry(layer, shape), bound).to(layer.weight)
     if isinstance(layer, BATCH_NORMS):
         return channel_scales(layer, shape).abs().max().to(layer.running_var)
-    return torch.tensor(measured(layer, shape, upper=False).estimate)
+    return torch.tensor(measure(layer, shape, upper=False).estimate)
 
 
 def at_vectors(split: fourier.Polyphase, top: fourier.Top | None = None) -> Tensor:

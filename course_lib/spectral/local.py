@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from . import graph
-from .networks import UNIT, Bounds, upper_norm
+from .networks import UNIT, NetworkBounds, upper_norm
 
 WIDEST = 1024  # units of the first layer: its Gram matrix is decomposed for each image
 GRID = 16  # points on each side of a unit's range
@@ -161,7 +161,7 @@ class Balls:
     of at most :data:`WIDEST`; elsewhere the radius is the one that comes in.
     """
 
-    def __init__(self, bounds: Bounds):
+    def __init__(self, bounds: NetworkBounds):
         self.bounds = bounds
         self.steps = bounds.steps
         self.places = [i for i, step in enumerate(self.steps) if step.nonlinear]

@@ -24,7 +24,7 @@ from . import graph
 from .geometry import CONVOLUTIONS
 from .graph import Step
 from .kinds import stated_constant
-from .layers import layer_norm
+from .layers import norm_row
 
 UNIT = 2.0**-53  # rounding of float64
 WORK = 2**36  # multiplications that all composed matrices may cost; beyond, the norms' product
@@ -35,11 +35,11 @@ LOG_ROUNDING = 1e-12  # of a sum of logarithms
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer:
+class StepRow:
     """One row of the table: a step of the network and its norm between two bounds.
 
     name: of the module, or of the node in the graph; the rest as in
-    :class:`~course_lib.spectral.layers.LayerNorm`.
+    :class:`~course_lib.spectral.layers.NormRow`.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Lipschitz:
     how: a sentence on what the tighter bound could use. seconds: of it all.
     """
 
-    layers: list[Layer]
+    layers: list[StepRow]
     log_product: float
     log_tight: float
     log_lower: float
@@ -195,7 +195,7 @@ def lipschitz(
     """
     began = time.perf_counter()
     program = graph.trace(net, input_shape)
-    bounds = Bounds(program)
+    bounds = NetworkBounds(program)
     lower, _ = largest_slope(program, starts, steps, seed)
     return Lipschitz(
         layers=bounds.layers,
@@ -210,7 +210,7 @@ def lipschitz(
 # --- upper bounds -----------------------------------------------------------------------------
 
 
-class Bounds:
+class NetworkBounds:
     """Upper bounds of every step of a network, as logarithms.
 
     norms: of each step on its own (for a sum and a concatenation, which join several: 0);
@@ -220,7 +220,7 @@ class Bounds:
 
     def __init__(self, steps: list[Step]):
         self.steps = steps
-        self.layers, self.norms = measured(steps)
+        self.layers, self.norms = step_rows(steps)
         self.device = graph.device_of(steps)
         self.costs = [multiplications(step) for step in steps]
         self.product = self._product()
@@ -466,7 +466,7 @@ def upper_norm(matrix: torch.Tensor) -> float:
     return math.sqrt(top + (2 * long + 20 * short) * UNIT * float(gram.trace())) * (1 + 4 * UNIT)
 
 
-def measured(steps: list[Step]) -> tuple[list[Layer], list[float]]:
+def step_rows(steps: list[Step]) -> tuple[list[StepRow], list[float]]:
     """A row for each step that does something, and the log of each step's norm, from above."""
     layers, norms, seen = [], [], {}
     for step in steps:
@@ -486,14 +486,14 @@ def measured(steps: list[Step]) -> tuple[list[Layer], list[float]]:
     return layers, norms
 
 
-def joined_row(step: Step) -> Layer:
+def joined_row(step: Step) -> StepRow:
     kind, method = ("Sum", "added") if step.kind == "sum" else ("Concatenation", "Pythagoras")
     constant = math.sqrt(len(step.inputs)) if step.kind == "sum" else 1.0
     size = f"{len(step.inputs)} branches"
-    return Layer(step.name, kind, size, "", constant, constant, method, 0.0)
+    return StepRow(step.name, kind, size, "", constant, constant, method, 0.0)
 
 
-def layer_row(step: Step, shape) -> Layer:
+def layer_row(step: Step, shape) -> StepRow:
     """The row of one layer; ValueError, naming it, if it cannot be bounded."""
     began = time.perf_counter()
     module = step.module
@@ -502,19 +502,20 @@ def layer_row(step: Step, shape) -> Layer:
     if step.kind == "slope" or stated_constant(module) is not None:
         value = max(map(abs, step.slopes))
         method = "slope" if step.kind == "slope" else "stated"
-        return Layer(step.name, kind, size, "", value, value, method, 0.0)
+        return StepRow(step.name, kind, size, "", value, value, method, 0.0)
     if isinstance(module, graph.Diagonal):
         value = float(module.weight.abs().max())
-        return Layer(step.name, "Scale", size, "", value, value, "largest entry", 0.0)
+        return StepRow(step.name, "Scale", size, "", value, value, "largest entry", 0.0)
     if isinstance(module, graph.Mean):
         value = math.sqrt(step.size / math.prod(shape))
-        return Layer(step.name, "Mean", size, "", value, value * (1 + 4 * UNIT), "closed form", 0.0)
+        upper = value * (1 + 4 * UNIT)
+        return StepRow(step.name, "Mean", size, "", value, upper, "closed form", 0.0)
     try:
-        found = layer_norm(module, shape)
+        found = norm_row(module, shape)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The layer {step.name!r} cannot be bounded: {error}") from None
     seconds = time.perf_counter() - began
-    return Layer(
+    return StepRow(
         step.name,
         found.kind,
         found.size,

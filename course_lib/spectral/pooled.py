@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from . import graph
 from .geometry import CONVOLUTIONS
 from .local import SMOOTH, SPARE, Balls, boxed, kinked_side
-from .networks import Bounds, exp
+from .networks import NetworkBounds, exp
 
 ITEMS = 2**22  # numbers in a layer of the images that are treated at once
 
@@ -60,7 +60,7 @@ class Range:
 class Pooled(Balls):
     """:class:`~.local.Balls` for single layers, units and max pooling without overlap."""
 
-    def __init__(self, bounds: Bounds):
+    def __init__(self, bounds: NetworkBounds):
         self.bounds, self.steps = bounds, bounds.steps
         self.stages = self._stages()
         self.able = self.stages is not None

@@ -18,7 +18,7 @@ MAXIMUM = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 AVERAGE = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 ADAPTIVE_MAXIMUM = (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
 ADAPTIVE_AVERAGE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-KINDS = (*MAXIMUM, *AVERAGE, *ADAPTIVE_MAXIMUM, *ADAPTIVE_AVERAGE)
+POOLINGS = (*MAXIMUM, *AVERAGE, *ADAPTIVE_MAXIMUM, *ADAPTIVE_AVERAGE)
 SPECTRUM_SIZE = 4096  # the longest axis whose matrix gets all singular values
 
 
@@ -29,7 +29,7 @@ def each_axis(value, axes: int) -> tuple:
 
 def axes_of(layer: nn.Module) -> int:
     """1, 2 or 3, from the name of the layer's class in torch."""
-    return next(int(base.__name__[-2]) for base in type(layer).__mro__ if base in KINDS)
+    return next(int(base.__name__[-2]) for base in type(layer).__mro__ if base in POOLINGS)
 
 
 def intervals(n: int, k: int, s: int, p: int, d: int, ceil_mode: bool) -> list[list[int]]:
