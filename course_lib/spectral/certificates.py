@@ -7,7 +7,7 @@ weakest to the strongest, L being the product of section 4.3:
 ``"half"``   2 L: each of two logits moves by at most L
 ``"root"``   √2 L: z_y - z_j is (e_y - e_j)ᵀ z, and ||e_y - e_j|| = √2
 ``"pairs"``  ||w_y - w_j|| times the product of the layers below the last, whose rows are the w
-``"tight"``  LipLT for each pair, with w_y - w_j as the last layer (:mod:`.networks`)
+``"tight"``  LipLT for each pair, with w_y - w_j as the last layer (:mod:`.bounds`)
 ``"local"``  on the ball itself, where most units cannot reach their largest slope (:mod:`.local`)
 ``"box"``    the same, for changes that stay in the box [0, 1] of the pixels only
 
@@ -24,9 +24,12 @@ from torch import nn
 
 from ..attacks import measures
 from . import graph
+from .bounds import UNIT, NetworkBounds
 from .local import Balls
-from .networks import UNIT, NetworkBounds, exp
+from .logarithms import exp
 from .pooled import Pooled
+from .reading import POOLS
+from .steps import absolute_part, device_of, run
 
 METHODS = ("half", "root", "pairs", "tight", "local", "box")
 ON_BALLS = ("local", "box")
@@ -119,9 +122,9 @@ def margins(net: nn.Module, images: torch.Tensor, labels=None) -> torch.Tensor:
     """
     check(images)
     program = graph.trace(net, images.shape[1:])
-    images = images.detach().double().to(graph.device_of(program))
+    images = images.detach().double().to(device_of(program))
     labels = checked_labels(labels, images, program[-1].size)
-    logits = torch.cat([graph.run(program, x)[-1] for x in images.split(CHUNK)])
+    logits = torch.cat([run(program, x)[-1] for x in images.split(CHUNK)])
     labels = logits.argmax(1) if labels is None else labels
     own = logits.gather(1, labels[:, None])
     return (own - logits.scatter(1, labels[:, None], -torch.inf)).amin(1)
@@ -196,12 +199,12 @@ def logits_with_error(bounds: NetworkBounds, x: torch.Tensor) -> tuple[torch.Ten
         value = step.apply(inputs)
         gamma = 1.01 * UNIT * (inputs[0][0].numel() + 16)
         if step.kind == "affine":
-            whole = graph.absolute_part(step.module, offset=True)(inputs[0].abs())
-            error = graph.absolute_part(step.module)(passed[0]) * (1 + gamma) + gamma * whole
+            whole = absolute_part(step.module, offset=True)(inputs[0].abs())
+            error = absolute_part(step.module)(passed[0]) * (1 + gamma) + gamma * whole
         elif step.kind == "slope":
             steepest = max(map(abs, step.slopes))
             error = steepest * passed[0] + 16 * UNIT * (value.abs() + steepest * inputs[0].abs())
-        elif isinstance(step.module, graph.POOLS):
+        elif isinstance(step.module, POOLS):
             error = step.module(passed[0])
         elif step.kind == "lipschitz":  # only the norm of its error is known
             sizes = [v.flatten(1).norm(dim=1) for v in (passed[0], inputs[0], value)]

@@ -34,8 +34,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from . import graph
-from .networks import UNIT, NetworkBounds, upper_norm
+from .bounds import UNIT, NetworkBounds, upper_norm
+from .steps import run
 
 WIDEST = 1024  # units of the first layer: its Gram matrix is decomposed for each image
 GRID = 16  # points on each side of a unit's range
@@ -245,7 +245,7 @@ class Balls:
 
     def _values(self, x: Tensor) -> list[Tensor]:
         """What enters the units of each layer, (N, width)."""
-        values = graph.run(self.steps, x)
+        values = run(self.steps, x)
         return [values[self.steps[i].inputs[0]].flatten(1) for i in self.places]
 
     def _linear(self, values: list[Tensor], labels: Tensor, gaps: Tensor) -> Tensor:

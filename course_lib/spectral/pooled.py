@@ -20,10 +20,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from . import graph
+from .bounds import NetworkBounds
 from .geometry import CONVOLUTIONS
 from .local import SMOOTH, SPARE, Balls, boxed, kinked_side
-from .networks import NetworkBounds, exp
+from .logarithms import exp
+from .steps import absolute_part, linear_part, run
 
 ITEMS = 2**22  # numbers in a layer of the images that are treated at once
 
@@ -148,7 +149,7 @@ class Pooled(Balls):
     # --- what the search asks for ---
 
     def _values(self, x: Tensor) -> list[Tensor]:
-        values = graph.run(self.steps, x)
+        values = run(self.steps, x)
         return [values[stage.target].flatten(1) for stage in self.stages[:-1]]
 
     def _linear(self, values, labels, gaps) -> Tensor:
@@ -278,8 +279,8 @@ def spread(stage: Stage, top: Tensor, h: Tensor, like: Tensor) -> Tensor:
 def twin(module: nn.Module, how: str) -> nn.Module:
     """The layer without its bias, its weights as they are, in absolute value or squared."""
     if how == "linear":
-        return graph.linear_part(module)
-    found = graph.absolute_part(module)
+        return linear_part(module)
+    found = absolute_part(module)
     if how == "squared":
         found = copy.copy(found)
         found._parameters = dict(found._parameters)
