@@ -23,8 +23,7 @@ from torch.nn.utils import parametrize
 from . import device as devices
 from . import models, spectral, training
 from .data import Dataset, load_mnist
-from .spectral.geometry import CONVOLUTIONS
-from .spectral.kinds import stated_constant
+from .spectral.kinds import kind_of, stated_constant
 
 KINDS = ("sum", "log-product")
 # what keeps the layers small, in the order of the record's table
@@ -78,7 +77,8 @@ def layer_norms(net: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) -> l
     layers = {}
     for name, module in net.named_modules():
         stated_constant(module)  # it is no part of the penalty, but must be one
-        if isinstance(module, (nn.Linear, *CONVOLUTIONS)):
+        kind = kind_of(module)
+        if kind and kind.weighted:
             layers[module] = name
         elif list(module.parameters(recurse=False)) and not isinstance(
             module, parametrize.ParametrizationList
@@ -101,7 +101,7 @@ def layer_norms(net: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) -> l
 @torch.no_grad()
 def _input_shapes(net: nn.Module, layers, input_shape) -> dict[nn.Module, tuple[int, ...]]:
     """What shape each convolution gets; without convolutions the network is not run."""
-    convolutions = [layer for layer in layers if isinstance(layer, CONVOLUTIONS)]
+    convolutions = [layer for layer in layers if not isinstance(layer, nn.Linear)]
     shapes: dict[nn.Module, tuple[int, ...]] = {}
     hooks = [
         layer.register_forward_pre_hook(

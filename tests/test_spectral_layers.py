@@ -45,7 +45,7 @@ def test_linear(inputs, outputs):
 
 
 def test_a_linear_layer_too_large_for_all_eigenvalues(monkeypatch):
-    monkeypatch.setattr("course_lib.spectral.layers.LINEAR_SIZE", 10)
+    monkeypatch.setattr("course_lib.spectral.linear.LINEAR_SIZE", 10)
     monkeypatch.setattr("course_lib.spectral.fourier.DENSE_EIGENVALUES", 10)
     torch.manual_seed(0)
     layer = nn.Linear(120, 90, dtype=torch.float64)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from course_lib import spectral
-from course_lib.spectral import layers, operators
+from course_lib.spectral import embedding, layers, operators
 from course_lib.spectral.geometry import geometry
 
 KINDS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -150,9 +150,9 @@ def test_the_twist_makes_the_bound_of_a_smoothing_kernel_exact(n):
     truth = 2 * math.cos(math.pi / (2 * n + 2))
     assert np.linalg.svd(dense(layer, (1, n)), compute_uv=False)[0] == pytest.approx(truth)
     shape = geometry(layer, (1, n))
-    plain = layers.twisted(shape, shape.embedding_grid(), [False]).upper
+    plain = embedding.twisted(shape, shape.embedding_grid(), [False]).upper
     assert plain == pytest.approx(2, rel=1e-8)
-    assert layers.upper_bound(shape).upper == pytest.approx(truth, rel=1e-8)
+    assert embedding.upper_bound(shape).upper == pytest.approx(truth, rel=1e-8)
 
 
 def test_adjoint():

@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from .logarithms import LOG_ROUNDING, exp, log, log_sum, rounded_up
-from .rows import UNIT, step_rows
+from .rows import step_rows
+from .rules import UNIT
 from .steps import Step, device_of, linear_part, multiplications
 
 WORK = 2**36  # multiplications that all composed matrices may cost; beyond, the norms' product
@@ -98,8 +99,7 @@ class NetworkBounds:
             return 0.0
         if step.kind == "lipschitz":
             return self.norms[source] + below[step.inputs[0]]
-        low, high = step.slopes
-        return log((high - low) / 2) + below[step.inputs[0]]
+        return log(step.slopes.half) + below[step.inputs[0]]
 
     def _chain(self, source: int) -> list[tuple[float, int]]:
         """For each step: log of a bound of the linear map that leads there from ``source``, and
@@ -110,7 +110,7 @@ class NetworkBounds:
             inputs = [found[j] for j in step.inputs]
             value = self._joined(i, [pair[0] for pair in found])
             if step.kind == "slope":
-                value = inputs[0][0] + log(abs(sum(step.slopes)) / 2)
+                value = inputs[0][0] + log(abs(step.slopes.middle))
             elif step.kind == "lipschitz":
                 value = -math.inf
             live = [pair for pair in inputs if pair[0] > -math.inf]
@@ -175,7 +175,7 @@ class NetworkBounds:
             if i == source:
                 continue
             if step.kind == "slope":
-                values[i] = sum(step.slopes) / 2 * values[step.inputs[0]]
+                values[i] = step.slopes.middle * values[step.inputs[0]]
                 continue
             parts = [
                 values[j] if j in values else x.new_zeros(len(x), *self.steps[j].shape)

@@ -24,11 +24,12 @@ from torch import nn
 
 from ..attacks import measures
 from . import graph
-from .bounds import UNIT, NetworkBounds
+from .bounds import NetworkBounds
+from .kinds import rule_of
 from .local import Balls
 from .logarithms import exp
 from .pooled import Pooled
-from .reading import POOLS
+from .rules import UNIT
 from .steps import absolute_part, device_of, run
 
 METHODS = ("half", "root", "pairs", "tight", "local", "box")
@@ -202,9 +203,9 @@ def logits_with_error(bounds: NetworkBounds, x: torch.Tensor) -> tuple[torch.Ten
             whole = absolute_part(step.module, offset=True)(inputs[0].abs())
             error = absolute_part(step.module)(passed[0]) * (1 + gamma) + gamma * whole
         elif step.kind == "slope":
-            steepest = max(map(abs, step.slopes))
+            steepest = step.slopes.steepest
             error = steepest * passed[0] + 16 * UNIT * (value.abs() + steepest * inputs[0].abs())
-        elif isinstance(step.module, POOLS):
+        elif step.kind == "lipschitz" and rule_of(step.module).selects:
             error = step.module(passed[0])
         elif step.kind == "lipschitz":  # only the norm of its error is known
             sizes = [v.flatten(1).norm(dim=1) for v in (passed[0], inputs[0], value)]

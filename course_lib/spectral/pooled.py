@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from .bounds import NetworkBounds
-from .geometry import CONVOLUTIONS
-from .local import SMOOTH, SPARE, Balls, boxed, kinked_side
+from .kinds import kind_of, rule_of
+from .local import SPARE, Balls, boxed, curve_of, kinked_side
 from .logarithms import exp
 from .steps import absolute_part, linear_part, run
 
@@ -97,14 +97,14 @@ class Pooled(Balls):
 
     def _stage(self, source, layers, tail, end) -> Stage | None:
         modules = [self.steps[i].module for i in tail]
-        units = [m for m in modules if isinstance(m, (nn.ReLU, *SMOOTH))]
-        pools = [m for m in modules if isinstance(m, nn.MaxPool2d)]
+        units = [m for m in modules if curve_of(m)]
+        pools = [m for m in modules if rule_of(m).selects and isinstance(m, nn.MaxPool2d)]
         fits = len(layers) == 1 and len(units) + len(pools) == len(modules) and len(pools) <= 1
         if not fits or (tail and len(units) != 1):
             return None
         layer = self.steps[layers[0]].module
         zeros = getattr(layer, "padding_mode", "zeros") == "zeros"
-        if not isinstance(layer, (nn.Linear, *CONVOLUTIONS)) or not zeros:
+        if not kind_of(layer).weighted or not zeros:
             return None
         target = tail[0] - 1 if tail else end
         windows = None

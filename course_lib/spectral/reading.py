@@ -8,78 +8,21 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from .kinds import stated_constant
-from .layers import DROPOUTS, LocalContrastNormalisation, slope_range
-from .steps import Diagonal, Mean, Step
-
-AFFINE = (
-    nn.Linear,
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.AvgPool1d,
-    nn.AvgPool2d,
-    nn.AvgPool3d,
-    nn.AdaptiveAvgPool1d,
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveAvgPool3d,
-)
-POOLS = (
-    nn.MaxPool1d,
-    nn.MaxPool2d,
-    nn.MaxPool3d,
-    nn.AdaptiveMaxPool1d,
-    nn.AdaptiveMaxPool2d,
-    nn.AdaptiveMaxPool3d,
-)
-RESHAPES = (nn.Flatten, nn.Unflatten)
-NOTHING = (nn.Identity, *DROPOUTS)
+from .diagonals import Diagonal
+from .kinds import functional, rule_of
+from .pooling import Mean
+from .steps import Step
 
 
 class Tracer(fx.Tracer):
     """Goes into every module of the user's own, unless it says what its constant is."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        kinds = (*AFFINE, *POOLS, *RESHAPES, *NOTHING, LocalContrastNormalisation)
-        known = isinstance(module, kinds) or slope_range(module)
-        if known or stated_constant(module) is not None:
+        if rule_of(module) is not None:
             return True
         return super().is_leaf_module(module, name)
 
 
-# Functions and methods by what they become: a module's class and the names of its arguments.
-POOLING = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
-AVERAGING = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
-FUNCTIONS = {
-    F.relu: (nn.ReLU, ()),
-    torch.relu: (nn.ReLU, ()),
-    torch.relu_: (nn.ReLU, ()),
-    F.relu6: (nn.ReLU6, ()),
-    torch.sigmoid: (nn.Sigmoid, ()),
-    F.sigmoid: (nn.Sigmoid, ()),
-    torch.special.expit: (nn.Sigmoid, ()),
-    torch.tanh: (nn.Tanh, ()),
-    F.tanh: (nn.Tanh, ()),
-    F.leaky_relu: (nn.LeakyReLU, ("negative_slope",)),
-    F.elu: (nn.ELU, ("alpha",)),
-    F.softplus: (nn.Softplus, ("beta", "threshold")),
-    F.hardtanh: (nn.Hardtanh, ("min_val", "max_val")),
-    F.gelu: (nn.GELU, ("approximate",)),
-    F.silu: (nn.SiLU, ()),
-    F.max_pool1d: (nn.MaxPool1d, POOLING),
-    F.max_pool2d: (nn.MaxPool2d, POOLING),
-    F.max_pool3d: (nn.MaxPool3d, POOLING),
-    torch.max_pool2d: (nn.MaxPool2d, POOLING),
-    F.avg_pool1d: (nn.AvgPool1d, AVERAGING),
-    F.avg_pool2d: (nn.AvgPool2d, (*AVERAGING, "divisor_override")),
-    F.avg_pool3d: (nn.AvgPool3d, (*AVERAGING, "divisor_override")),
-    F.adaptive_avg_pool1d: (nn.AdaptiveAvgPool1d, ("output_size",)),
-    F.adaptive_avg_pool2d: (nn.AdaptiveAvgPool2d, ("output_size",)),
-    F.adaptive_avg_pool3d: (nn.AdaptiveAvgPool3d, ("output_size",)),
-}
 METHODS_AS_FUNCTIONS = {
     "relu": torch.relu,
     "relu_": torch.relu,
@@ -170,22 +113,18 @@ class Reader:
 
     def from_module(self, node: fx.Node, module: nn.Module, name: str) -> None:
         source = self.only_input(node)
-        if (stated := stated_constant(module)) is not None:
-            self.module(node, "lipschitz", module, source, name, slopes=(-stated, stated))
-        elif isinstance(module, NOTHING):
-            self.alias(node, source)
-        elif isinstance(module, RESHAPES):
-            self.add(node, "reshape", (source,), module(self.values[source]), name=name)
-        elif isinstance(module, AFFINE) or type(module) in (Diagonal, Mean):
-            if getattr(module, "track_running_stats", True) is False:
-                self.refuse(node, "normalises by the statistics of the batch")
-            self.module(node, "affine", module, source, name)
-        elif (slopes := slope_range(module)) is not None:
-            self.module(node, "slope", module, source, name, slopes=slopes)
-        elif isinstance(module, (*POOLS, LocalContrastNormalisation)):
-            self.module(node, "lipschitz", module, source, name)
-        else:
+        rule = rule_of(module)
+        if rule is None:
             self.refuse(node, f"is a {type(module).__name__}, whose constant is not known here")
+        elif rule.step == "nothing":
+            self.alias(node, source)
+        elif rule.step == "reshape":
+            self.add(node, "reshape", (source,), module(self.values[source]), name=name)
+        else:
+            if rule.step == "affine" and getattr(module, "track_running_stats", True) is False:
+                self.refuse(node, "normalises by the statistics of the batch")
+            slopes = rule.slopes(module) if rule.slopes else None
+            self.module(node, rule.step, module, source, name, slopes=slopes)
 
     def module(self, node, kind, module, source, name, **more) -> None:
         if getattr(module, "inplace", False):
@@ -201,9 +140,8 @@ class Reader:
             if self.arguments(node, ("p", "training")).get("training", True):
                 self.refuse(node, "drops units at random; pass training=self.training")
             self.alias(node, self.only_input(node))
-        elif target in FUNCTIONS:
-            kind, names = FUNCTIONS[target]
-            module = kind(**self.arguments(node, names))
+        elif (known := functional(target)) is not None:
+            module = known.layer(**self.arguments(node, known.arguments))
             self.from_module(node, module.eval(), node.name)
         elif target is F.linear or target in FUNCTIONAL_CONVOLUTIONS:
             self.from_module(node, self.functional_layer(node, target), node.name)

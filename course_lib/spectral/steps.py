@@ -10,30 +10,8 @@ import math
 import torch
 from torch import nn
 
-from .geometry import CONVOLUTIONS
-
-
-class Diagonal(nn.Module):
-    """x -> scale · x + shift, element by element: sums with and products by constants."""
-
-    def __init__(self, scale, shift):
-        super().__init__()
-        self.register_buffer("weight", torch.as_tensor(scale, dtype=torch.float64))
-        self.register_buffer("bias", torch.as_tensor(shift, dtype=torch.float64))
-
-    def forward(self, x):
-        return x * self.weight + self.bias
-
-
-class Mean(nn.Module):
-    """The mean over some axes of each image (axes counted with the batch's, which is 0)."""
-
-    def __init__(self, axes, keepdim):
-        super().__init__()
-        self.axes, self.keepdim = axes, keepdim
-
-    def forward(self, x):
-        return x.mean(self.axes, self.keepdim)
+from .kinds import kind_of
+from .rules import Slopes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,9 +20,9 @@ class Step:
 
     name: of the module, or of the node in the graph; kind: "input", "affine", "slope" (applied
     to every element; its derivative lies in ``slopes``), "lipschitz" (max pooling and whatever else
-    only has a constant), "reshape", "permute", "sum" (of ``signs`` times the inputs) or
-    "cat" (along ``axis``); inputs: places of other steps in the list; shape: of its value for one
-    image; module: what computes it, in float64.
+    only has a constant; ``slopes`` if it states that itself), "reshape", "permute", "sum" (of
+    ``signs`` times the inputs) or "cat" (along ``axis``); inputs: places of other steps in the
+    list; shape: of its value for one image; module: what computes it, in float64.
     """
 
     name: str
@@ -52,7 +30,7 @@ class Step:
     inputs: tuple[int, ...]
     shape: tuple[int, ...]
     module: nn.Module | None = None
-    slopes: tuple[float, float] = (0.0, 1.0)
+    slopes: Slopes | None = None
     signs: tuple[int, ...] = ()
     axis: int = 0
     axes: tuple[int, ...] = ()
@@ -125,11 +103,5 @@ def tensors(net: nn.Module) -> list[torch.Tensor]:
 
 def multiplications(step: Step) -> int:
     """About how many multiplications a step costs for one image."""
-    weight = getattr(step.module, "weight", None)
-    if not isinstance(weight, torch.Tensor):
-        return step.size
-    if isinstance(step.module, nn.Linear):
-        return step.size * weight.shape[1]
-    if isinstance(step.module, CONVOLUTIONS):
-        return step.size * weight[0].numel()
-    return step.size
+    kind = kind_of(step.module)
+    return step.size * (step.module.weight[0].numel() if kind and kind.weighted else 1)
