@@ -114,6 +114,11 @@ def test_what_a_subclass_states_comes_before_what_its_class_is(base):
     assert found.product == pytest.approx(3)
     assert found.lower == pytest.approx(3)
     assert found.tight >= found.lower
+    # nor do certificates on balls take it for the unit that it derives from
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 6), Steep(), nn.Linear(6, 2)).double().eval()
+    radii = spectral.certified_radii(net, torch.rand(20, 2, dtype=torch.float64))
+    assert torch.equal(radii["local"], radii["tight"])
 
 
 NUMBER = r"Scaled\.lipschitz_constant must be a number.*state the largest factor"

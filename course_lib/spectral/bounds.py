@@ -12,6 +12,7 @@ logarithms, for the product of a deep network can leave the range of a float (it
 EfficientNet-Lite0).
 """
 
+import dataclasses
 import math
 
 import torch
@@ -25,6 +26,15 @@ from .steps import Step, device_of, linear_part, multiplications
 WORK = 2**36  # multiplications that all composed matrices may cost; beyond, the norms' product
 ENTRIES = 2**25  # that it may have
 CHUNK = 2**25  # numbers in memory while rows of it are made
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """The linear map from one step to another: log of a bound of its norm, and how many products
+    and sums of norms are in it (with one or none it is exact)."""
+
+    log_norm: float
+    factors: int
 
 
 class NetworkBounds:
@@ -87,7 +97,7 @@ class NetworkBounds:
             found.append(min(rounded_up(self._joined(i, found)), self.product[i]))
             if i in targets:
                 terms = [
-                    self._norm(s, i, chains[s]) + self._rest(s, found) for s in sources if s <= i
+                    self._norm(s, i, chains[s][i]) + self._rest(s, found) for s in sources if s <= i
                 ]
                 found[i] = min(found[i], rounded_up(log_sum(terms)))
         return found
@@ -101,28 +111,27 @@ class NetworkBounds:
             return self.norms[source] + below[step.inputs[0]]
         return log(step.slopes.half) + below[step.inputs[0]]
 
-    def _chain(self, source: int) -> list[tuple[float, int]]:
-        """For each step: log of a bound of the linear map that leads there from ``source``, and
-        how many products and sums of norms are in it (with one or none it is exact)."""
-        found = [(-math.inf, 0)] * (source) + [(0.0, 0)]
+    def _chain(self, source: int) -> list[Chain]:
+        """For each step: the linear map that leads there from ``source``."""
+        found = [Chain(-math.inf, 0)] * source + [Chain(0.0, 0)]
         for i in range(source + 1, len(self.steps)):
             step = self.steps[i]
             inputs = [found[j] for j in step.inputs]
-            value = self._joined(i, [pair[0] for pair in found])
+            value = self._joined(i, [chain.log_norm for chain in found])
             if step.kind == "slope":
-                value = inputs[0][0] + log(abs(step.slopes.middle))
+                value = inputs[0].log_norm + log(abs(step.slopes.middle))
             elif step.kind == "lipschitz":
                 value = -math.inf
-            live = [pair for pair in inputs if pair[0] > -math.inf]
-            count = sum(pair[1] for pair in live) + (step.kind == "affine") + (len(live) > 1)
-            found.append((rounded_up(value), count))
+            live = [chain.factors for chain in inputs if chain.log_norm > -math.inf]
+            factors = sum(live) + (step.kind == "affine") + (len(live) > 1)
+            found.append(Chain(rounded_up(value), factors))
         return found
 
-    def _norm(self, source: int, target: int, chain) -> float:
+    def _norm(self, source: int, target: int, chain: Chain) -> float:
         """log of a bound of the linear map from ``source`` to ``target``: of the composed matrix
-        where that is no more than WORK, else the product of the norms in between."""
-        value, count = chain[target]
-        if value == -math.inf or count <= 1:
+        where that is no more than WORK, else ``chain``, the product of the norms in between."""
+        value = chain.log_norm
+        if value == -math.inf or chain.factors <= 1:
             return value
         if (source, target) not in self.dense:
             self._compose(source, target)
@@ -164,7 +173,7 @@ class NetworkBounds:
         """
         path = self.between(source, target)
         size = max(self.steps[i].size for i in path)
-        product = exp(self._chain(source)[target][0])
+        product = exp(self._chain(source)[target].log_norm)
         return 2 * UNIT * len(path) * size**1.5 * self.steps[source].size ** 0.5 * product
 
     def push(self, source: int, target: int, x: torch.Tensor) -> torch.Tensor:
@@ -229,8 +238,7 @@ class NetworkBounds:
         for s, step in enumerate(self.steps):
             if s > 0 and not step.nonlinear:
                 continue
-            chain, _ = self._chain(s)[last]
-            if chain == -math.inf:
+            if self._chain(s)[last].log_norm == -math.inf:
                 continue
             if s == last:  # the logits are the values of a non-linear step
                 terms.append(self.whole(self._rest(s, self.tight)))

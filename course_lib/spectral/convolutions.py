@@ -58,12 +58,12 @@ def measure(layer: nn.Module, shape, upper: bool) -> Measured:
     operator = convolution_map(convolution)
     total, terms = embedding.absolute(convolution)
     if not upper:
-        return Measured(operators.leading(operator)[0], 0.0, math.inf, "Lanczos")
+        return Measured(operators.leading(operator).value, 0.0, math.inf, "Lanczos")
     if min(operator.inputs, operator.outputs) <= operators.CERTIFIED_SIZE:
         value, bound = operators.certified(operator.gram(), 2 * terms * total**2)
         slack = 4 * fourier.EPS * (terms * total**2 / max(value, 1e-300) + terms * value)
         return Measured(value, max(value - slack, 0.0), bound, "Gram matrix")
-    value, _, _ = operators.leading(operator, precise=False)
+    value = operators.leading(operator, precise=False).value
     bound = embedding.upper_bound(convolution)
     lower = max(value - 4 * fourier.EPS * terms * total, 0.0)
     return Measured(value, lower, bound.upper, f"Lanczos; {bound.method}")

@@ -13,7 +13,6 @@ then lie half way between the usual ones). Zero padding needs that: see embeddin
 import dataclasses
 import itertools
 import math
-from typing import NamedTuple
 
 import scipy.sparse.linalg
 import torch
@@ -256,7 +255,8 @@ def larger(best: float, at: int | None, value: float, i: int) -> tuple[float, in
     return (value, i) if value > best else (best, at)
 
 
-class Top(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Top:
     """The largest singular value over all frequencies and where it is.
 
     value: float; lower, upper: rigorous; group, frequency: where it is (numerators of ω, see

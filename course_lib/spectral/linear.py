@@ -31,7 +31,7 @@ def measure(layer: nn.Linear, shape, upper: bool) -> Measured:
         top = fourier.top(split)
         return Measured(top.value, top.lower, top.upper, "matrix")
     if not upper:
-        value, _, _ = operators.leading(linear_map(layer, (layer.in_features,)))
+        value = operators.leading(linear_map(layer, (layer.in_features,))).value
         return Measured(value, 0.0, math.inf, "Lanczos")
     weight = split.taps[0, 0].detach()
     scale = (max(split.size) + 16) * float(weight.square().sum())
