@@ -15,7 +15,8 @@ from .steps import Step
 
 
 class Tracer(fx.Tracer):
-    """Goes into every module of the user's own, unless it says what its constant is."""
+    """Goes into every module of the user's own, unless there is a rule for it, or it says itself
+    what its constant is."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         if rule_of(module) is not None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .operators import LinearMap
 
 UNIT = 2.0**-53  # rounding of float64
+STEPS = ("affine", "slope", "lipschitz", "reshape", "nothing")  # see Rule
 ALLOWANCE = 1e-12  # relative, for the rounding of a norm that has a closed form
 
 
@@ -117,7 +118,9 @@ class Rule:
     it can be penalised, take up a batch normalisation, and each output costs weight[0] products.
     selects: each output is one of the inputs, so that errors pass as values do.
 
-    How it is spoken of: called: in the list of what is supported (once for several rules, nowhere
+    How it is spoken of:
+
+    called: in the list of what is supported (once for several rules, nowhere
     if empty); label(layer), size(layer, shape): in a table; functions: what does the same without a
     module, such as torch.relu.
     """
@@ -137,3 +140,10 @@ class Rule:
     label: Callable[[nn.Module], str] = torch_name
     size: Callable[[nn.Module, tuple[int, ...]], Size] = lambda layer, shape: Size()
     functions: Mapping[Callable, Functional] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.step not in STEPS or (self.step == "slope" and self.slopes is None):
+            raise ValueError(
+                f"The rule for {self.classes} must say what the layer is in a network: a step of "
+                f"{', '.join(STEPS)}, and for 'slope' its slopes; not {self.step!r}."
+            )
