@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from course_lib import record, spectral, storage
 from course_lib.kept import Kept
-from course_lib.spectral import fourier, layers, operators
+from course_lib.spectral import convolutions, embedding, fourier, operators
 from course_lib.spectral.geometry import geometry
 
 HERE = Path(__file__).resolve().parent
@@ -271,7 +271,7 @@ def on_resnet() -> dict:
             shape = geometry(layer, (sizes[0], n, n))
             grid = shape.circulant_grid()
             if grid is None:
-                found, upper = timed(lambda g=shape: layers.upper_bound(g), 1)
+                found, upper = timed(lambda g=shape: embedding.upper_bound(g), 1)
             else:
                 found, upper = timed(lambda g=shape, m=grid: exact(g, m), 1)
             bound, below = found.upper, 0.0
@@ -293,7 +293,7 @@ def exact(shape, grid):
 
 
 def iterated(shape):
-    return operators.leading(layers.convolution_map(shape), precise=False)
+    return operators.leading(convolutions.convolution_map(shape), precise=False)
 
 
 # --- memory ---------------------------------------------------------------------------------------

@@ -935,7 +935,7 @@ quiz("groups")
 # %% [markdown] id="layers-head"
 # ## 8. The layers of a network
 #
-# Now all of it for one network. `spectral.layer_norm(layer, input_shape)` of the course does what you
+# Now all of it for one network. `spectral.norm_row(layer, input_shape)` of the course does what you
 # have built, for every kind of layer, and gives a bound from below and one from above. CONV, layer by
 # layer; with it the norm of each reshaped kernel, and the norm that each layer had before training:
 
@@ -952,7 +952,7 @@ columns = ["layer", "size", "stride", "at least", "at most"]
 columns += ["reshaped kernel", "before training"]
 lines = ["| " + " | ".join(columns) + " |", "|---" * 7 + "|"]
 for name, shape in shapes.items():
-    row = spectral.layer_norm(getattr(conv, name), shape)
+    row = spectral.norm_row(getattr(conv, name), shape)
     cells = [name, row.size, str(row.stride[0] if row.stride else "")]
     cells += [f"{row.lower:.5f}", f"{row.upper:.5f}", "", ""]
     if name in weights:
@@ -1096,7 +1096,7 @@ Markdown("\n".join(lines))
 #
 # ```python
 # net = torchvision.models.alexnet(weights="IMAGENET1K_V1")
-# spectral.layer_norm(net.features[0], (3, 224, 224))
+# spectral.norm_row(net.features[0], (3, 224, 224))
 # ```
 #
 # What the table leaves out: AlexNet has three max-poolings of 3 x 3 with stride 2, which the paper
