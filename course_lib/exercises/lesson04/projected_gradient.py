@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `projected-gradient`, lesson 04."""
+"""`projected-gradient`, lesson 04: points at the bounds, near them and between.
+
+The oracle goes entry by entry, as the stopping test of the original L-BFGS-B does.
+"""
 
 import math
 

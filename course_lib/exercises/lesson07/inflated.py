@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `inflated`, lesson 07."""
+"""`inflated`, lesson 07: any network will do.
+
+Compared are its logits on some images, and whether the product has grown enough.
+"""
 
 import copy
 import math
@@ -99,43 +102,34 @@ EXERCISE = Exercise(
 EXERCISE.variant(inflated_oracle)
 
 
-def _rescaled(scales, incoming=True, bias=True, outgoing=True):
-    """A network whose first hidden units are rescaled: scales(units, factor) each."""
-
-    def wrong(net, factor):
-        twin = copy.deepcopy(net)
-        first, second, *_ = _linear_layers(twin)
-        t = scales(len(first.weight), factor).to(first.weight)
-        with torch.no_grad():
-            first.weight *= t[:, None] if incoming else 1
-            first.bias *= t if bias else 1
-            second.weight *= 1 / t if outgoing is True else outgoing(t)
-        return twin
-
-    return wrong
+def _rescaled(net, t):
+    """What ``net`` computes, its first hidden units multiplied by the scales t (units,)."""
+    twin = copy.deepcopy(net)
+    first, second, *_ = _linear_layers(twin)
+    with torch.no_grad():
+        first.weight *= t[:, None]
+        first.bias *= t
+        second.weight /= t
+    return twin
 
 
 @EXERCISE.variant
 def inflated_by_halves(net, factor):
     """Half of the units up and half of them down, further and further until it is enough."""
     t = factor**0.5
+    half = torch.arange(_linear_layers(net)[0].out_features) % 2
     while True:
-        half = torch.arange(len(_linear_layers(net)[0].weight)) % 2
-        found = _rescaled(lambda n, f, t=t, half=half: t ** (2.0 * half - 1))(net, factor)
+        found = _rescaled(net, t ** (2.0 * half.double() - 1))
         if log_product(found) - log_product(net) >= math.log(factor):
             return found
         t *= 2
 
 
-def _one_unit(units, factor, t=None):
-    scales = torch.ones(units, dtype=torch.float64)
-    scales[0] = 100 * factor if t is None else t
-    return scales
-
-
 @EXERCISE.variant
 def inflated_by_one_unit(net, factor):
-    return _rescaled(_one_unit)(net, factor)
+    t = torch.ones(_linear_layers(net)[0].out_features, dtype=torch.float64)
+    t[0] = 100 * factor
+    return _rescaled(net, t)
 
 
 EXERCISE.mistake(
@@ -143,14 +137,19 @@ EXERCISE.mistake(
     "The network computes the same, but the product of its norms is not `factor` times as "
     "large. If all units are scaled alike, one norm grows by t and the next one shrinks "
     "by t: scale them differently.",
-    _rescaled(lambda units, factor: torch.full((units,), float(factor))),
+    ("first.weight[0] *= t", "first.weight *= t"),
+    ("first.bias[0] *= t", "first.bias *= t"),
+    ("second.weight[:, 0] /= t", "second.weight /= t"),
 )
+
+FAR = ("t = factor * before / after", "t = 100 * factor")  # a plainer t, more than enough
 
 EXERCISE.mistake(
     "the bias forgotten",
     "The bias of the scaled unit is left as it was: relu(t·(w·x) + b) is not "
     "t·relu(w·x + b), so another function is computed.",
-    _rescaled(_one_unit, bias=False),
+    FAR,
+    ("first.bias[0] *= t", ""),
 )
 
 
@@ -184,18 +183,20 @@ EXERCISE.mistake(
     "not undone",
     "The unit's incoming weights and bias are scaled, and its outgoing weights are not "
     "divided: the scaling is not undone.",
-    _rescaled(_one_unit, outgoing=lambda t: 1.0),
+    FAR,
+    ("second.weight[:, 0] /= t", ""),
 )
 
 EXERCISE.mistake(
     "undone the wrong way",
     "The unit's outgoing weights are multiplied as well: divide them, to undo the scaling.",
-    _rescaled(_one_unit, outgoing=lambda t: t),
+    FAR,
+    ("second.weight[:, 0] /= t", "second.weight[:, 0] *= t"),
 )
 
 EXERCISE.mistake(
     "a negative scale",
     "The scale is negative, and relu(-t a) is not -t relu(a): only positive factors pass "
     "through a rectified unit.",
-    _rescaled(lambda units, factor: _one_unit(units, factor, -100 * factor)),
+    ("t = factor * before / after", "t = -100 * factor"),
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `local-stretch`, lesson 07."""
+"""`local-stretch`, lesson 07: against central differences, pixel by pixel.
+
+There are more pixels than logits in some cases, and fewer in one.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `log-penalty`, lesson 07."""
+"""`log-penalty`, lesson 07: the value and its gradient are compared.
+
+A detached penalty has the right value.
+"""
 
 import numpy as np
 import torch

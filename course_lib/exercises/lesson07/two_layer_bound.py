@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `two-layer-bound`, lesson 07."""
+"""`two-layer-bound`, lesson 07: a number is called loose where no pattern of slopes stretches more.
+
+Units that cancel show what is no bound, and too few patterns undo it for a search by chance.
+"""
 
 import itertools
 
