@@ -118,9 +118,12 @@ def test_the_scale_of_the_logits_does_not_matter(loss, scale):
     [("FC10(1e-2)", 60), (SMOOTH, 60), ("AE400-10", 30), ("FC100-100-10-ReLU", 120), ("CONV", 40)],
 )
 def test_sharpened_is_never_farther_than_faithful_and_the_default_the_nearest(name, n):
-    # an average over images: at a crease of a rectified network either may stop earlier on one
     results = [attacked(name, n, loss) for loss in ("margin", "sharpened", "cross-entropy")]
     assert all(result.success.all() for result in results)
+    # image by image, for the sharpened search starts where the faithful one ended; 1e-6: float32
+    # rounding of the distortion, a root of a mean over 784 pixels
+    assert (results[1].distortion <= results[2].distortion * (1 + 1e-6)).all()
+    # an average over images: at a crease of a rectified network the default may stop earlier on one
     margin, sharpened, faithful = (result.mean_distortion() for result in results)
     assert sharpened <= faithful
     assert margin <= sharpened * 1.001

@@ -136,12 +136,14 @@ def minimal_adversarial(
         quadratic programming (:mod:`.sqp`) and, on networks with kinks, averaged normals
         (:mod:`.averaging`) of ``steps`` gradients;
         "cross-entropy": the paper's min c·|r| + loss(x + r, l) by box-constrained L-BFGS with a
-        search for c (:mod:`.penalty`); "sharpened": the same with the cross-entropy of sharpened
-        logits, the best point kept and moved to the boundary; or a function of (logits, targets)
-        to (n,) values, treated as the paper's.
+        search for c (:mod:`.penalty`); "sharpened": the same, then once more from where it ended
+        with the cross-entropy of sharpened logits, the best point kept and moved to the boundary,
+        so that for the same target no image ends farther than with the paper's loss (on a network
+        with creases a search of its own stops at other ones, nearer or farther by chance); or a
+        function of (logits, targets) to (n,) values, treated as the paper's.
     norm: what c multiplies: "squared", the sum of squares, or "l2", its root; the points are the
         same and c is not (:mod:`.penalty` says why). settings: of :func:`.penalty.solve`, for the
-        penalty method.
+        penalty method; "sharpened" gives them to both of its searches.
     margin: the lead in the logits that counts as success, relative to the largest absolute logit of
         the clean image; default 100 units of rounding (1.2e-5 in float32), so that success
         survives another batch size. eight_bit: round to multiples of 1/255, and keep success.
@@ -328,17 +330,19 @@ def _choose(problem, clean, loss, steps, settings) -> Found:
             sharp = losses.sharpened(clean[lost], rest.targets)
             found.merge(lost, penalty.solve(rest, (CLOSED, ENDED, FAILED), sharp, polish=True))
         return found
-    if loss == "sharpened":
-        sharp = losses.sharpened(clean, problem.targets)
-        # at creases its valley is steeper than the paper's: it needs more patience
-        settings = {"polish": True, "decrease": 1e-5, **settings}
-    else:
-        plain = losses.cross_entropy if loss == "cross-entropy" else loss
+    codes = (CLOSED, ENDED, FAILED)
+    plain = loss if callable(loss) else losses.cross_entropy
 
-        def sharp(logits, targets, rows):
-            return plain(logits, targets)
+    def faithful(logits, targets, rows):
+        return plain(logits, targets)
 
-    return penalty.solve(problem, (CLOSED, ENDED, FAILED), sharp, **settings)
+    if loss != "sharpened":
+        return penalty.solve(problem, codes, faithful, **settings)
+    settings = {"polish": True, **settings}
+    found = penalty.solve(problem, codes, faithful, **settings)
+    sharp = losses.sharpened(clean, problem.targets)
+    # at creases its valley is steeper than the paper's: it needs more patience
+    return penalty.solve(problem, codes, sharp, found, **{"decrease": 1e-5, **settings})
 
 
 @torch.no_grad()

@@ -107,7 +107,8 @@ def objective(problem: Problem, loss, found: Found | None):
 def begin(problem, evaluate, precision, found, polish) -> Search:
     """The search at its first c, from the loss and the margin linearised at the clean images.
 
-    There the minimiser lies on the boundary if the loss falls as the margin rises.
+    There the minimiser lies on the boundary if the loss falls as the margin rises. Where ``found``
+    has a point already, its c is the first.
     """
     rows = torch.arange(len(problem), device=problem.x.device)
     _, slope, margin = evaluate(problem.x, rows)
@@ -115,6 +116,7 @@ def begin(problem, evaluate, precision, found, polish) -> Search:
     short = torch.maximum(margin.abs(), problem.needed).clamp_min(tiny)
     steepness = torch.linalg.vector_norm(slope, dim=1).clamp_min(tiny)
     c = (steepness / (2 * short.sqrt())).square().clamp_min(tiny)
+    c = torch.where(found.square.isfinite() & found.c.isfinite(), found.c, c)
     return Search(problem, c, short, precision, found, polish)
 
 
@@ -123,6 +125,7 @@ def solve(
     problem: Problem,
     codes: tuple[int, int, int],
     loss,
+    start: Found | None = None,
     *,
     polish: bool = False,
     precision: float = 1e-3,
@@ -135,19 +138,21 @@ def solve(
     """The attack with ``loss(logits, targets, rows)`` on all images of ``problem``.
 
     codes: the status where the search for c closed, where it ended with a success but not closed,
-    and where nothing succeeded. polish: keep any point seen on the way that succeeds with less,
-    and go to the boundary at the end; False is the paper's method, whose answers are minimisers.
-    precision: of the search for c; tolerance, decrease, memory, budget, per_solve: of the engine
-    (:func:`course_lib.lbfgsb.minimize`). Ctrl-C raises KeyboardInterrupt.
+    and where nothing succeeded. start: what another solve found for the same images: its points are
+    where this one starts, its c are the first, only what is nearer replaces them, and its
+    evaluations count; it is changed, and returned. polish: keep any point seen on the way that
+    succeeds with less, and go to the boundary at the end; False is the paper's method, whose
+    answers are minimisers. precision: of the search for c; tolerance, decrease, memory, budget,
+    per_solve: of the engine (:func:`course_lib.lbfgsb.minimize`). Ctrl-C raises KeyboardInterrupt.
     """
     x = problem.x
     everything = torch.arange(len(x), device=x.device)
-    found = Found.nothing(problem, codes[2])
+    found = Found.nothing(problem, codes[2]) if start is None else start
     evaluate = objective(problem, loss, found if polish else None)
     search = begin(problem, evaluate, precision, found, polish)
     result = lbfgsb.minimize(
         evaluate,
-        x,
+        found.z,  # the clean image where nothing is found yet
         0.0,
         1.0,
         centre=x,
@@ -161,7 +166,7 @@ def solve(
     )
     if (result.status == lbfgsb.INTERRUPTED).any():
         raise KeyboardInterrupt
-    found.evaluations = result.evaluations + 1
+    found.evaluations += result.evaluations + 1
     if polish:
         ends = torch.where(found.square.isfinite()[:, None], found.z, result.x)
         point, success = to_boundary(problem, ends)
