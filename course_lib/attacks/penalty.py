@@ -51,7 +51,7 @@ class Search:
     def restart(self, rows, z, margin, _weight):
         """Decide how the problems ``rows``, whose solves ended at ``z``, go on."""
         again = self.judge(rows, z, margin)
-        return again, self.c[rows]
+        return lbfgsb.Restart(again, self.c[rows])
 
     def judge(self, rows, z, margin) -> torch.Tensor:
         """Note what ended at ``z``, move c; (n,) bool, which images go on."""
@@ -164,7 +164,7 @@ def solve(
         max_evaluations=budget,
         per_solve=per_solve,
     )
-    if (result.status == lbfgsb.INTERRUPTED).any():
+    if (result.status == lbfgsb.Status.INTERRUPTED).any():
         raise KeyboardInterrupt
     found.evaluations += result.evaluations + 1
     if polish:
