@@ -358,14 +358,14 @@ def test_the_small_quadratic_programs_meet_their_conditions():
 def test_only_a_better_point_replaces_another():
     x = torch.zeros(3, 2)
     whole = problem.Problem(lambda z: z, x, torch.zeros(3).long(), torch.zeros(3), torch.Size([2]))
-    found = problem.Found.nothing(whole, 5)
+    found = problem.BestPoints.nothing(whole, 5)
     assert found.square.isinf().all()
     rows = torch.tensor([0, 2])
     found.note(x, rows, torch.full((2, 2), 0.5), torch.tensor([True, False]))
     found.note(x, rows, torch.full((2, 2), 0.7), torch.tensor([True, True]))
     assert torch.allclose(found.square, torch.tensor([0.5, torch.inf, 0.98]))
     assert found.z[0].tolist() == [0.5, 0.5]
-    other = problem.Found.nothing(whole.take(rows), 1)
+    other = problem.BestPoints.nothing(whole.take(rows), 1)
     other.note(x[rows], torch.arange(2), torch.full((2, 2), 0.6), torch.tensor([True, True]))
     other.evaluations += 7
     found.merge(rows, other)

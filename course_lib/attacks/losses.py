@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+# The sharpened loss exceeds max(0, -margin) by at most log(classes) / SHARPNESS of the clean
+# margin: 1.2 % for ten classes.
 SHARPNESS = 200.0
 
 
