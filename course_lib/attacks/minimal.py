@@ -18,9 +18,6 @@ from .status import Status
 
 LOSSES = ("margin", "cross-entropy", "sharpened")
 NORMS = ("squared", "l2")
-# The lead in the logits that counts as success, in units of rounding of the largest logit. Another
-# batch size moves the logits of the networks here by up to 10 of them.
-ULPS = 100
 MEMORY = 2**28  # bytes that the solvers of one chunk may take; a network's own come on top
 NEAR = 1.25  # which classes are attacked in full, in units of the nearest: see _near
 # Quadratic programming that settles only after so many gradients has had creases in its way, and
@@ -92,7 +89,7 @@ def minimal_adversarial(
     if targets is not None:
         targets = check_targets(targets, labels, classes)
     x = images.detach().to(where, dtype)
-    ulps = ULPS * torch.finfo(dtype).eps if margin is None else margin
+    ulps = losses.ULPS * torch.finfo(dtype).eps if margin is None else margin
     # above 0 whatever the logits: a tie is no success
     wanted = (ulps * clean.abs().amax(1)).clamp_min(torch.finfo(dtype).tiny)
     call = Call(str(loss), norm, eight_bit, steps, settings, nearest=targets is None)
