@@ -60,9 +60,10 @@ def minimal_adversarial(
         "cross-entropy": the paper's min c·|r| + loss(x + r, l) by box-constrained L-BFGS with a
         search for c (:mod:`.penalty`); "sharpened": the same, then once more from where it ended
         with the cross-entropy of sharpened logits, the best point kept and moved to the boundary,
-        so that for the same target no image ends farther than with the paper's loss (on a network
-        with creases a search of its own stops at other ones, nearer or farther by chance); or a
-        function of (logits, targets) to (n,) values, treated as the paper's.
+        so that for the same target no image ends farther than with the paper's loss, but for
+        eight_bit's rounding (on a network with creases a search of its own stops at other ones,
+        nearer or farther by chance); or a function of (logits, targets) to (n,) values, treated as
+        the paper's.
     norm: what c multiplies: "squared", the sum of squares, or "l2", its root; the points are the
         same and c is not (:mod:`.penalty` says why). settings: of :func:`.penalty.solve`, for the
         penalty method; "sharpened" gives them to both of its searches.
@@ -190,11 +191,13 @@ def _near(problem: Problem, found: BestPoints, others: int) -> torch.Tensor:
 
 
 def _solve(problem, clean, *, loss, steps, eight_bit, settings) -> BestPoints:
+    """The best points for the targets of ``problem``; clean: (N, classes) logits of its images."""
     found = _choose(problem, clean, loss, steps, settings)
     return rounded(problem, found, steps) if eight_bit else found
 
 
 def _choose(problem, clean, loss, steps, settings) -> BestPoints:
+    """The same by the solvers that belong to ``loss``, before any rounding."""
     if loss == "margin":
         found = sqp.solve(problem)
         slow = found.evaluations > SLOW

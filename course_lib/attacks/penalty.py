@@ -31,8 +31,8 @@ class Search:
     """The search for each image's c: a bracket, and the best point so far.
 
     ``restart`` is what the engine calls when solves have ended. One row per image in every field.
-    precision: the search ends when the margin is within this share of the
-    clean image's (or of what is needed, if that is more), or the bracket within this share of c.
+    precision: the search ends when the margin is within this share of the clean image's (or of what
+    is needed, if that is more), or the bracket within this share of c.
     """
 
     def __init__(self, problem, c, clean_margin, precision, found, polish):
@@ -49,7 +49,7 @@ class Search:
         self.side, self.solves = like.long(), like.long()
         self.closed = like.bool()
 
-    def restart(self, rows, z, margin, _weight):
+    def restart(self, rows, z, margin, _weight) -> lbfgsb.Restart:
         """Decide how the problems ``rows``, whose solves ended at ``z``, go on."""
         again = self.judge(rows, z, margin)
         return lbfgsb.Restart(again, self.c[rows])
