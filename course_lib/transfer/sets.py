@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from .. import attacks, storage, zoo
-from ..attacks.minimal import INTERRUPTED, Adversarial
+from ..attacks import Adversarial, Call, Status
 from ..data import Dataset
 from ..sourcecode import code_digest
 
 BLOCK = 10_000  # images that share a file: what an interruption by force can cost
-FIELDS = [f.name for f in dataclasses.fields(Adversarial) if f.name not in ("originals", "key")]
+FIELDS = [f.name for f in dataclasses.fields(Adversarial) if f.name not in ("originals", "call")]
 JOINED = ("images", "success", "distortion", "overshoot", "targets", "predictions", "status")
 TARGETS = ("random", "nearest")
 
@@ -36,8 +36,8 @@ class AdversarialSet:
     where the attack failed; success: (N,) bool, the network gives the target; distortion: (N,) rms
     of the change, 0 where the clean image has the target already, NaN at a failure; overshoot: (N,)
     the target's logit minus the largest other, 0 on the boundary itself; targets, predictions:
-    (N,), the latter of the clean images; status: (N,) into attacks.STATUS. settings: loss, rule of
-    the targets and whatever else was asked for.
+    (N,), the latter of the clean images; status: (N,) int64, each an attacks.Status. settings:
+    loss, rule of the targets and whatever else was asked for.
     """
 
     dataset: Dataset
@@ -202,10 +202,10 @@ def _block(net, few, targets, settings, path, progress) -> Adversarial:
         attacks.minimal_adversarial, net, few.images, targets, few.labels, **settings
     )
     before = None if path is None else _read(path, few)
-    if before is not None and (before.status != INTERRUPTED).all():
+    if before is not None and (before.status != Status.INTERRUPTED).all():
         return before
     found = attack(resume=before, progress=progress)
-    unfinished = int((found.status == INTERRUPTED).sum())
+    unfinished = int((found.status == Status.INTERRUPTED).sum())
     if path is not None:
         _write(path, found)
     if unfinished:
@@ -219,7 +219,9 @@ def _block(net, few, targets, settings, path, progress) -> Adversarial:
 def _write(path: Path, found: Adversarial) -> None:
     tensors = {name: getattr(found, name).detach().cpu().contiguous() for name in FIELDS}
     card = {
-        "call": found.key,  # by which the attack knows an interrupted result of its own
+        "call": dataclasses.asdict(
+            found.call
+        ),  # by which the attack knows an interrupted result of its own
         "weights": zoo.weights_digest(tensors),
         "torch": torch.__version__,
     }
@@ -242,6 +244,7 @@ def _read(path: Path, few: Dataset) -> Adversarial | None:
         with safetensors.safe_open(path, framework="pt") as file:
             card = json.loads((file.metadata() or {})["card"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        call = Call(**card["call"])
         if card["weights"] != zoo.weights_digest(tensors) or set(tensors) != set(FIELDS):
             raise ValueError("its contents do not match their checksum")
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
@@ -251,6 +254,5 @@ def _read(path: Path, few: Dataset) -> Adversarial | None:
         )
         return None
     where = few.images.device
-    call = tuple(tuple(part) if isinstance(part, list) else part for part in card["call"])
     stored = {name: value.to(where) for name, value in tensors.items()}
-    return Adversarial(originals=few.images.to(stored["images"].dtype), key=call, **stored)
+    return Adversarial(originals=few.images.to(stored["images"].dtype), call=call, **stored)
