@@ -64,7 +64,9 @@ def _check_finite(weight: torch.Tensor) -> None:
         )
 
 
-def layer_norms(net: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) -> list[torch.Tensor]:
+def norms_of_layers(
+    net: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)
+) -> list[torch.Tensor]:
     """The norms of all linear layers and convolutions of ``net``, differentiable, in its order.
 
     input_shape: one image's, without the batch axis; convolutions need it. Each is a scalar tensor
@@ -134,11 +136,11 @@ def penalty(
     The norm of a linear layer is exact; that of a convolution is the upper bound of
     :func:`spectral.differentiable_norm`, which is exact where the padding is circular.
 
-    Raises ValueError for another kind, and as :func:`layer_norms` does.
+    Raises ValueError for another kind, and as :func:`norms_of_layers` does.
     """
     if kind not in KINDS:
         raise ValueError(f"The kind of penalty is {' or '.join(KINDS)}, not {kind!r}.")
-    norms = torch.stack(layer_norms(net, input_shape))
+    norms = torch.stack(norms_of_layers(net, input_shape))
     return norms.sum() if kind == "sum" else norms.log().sum()
 
 

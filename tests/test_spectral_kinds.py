@@ -142,9 +142,9 @@ def test_a_weighted_kind_can_be_penalised(monkeypatch):
     )
     net = nn.Sequential(Scale(), nn.Linear(3, 2))
     with pytest.raises(ValueError, match="Scale"):
-        robust.layer_norms(net, (3,))
+        robust.norms_of_layers(net, (3,))
     monkeypatch.setattr(kinds, "RULES", [*kinds.RULES, rule])
-    scale, _ = robust.layer_norms(net, (3,))
+    scale, _ = robust.norms_of_layers(net, (3,))
     scale.backward()
     assert scale.item() == 2
     assert net[0].weight.grad.abs().sum() == 1

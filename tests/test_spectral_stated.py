@@ -80,7 +80,7 @@ def test_every_door_reads_the_same_constant(stated, constant):
         if wanted and constant:
             assert radii.tolist() == pytest.approx([wanted / constant] * 4)
         assert constant or radii.isinf().all()
-    assert len(robust.layer_norms(net, (3,))) == 2
+    assert len(robust.norms_of_layers(net, (3,))) == 2
 
 
 def test_a_bound_that_is_stated_holds():
@@ -149,7 +149,7 @@ DOORS = {
     "lipschitz": lambda v: spectral.lipschitz(network(v), (3,)),
     "certified_radius": lambda v: spectral.certified_radius(network(v), torch.rand(1, 3)),
     "margins": lambda v: spectral.margins(network(v), torch.rand(1, 3)),
-    "robust.layer_norms": lambda v: robust.layer_norms(network(v), (3,)),
+    "robust.norms_of_layers": lambda v: robust.norms_of_layers(network(v), (3,)),
     "robust.penalty": lambda v: robust.penalty(network(v), (3,)),
 }
 

@@ -3,5 +3,5 @@
 from torch import nn
 
 
-def _net(*layers):
+def net(*layers):
     return nn.Sequential(*layers)

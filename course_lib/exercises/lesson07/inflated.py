@@ -11,20 +11,20 @@ from torch import nn
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import IMAGE, _linear_layers, _network, _norm
+from .shared import IMAGE, linear_layers, network, norm
 
 
 def inflated_cases(rng):
     def net(*widths):
-        return _network(rng, *widths, activation=nn.ReLU, scale=1.5)
+        return network(rng, *widths, activation=nn.ReLU, scale=1.5)
 
     yield Case("one hidden layer", net(12, 6, 3), 10.0)
     yield Case("two hidden layers", net(12, 8, 7, 5), 1000.0)
     yield Case("a million", net(12, 9, 4), 1e6)
     small, bold = net(12, 5, 4), net(12, 6, 5)
     with torch.no_grad():
-        _linear_layers(small)[1].weight *= 0.01
-        _linear_layers(bold)[0].weight[0] *= 10
+        linear_layers(small)[1].weight *= 0.01
+        linear_layers(bold)[0].weight[0] *= 10
     yield Case("small weights behind", small, 100.0)
     yield Case("one unit much stronger than the others", bold, 100.0)
 
@@ -39,7 +39,7 @@ def log_product(net):
         if list(module.children()):
             continue
         if isinstance(module, nn.Linear):
-            total += math.log(float(_norm(module.weight.detach())))
+            total += math.log(float(norm(module.weight.detach())))
         elif not isinstance(module, nn.ReLU | nn.Flatten | nn.Identity):
             raise TypeError(
                 f"The network has a {type(module).__name__}: this exercise is about networks of "
@@ -63,7 +63,7 @@ def seen_of_inflated(result, net, factor):
 def inflated_oracle(net, factor):
     """Two more layers behind the logits, one undoing the other: not the way of the reference."""
     twin = copy.deepcopy(net)
-    classes = _linear_layers(twin)[-1].out_features
+    classes = linear_layers(twin)[-1].out_features
     there, back = (nn.Linear(classes, classes, bias=False, dtype=torch.float64) for _ in range(2))
     with torch.no_grad():
         there.weight.copy_(torch.eye(classes))
@@ -105,7 +105,7 @@ EXERCISE.variant(inflated_oracle)
 def _rescaled(net, t):
     """What ``net`` computes, its first hidden units multiplied by the scales t (units,)."""
     twin = copy.deepcopy(net)
-    first, second, *_ = _linear_layers(twin)
+    first, second, *_ = linear_layers(twin)
     with torch.no_grad():
         first.weight *= t[:, None]
         first.bias *= t
@@ -117,7 +117,7 @@ def _rescaled(net, t):
 def inflated_by_halves(net, factor):
     """Half of the units up and half of them down, further and further until it is enough."""
     t = factor**0.5
-    half = torch.arange(_linear_layers(net)[0].out_features) % 2
+    half = torch.arange(linear_layers(net)[0].out_features) % 2
     while True:
         found = _rescaled(net, t ** (2.0 * half.double() - 1))
         if log_product(found) - log_product(net) >= math.log(factor):
@@ -127,7 +127,7 @@ def inflated_by_halves(net, factor):
 
 @EXERCISE.variant
 def inflated_by_one_unit(net, factor):
-    t = torch.ones(_linear_layers(net)[0].out_features, dtype=torch.float64)
+    t = torch.ones(linear_layers(net)[0].out_features, dtype=torch.float64)
     t[0] = 100 * factor
     return _rescaled(net, t)
 
@@ -160,7 +160,7 @@ EXERCISE.mistake(
 )
 def logits_scaled(net, factor):
     twin = copy.deepcopy(net)
-    last = _linear_layers(twin)[-1]
+    last = linear_layers(twin)[-1]
     with torch.no_grad():
         last.weight *= factor
         last.bias *= factor
@@ -175,7 +175,7 @@ def logits_scaled(net, factor):
 def last_weights_scaled(net, factor):
     twin = copy.deepcopy(net)
     with torch.no_grad():
-        _linear_layers(twin)[-1].weight *= factor
+        linear_layers(twin)[-1].weight *= factor
     return twin
 
 
