@@ -12,7 +12,7 @@ from torch import nn
 from course_lib import training
 from course_lib.exercises import Case, Exercise
 
-from .shared import net
+from .shared import sequential
 
 
 def step_cases(rng):
@@ -22,19 +22,19 @@ def step_cases(rng):
 
     yield Case(
         "one linear layer, two images",
-        net(nn.Flatten(), nn.Linear(6, 3)),
+        sequential(nn.Flatten(), nn.Linear(6, 3)),
         *batch(2),
         learning_rate=0.5,
         decay=0.1,
     )
     yield Case(
         "a hidden layer, no decay",
-        net(nn.Flatten(), nn.Linear(6, 4), nn.Sigmoid(), nn.Linear(4, 3)),
+        sequential(nn.Flatten(), nn.Linear(6, 4), nn.Sigmoid(), nn.Linear(4, 3)),
         *batch(5),
         learning_rate=2.0,
         decay=0.0,
     )
-    used = net(nn.Flatten(), nn.Linear(6, 5), nn.Sigmoid(), nn.Linear(5, 3))
+    used = sequential(nn.Flatten(), nn.Linear(6, 5), nn.Sigmoid(), nn.Linear(5, 3))
     images, labels = batch(4)
     F.cross_entropy(used(images), labels).backward()
     yield Case(

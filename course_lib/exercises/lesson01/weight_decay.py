@@ -11,21 +11,21 @@ from torch import nn
 from course_lib import training
 from course_lib.exercises import Case, Exercise
 
-from .shared import net
+from .shared import sequential
 
 
 def decay_cases(rng):
-    yield Case("one layer, 3 inputs, 2 units", net(nn.Linear(3, 2)), 0.5)
-    yield Case("the same, half", net(nn.Linear(3, 2)), 0.5, "half")
+    yield Case("one layer, 3 inputs, 2 units", sequential(nn.Linear(3, 2)), 0.5)
+    yield Case("the same, half", sequential(nn.Linear(3, 2)), 0.5, "half")
     two = OrderedDict(fc1=nn.Linear(6, 5), sigmoid1=nn.Sigmoid(), fc2=nn.Linear(5, 3))
     yield Case("two layers", nn.Sequential(two), 0.01, "paper")
     yield Case("two layers, half", nn.Sequential(OrderedDict(two)), 0.01, "half")
-    frozen = net(nn.Linear(4, 3), nn.Sigmoid(), nn.Linear(3, 2))
+    frozen = sequential(nn.Linear(4, 3), nn.Sigmoid(), nn.Linear(3, 2))
     frozen[0].requires_grad_(False)
     yield Case("the first layer frozen", frozen, 0.2)
     yield Case(
         "a convolution",
-        net(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)),
+        sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)),
         0.1,
         "paper",
     )
@@ -110,11 +110,11 @@ def guards(answer):
     """A probe: bad settings are refused."""
     for strength, convention in ((-1.0, "paper"), (-1.0, "half"), (1.0, "third")):
         try:
-            answer(net(nn.Linear(2, 2)), strength, convention)
+            answer(sequential(nn.Linear(2, 2)), strength, convention)
         except ValueError:
             continue
         return GUARDED
-    answer(net(nn.Linear(2, 2)), 0.0)  # no decay at all is allowed
+    answer(sequential(nn.Linear(2, 2)), 0.0)  # no decay at all is allowed
     return None
 
 

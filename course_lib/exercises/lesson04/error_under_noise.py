@@ -11,16 +11,16 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import double
+from .shared import doubles
 
 
 def noise_cases(rng):
-    yield Case("two images", double(0.02, 0.05), 0.5, 100)
+    yield Case("two images", doubles(0.02, 0.05), 0.5, 100)
     few = torch.rand(7, generator=rng, dtype=torch.float64) * 0.06 + 0.005
     yield Case("seven images", few, 0.3, 784)
-    yield Case("images on the wrong side", torch.cat([few, double(-0.01, -0.05)]), 0.4, 784)
+    yield Case("images on the wrong side", torch.cat([few, doubles(-0.01, -0.05)]), 0.4, 784)
     yield Case("little noise, the pixels of MNIST", few / 4, 0.06)
-    yield Case("one pixel", double(0.2, 0.1, 0.9), 0.2, 1)
+    yield Case("one pixel", doubles(0.2, 0.1, 0.9), 0.2, 1)
 
 
 def noise_of_scipy(distortion, stddev, pixels=784):

@@ -9,7 +9,7 @@ import torch
 from course_lib.exercises import Case, Exercise
 from course_lib.lbfgsb import plain
 
-from .shared import double
+from .shared import doubles
 
 
 class Bowl:
@@ -55,37 +55,37 @@ def search_cases(rng):
         return Case(label, fun, x, value, gradient, direction, *box)
 
     identity = torch.eye(2, dtype=torch.float64)
-    bowl = Bowl(2 * identity, double(0.8, 0.8))
-    yield case("the full step is right", bowl, double(0.9, 0.9), double(-0.5, -0.5))
-    yield case("too long a step", bowl, double(0.9, 0.5), double(-4, -0.8), -9.0, 9.0)
-    yield case("a bound on the way", bowl, double(0.1, 0.9), double(-0.4, -0.5))
+    bowl = Bowl(2 * identity, doubles(0.8, 0.8))
+    yield case("the full step is right", bowl, doubles(0.9, 0.9), doubles(-0.5, -0.5))
+    yield case("too long a step", bowl, doubles(0.9, 0.5), doubles(-4, -0.8), -9.0, 9.0)
+    yield case("a bound on the way", bowl, doubles(0.1, 0.9), doubles(-0.4, -0.5))
     # (0, 0) at t = 1, too high; (0.8, 0.15) at t = 1/16, where the second has left its bound
-    curved = Bowl(torch.diag(double(1, 30)), double(0.5, 15))
-    yield case("a bend, and t = 1 too far", curved, double(0.9, 0.9), double(-1.6, -12))
-    yield case("uphill", bowl, double(0.9, 0.9), double(1, 1), -9.0, 9.0)
-    far = double(-1e6, -0.3)
-    yield case("one variable far beyond its bound", bowl, double(0.6, 0.9), far)
-    a = double(1, 1.9, 1.9, 4).reshape(2, 2)
-    steep = Bowl(a, a @ double(0.5, 0) - double(0.2, 0.9))
-    newton = -torch.linalg.solve(a, double(0.2, 0.9))
-    yield case("down without the box, up within", steep, double(0.5, 0), newton)
-    yield case("hills", Waves(), double(0.5, 0.2, 0.9), double(2.5, -3, 1.0), -3.0, 3.0)
-    corner = double(0, 0)
-    yield case("pushed into a corner", Bowl(identity, double(-1, -2)), corner, double(-1, -2))
-    yield case("the box of the defaults", Bowl(identity, double(3, 0.5)), corner, double(3, 0.5))
+    curved = Bowl(torch.diag(doubles(1, 30)), doubles(0.5, 15))
+    yield case("a bend, and t = 1 too far", curved, doubles(0.9, 0.9), doubles(-1.6, -12))
+    yield case("uphill", bowl, doubles(0.9, 0.9), doubles(1, 1), -9.0, 9.0)
+    far = doubles(-1e6, -0.3)
+    yield case("one variable far beyond its bound", bowl, doubles(0.6, 0.9), far)
+    a = doubles(1, 1.9, 1.9, 4).reshape(2, 2)
+    steep = Bowl(a, a @ doubles(0.5, 0) - doubles(0.2, 0.9))
+    newton = -torch.linalg.solve(a, doubles(0.2, 0.9))
+    yield case("down without the box, up within", steep, doubles(0.5, 0), newton)
+    yield case("hills", Waves(), doubles(0.5, 0.2, 0.9), doubles(2.5, -3, 1.0), -3.0, 3.0)
+    corner = doubles(0, 0)
+    yield case("pushed into a corner", Bowl(identity, doubles(-1, -2)), corner, doubles(-1, -2))
+    yield case("the box of the defaults", Bowl(identity, doubles(3, 0.5)), corner, doubles(3, 0.5))
     # x² from 1 to -1 + δ: the decrease is δ/2 of what the slope promises
     for label, δ in (("barely enough", 3e-4), ("not quite enough", 1.4e-4)):
-        way = double(-2 + δ, 0)
-        yield case(label, Bowl(2 * identity, corner), double(1, 0.25), way, -9.0, 9.0)
+        way = doubles(-2 + δ, 0)
+        yield case(label, Bowl(2 * identity, corner), doubles(1, 0.25), way, -9.0, 9.0)
     yield case(
         "hardly lower",
-        Bowl(2 * identity, double(0, 0)),
-        double(1, 0.25),
-        double(-1.99996, 0),
+        Bowl(2 * identity, doubles(0, 0)),
+        doubles(1, 0.25),
+        doubles(-1.99996, 0),
         -9.0,
         9.0,
     )
-    yield case("over the hill", Tilted(), double(0.3, 0.5), double(-0.4, 0.4), 0.0, 0.9)
+    yield case("over the hill", Tilted(), doubles(0.3, 0.5), doubles(-0.4, 0.4), 0.0, 0.9)
     n = 6
     wide = draw(n)
     big = Bowl(torch.diag(torch.linspace(1, 30, n, dtype=torch.float64)), wide)
@@ -171,8 +171,8 @@ GIVEN_UP = (
 @EXERCISE.probe
 def goes_on(answer):
     """Where the first variable goes uphill and the second down, no farther than 0.1."""
-    bowl, x = Bowl(torch.eye(2, dtype=torch.float64), double(0.2, -0.9)), double(0.5, 0.1)
-    return None if answer(bowl, x, *bowl(x), double(0.6, -0.5)) is not None else GIVEN_UP
+    bowl, x = Bowl(torch.eye(2, dtype=torch.float64), doubles(0.2, -0.9)), doubles(0.5, 0.1)
+    return None if answer(bowl, x, *bowl(x), doubles(0.6, -0.5)) is not None else GIVEN_UP
 
 
 EXERCISE.mistake(

@@ -8,7 +8,7 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import double
+from .shared import doubles
 
 
 def two_loop_cases(rng):
@@ -20,22 +20,22 @@ def two_loop_cases(rng):
         hessian = a @ a.T / n + torch.eye(n, dtype=torch.float64)
         return [(s, hessian @ s) for s in draw(count, n)]
 
-    yield Case("no pair yet", double(1, -2), [])
+    yield Case("no pair yet", doubles(1, -2), [])
     # the smallest failing case is shown, and of a list only its length: the label has the numbers
-    old, new = (double(1, 0), double(2, 1)), (double(1, 1), double(3, 4))
-    bent = (double(0, 1), double(1, -2))
-    yield Case("one pair, s = (1, 0) and y = (2, 1)", double(1, 3), [old])
+    old, new = (doubles(1, 0), doubles(2, 1)), (doubles(1, 1), doubles(3, 4))
+    bent = (doubles(0, 1), doubles(1, -2))
+    yield Case("one pair, s = (1, 0) and y = (2, 1)", doubles(1, 3), [old])
     label = "two pairs, s = (1, 0), y = (2, 1) and the newer s = (1, 1), y = (3, 4)"
-    yield Case(label, double(1, 3), [old, new])
+    yield Case(label, doubles(1, 3), [old, new])
     label = "two pairs, s = (1, 0), y = (2, 1) and the newer s = (0, 1), y = (1, -2) with s·y < 0"
-    yield Case(label, double(1, 3), [old, bent])
+    yield Case(label, doubles(1, 3), [old, bent])
     yield Case("three pairs of three variables", draw(3), pairs(3, 3))
     yield Case("four pairs", draw(6), pairs(6, 4))
     short = [(0.1 * s, 0.1 * y) for s, y in pairs(4, 3)]
     yield Case("three short steps", draw(4), short)
     some = pairs(5, 3)
     bent = draw(5)
-    flat = double(1, 0, 0, 0, 0)
+    flat = doubles(1, 0, 0, 0, 0)
     yield Case(
         "pairs without positive curvature among them",
         draw(5),

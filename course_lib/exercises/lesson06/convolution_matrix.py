@@ -9,18 +9,18 @@ import torch.nn.functional as F
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import double, draw
+from .shared import doubles, drawn
 
 
 def matrix_cases(rng):
-    yield Case("two taps, three pixels", double(2, 5), 3, 0)
-    yield Case("padded by 1", double(1, -1, 0), 5, 1)
-    yield Case("padded by 2, five taps", draw(rng, 5), 7, 2)
-    yield Case("stride 2", draw(rng, 3), 8, 1, 2)
-    yield Case("stride 3, no padding", draw(rng, 4), 11, 0, 3)
-    yield Case("circular", draw(rng, 3), 6, 1, circular=True)
-    yield Case("circular, stride 2", draw(rng, 4), 8, 1, 2, circular=True)
-    yield Case("circular, once round", draw(rng, 5), 3, 2, circular=True)
+    yield Case("two taps, three pixels", doubles(2, 5), 3, 0)
+    yield Case("padded by 1", doubles(1, -1, 0), 5, 1)
+    yield Case("padded by 2, five taps", drawn(rng, 5), 7, 2)
+    yield Case("stride 2", drawn(rng, 3), 8, 1, 2)
+    yield Case("stride 3, no padding", drawn(rng, 4), 11, 0, 3)
+    yield Case("circular", drawn(rng, 3), 6, 1, circular=True)
+    yield Case("circular, stride 2", drawn(rng, 4), 8, 1, 2, circular=True)
+    yield Case("circular, once round", drawn(rng, 5), 3, 2, circular=True)
 
 
 def matrix_of_numpy(kernel, n, padding, stride=1, circular=False):

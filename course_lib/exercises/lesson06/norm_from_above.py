@@ -10,18 +10,18 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import double, draw
+from .shared import doubles, drawn
 
 
 def above_cases(rng):
-    yield Case("two by two, no squaring", double(3, 0, 4, 5).reshape(2, 2), 0)
-    yield Case("two by two", double(3, 0, 4, 5).reshape(2, 2), 1)
+    yield Case("two by two, no squaring", doubles(3, 0, 4, 5).reshape(2, 2), 0)
+    yield Case("two by two", doubles(3, 0, 4, 5).reshape(2, 2), 1)
     # small singular values: a forgotten root is then no bound at all
-    yield Case("wide, three squarings", 0.02 * draw(rng, 3, 6), 3)
-    yield Case("tall, two squarings", draw(rng, 7, 4), 2)
-    yield Case("large entries", 3e3 * draw(rng, 4, 5), 7)
-    yield Case("small entries", 1e-3 * draw(rng, 5, 4), 8)
-    yield Case("all singular values equal, six squarings", 2 * torch.linalg.qr(draw(rng, 4, 4))[0])
+    yield Case("wide, three squarings", 0.02 * drawn(rng, 3, 6), 3)
+    yield Case("tall, two squarings", drawn(rng, 7, 4), 2)
+    yield Case("large entries", 3e3 * drawn(rng, 4, 5), 7)
+    yield Case("small entries", 1e-3 * drawn(rng, 5, 4), 8)
+    yield Case("all singular values equal, six squarings", 2 * torch.linalg.qr(drawn(rng, 4, 4))[0])
 
 
 def above_of_numpy(matrix, squarings=6):

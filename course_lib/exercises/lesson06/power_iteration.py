@@ -8,32 +8,32 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import double, draw
+from .shared import doubles, drawn
 
 
 def _with_singular_values(rng, rows, columns, *values):
     """A random matrix (rows, columns) whose first singular values are given, the others 0."""
-    left, right = (torch.linalg.qr(draw(rng, n, len(values)))[0] for n in (rows, columns))
-    return left * double(*values) @ right.T
+    left, right = (torch.linalg.qr(drawn(rng, n, len(values)))[0] for n in (rows, columns))
+    return left * doubles(*values) @ right.T
 
 
 def power_cases(rng):
-    yield Case("two by two", double(3, 0, 4, 5).reshape(2, 2), double(1, 0))
-    yield Case("wide", _with_singular_values(rng, 3, 7, 2, 1.2, 0.4), draw(rng, 7))
-    yield Case("tall", _with_singular_values(rng, 8, 3, 0.7, 0.4, 0.1), 5 * draw(rng, 3))
+    yield Case("two by two", doubles(3, 0, 4, 5).reshape(2, 2), doubles(1, 0))
+    yield Case("wide", _with_singular_values(rng, 3, 7, 2, 1.2, 0.4), drawn(rng, 7))
+    yield Case("tall", _with_singular_values(rng, 8, 3, 0.7, 0.4, 0.1), 5 * drawn(rng, 3))
     # eigenvalues ±1, so that W alone goes to and fro for ever
-    yield Case("square, not symmetric", double(0, 9, 1 / 9, 0).reshape(2, 2), double(1, 1))
+    yield Case("square, not symmetric", doubles(0, 9, 1 / 9, 0).reshape(2, 2), doubles(1, 1))
     square = _with_singular_values(rng, 5, 5, 3, 1.5, 1, 0.5, 0.2)
-    yield Case("five by five", square, draw(rng, 5))
+    yield Case("five by five", square, drawn(rng, 5))
     large = _with_singular_values(rng, 4, 6, 6e4, 3e4, 1e4)
-    yield Case("large entries", large, draw(rng, 6), 150)
+    yield Case("large entries", large, drawn(rng, 6), 150)
     small = _with_singular_values(rng, 6, 4, 5e-4, 2e-4, 1e-4)
-    yield Case("small entries", small, draw(rng, 4), 150)
+    yield Case("small entries", small, drawn(rng, 4), 150)
     # before it has converged: only the right number of steps from the right start gives this
     close = _with_singular_values(rng, 4, 3, 2, 1.7, 1.1)
-    unit = draw(rng, 3)
+    unit = drawn(rng, 3)
     yield Case("one step", close, unit / unit.norm(), 1)
-    yield Case("three steps", close, draw(rng, 3), 3)
+    yield Case("three steps", close, drawn(rng, 3), 3)
 
 
 def power_of_numpy(matrix, start, steps=100):
@@ -128,10 +128,10 @@ def power_probe(answer):
         number, v = up_to_sign(answer(matrix, start, steps), matrix, start, steps)
         return np.append(np.asarray(v), float(number))
 
-    matrix, one = double(2, 1, 0, 1, 1.5, 1, 0, 1, 1).reshape(3, 3), double(1, 0, 0)
+    matrix, one = doubles(2, 1, 0, 1, 1.5, 1, 0, 1, 1).reshape(3, 3), doubles(1, 0, 0)
     if np.allclose(run(one, 1), run(one, 3), rtol=1e-6):
         return STEPS_IGNORED
-    if np.allclose(run(one, 1), run(double(0, 0, 1), 1), rtol=1e-6):
+    if np.allclose(run(one, 1), run(doubles(0, 0, 1), 1), rtol=1e-6):
         return START_IGNORED
     return None
 

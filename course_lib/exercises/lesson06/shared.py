@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 
-def double(*numbers):
+def doubles(*numbers):
     return torch.tensor(numbers, dtype=torch.float64)
 
 
-def draw(rng, *shape):
+def drawn(rng, *shape):
     return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 

@@ -8,20 +8,20 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import circular_matrix, double, draw
+from .shared import circular_matrix, doubles, drawn
 
 
 def strided_cases(rng):
-    yield Case("stride 2, a single tap", double(1).reshape(1, 1, 1, 1), 4, 2)
-    yield Case("stride 1", draw(rng, 2, 2, 3, 3), 4, 1)
-    yield Case("a tap beside the pixels that are kept", double(0, 1).reshape(1, 1, 1, 2), 4, 2)
-    yield Case("two taps far apart", double(1, 0, 0, 0, 1).reshape(1, 1, 1, 5), 8, 2)
-    yield Case("stride 2", draw(rng, 3, 2, 3, 3), 6, 2)
-    yield Case("stride 2, one channel to many", draw(rng, 5, 1, 3, 2), 4, 2)
-    yield Case("stride 3", 0.1 * draw(rng, 2, 2, 2, 4), 6, 3)
-    yield Case("stride 4, taps of one sign", draw(rng, 3, 1, 5, 5).abs(), 8, 4)
-    yield Case("stride 4, smaller than the stride", draw(rng, 2, 1, 3, 3), 4, 4)
-    opposite = double(1, -1).reshape(1, 2, 1, 1)
+    yield Case("stride 2, a single tap", doubles(1).reshape(1, 1, 1, 1), 4, 2)
+    yield Case("stride 1", drawn(rng, 2, 2, 3, 3), 4, 1)
+    yield Case("a tap beside the pixels that are kept", doubles(0, 1).reshape(1, 1, 1, 2), 4, 2)
+    yield Case("two taps far apart", doubles(1, 0, 0, 0, 1).reshape(1, 1, 1, 5), 8, 2)
+    yield Case("stride 2", drawn(rng, 3, 2, 3, 3), 6, 2)
+    yield Case("stride 2, one channel to many", drawn(rng, 5, 1, 3, 2), 4, 2)
+    yield Case("stride 3", 0.1 * drawn(rng, 2, 2, 2, 4), 6, 3)
+    yield Case("stride 4, taps of one sign", drawn(rng, 3, 1, 5, 5).abs(), 8, 4)
+    yield Case("stride 4, smaller than the stride", drawn(rng, 2, 1, 3, 3), 4, 4)
+    opposite = doubles(1, -1).reshape(1, 2, 1, 1)
     yield Case("two channels of opposite signs", opposite, 4, 2)
 
 

@@ -10,19 +10,19 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import circular_matrix, double, draw
+from .shared import circular_matrix, doubles, drawn
 
 
 def symbol_cases(rng):
-    yield Case("one channel, one row of taps", double(1, -1).reshape(1, 1, 1, 2), 4)
-    yield Case("one channel, an odd grid", double(1, -1).reshape(1, 1, 1, 2), 3)
-    yield Case("two channels to three", draw(rng, 3, 2, 3, 3), 5)
-    yield Case("three channels to two", 0.1 * draw(rng, 2, 3, 3, 2), 4)
-    yield Case("the kernel as large as the grid", draw(rng, 2, 2, 4, 4), 4)
+    yield Case("one channel, one row of taps", doubles(1, -1).reshape(1, 1, 1, 2), 4)
+    yield Case("one channel, an odd grid", doubles(1, -1).reshape(1, 1, 1, 2), 3)
+    yield Case("two channels to three", drawn(rng, 3, 2, 3, 3), 5)
+    yield Case("three channels to two", 0.1 * drawn(rng, 2, 3, 3, 2), 4)
+    yield Case("the kernel as large as the grid", drawn(rng, 2, 2, 4, 4), 4)
     yield Case("one tap, all ones", torch.ones(5, 6, 1, 1, dtype=torch.float64), 2)
-    smooth = draw(rng, 4, 1, 3, 3).abs()
+    smooth = drawn(rng, 4, 1, 3, 3).abs()
     yield Case("positive weights", smooth, 6)
-    yield Case("two channels of opposite signs", double(1, -1).reshape(1, 2, 1, 1), 2)
+    yield Case("two channels of opposite signs", doubles(1, -1).reshape(1, 2, 1, 1), 2)
 
 
 def symbol_of_numpy(weight, n):

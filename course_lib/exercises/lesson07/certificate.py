@@ -11,14 +11,14 @@ from torch import nn
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import draw, norm
+from .shared import drawn, spectral_norm
 
 
 def certificate_cases(rng):
     def case(label, n, classes, hidden, below, bias=2.0, wrong=(), scale=1.0):
-        last = scale * draw(rng, classes, hidden)
+        last = scale * drawn(rng, classes, hidden)
         last = last * torch.linspace(0.3, 2.0, classes, dtype=torch.float64)[:, None]
-        logits = 3 * draw(rng, n, classes)
+        logits = 3 * drawn(rng, n, classes)
         labels = logits.argmax(1)
         for k in wrong:
             labels[k] = int(logits[k].argsort()[-2])
@@ -114,7 +114,7 @@ def _margin(logits, labels):
 
 def _margin_over(factor):
     def wrong(logits, labels, last, below):
-        return _margin(logits, labels) / (factor * norm(last) * below)
+        return _margin(logits, labels) / (factor * spectral_norm(last) * below)
 
     return wrong
 

@@ -11,12 +11,12 @@ from torch import nn
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import IMAGE, linear_layers, network, norm
+from .shared import IMAGE, linear_layers, random_network, spectral_norm
 
 
 def inflated_cases(rng):
     def net(*widths):
-        return network(rng, *widths, activation=nn.ReLU, scale=1.5)
+        return random_network(rng, *widths, activation=nn.ReLU, scale=1.5)
 
     yield Case("one hidden layer", net(12, 6, 3), 10.0)
     yield Case("two hidden layers", net(12, 8, 7, 5), 1000.0)
@@ -39,7 +39,7 @@ def log_product(net):
         if list(module.children()):
             continue
         if isinstance(module, nn.Linear):
-            total += math.log(float(norm(module.weight.detach())))
+            total += math.log(float(spectral_norm(module.weight.detach())))
         elif not isinstance(module, nn.ReLU | nn.Flatten | nn.Identity):
             raise TypeError(
                 f"The network has a {type(module).__name__}: this exercise is about networks of "

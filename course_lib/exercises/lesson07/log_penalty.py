@@ -9,14 +9,14 @@ from torch import nn
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import linear_layers, network, norm
+from .shared import linear_layers, random_network, spectral_norm
 
 
 def penalty_cases(rng):
-    yield Case("one layer", network(rng, 12, 3))
-    yield Case("sigmoids", network(rng, 12, 6, 4, scale=2.0))
-    yield Case("rectified units", network(rng, 12, 7, 5, 4, activation=nn.ReLU))
-    yield Case("small weights", network(rng, 12, 5, 6, 3, activation=nn.ReLU, scale=0.2))
+    yield Case("one layer", random_network(rng, 12, 3))
+    yield Case("sigmoids", random_network(rng, 12, 6, 4, scale=2.0))
+    yield Case("rectified units", random_network(rng, 12, 7, 5, 4, activation=nn.ReLU))
+    yield Case("small weights", random_network(rng, 12, 5, 6, 3, activation=nn.ReLU, scale=0.2))
 
 
 def penalty_of_numpy(net):
@@ -68,7 +68,7 @@ def penalty_by_vectors(net):
 
 
 def _norms(net):
-    return torch.stack([norm(layer.weight) for layer in linear_layers(net)])
+    return torch.stack([spectral_norm(layer.weight) for layer in linear_layers(net)])
 
 
 EXERCISE.mistake(
