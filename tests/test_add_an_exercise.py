@@ -141,7 +141,7 @@ def test_an_edit_that_no_longer_fits_the_solution(course, broken):
     [
         ("minutes=3", 'minutes="3"', "minutes"),
         ("difficulty=1", "difficulty=9", "difficulty"),
-        ('"Compare with 0, then take a mean.", ', "7, ", "hints"),
+        ('"Compare with 0, then take a mean.", ', "7, ", "hint"),
     ],
 )
 def test_a_card_that_is_filled_in_wrongly(course, broken, old, new, told):
