@@ -5,6 +5,8 @@ import dataclasses
 import functools
 import json
 import multiprocessing
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -616,6 +618,76 @@ def test_a_busy_machine_is_no_endless_loop(limit):
     # asleep, the process has nothing of its time, as if others had the processor
     with limit(0.2):
         time.sleep(0.5)
+
+
+def stubborn(matrix, weight=1.0):
+    x = matrix
+    while True:
+        try:
+            for _ in range(1000):
+                x = x * 0.5 + 0.1
+        except:  # noqa: E722 - it swallows the end of time, and Ctrl-C
+            continue
+
+
+def nested(matrix, weight=1.0):
+    def forgiving():
+        while True:
+            with contextlib.suppress(BaseException):
+                time.sleep(0.01)
+
+    while True:
+        try:
+            forgiving()
+        except BaseException:
+            pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no timer signals")
+@pytest.mark.parametrize("answer", [stubborn, nested])
+def test_an_except_that_swallows_everything_is_ended_all_the_same(answer, registry):
+    before = sys.gettrace(), torch.get_rng_state()
+    feedback = judge(registry.EXERCISES[0], answer, 0.1)
+    assert "was still running after 0.1 s" in feedback.sentence
+    assert sys.gettrace() is before[0]
+    assert torch.equal(torch.get_rng_state(), before[1]), "what the engine puts back"
+    assert judge(registry.EXERCISES[0], right, 5).status == "PASS"
+
+
+BUSY = "while True: pass"
+
+
+@pytest.fixture
+def busy():
+    """As many loops as there are processors, and as many again, beside the test."""
+    loops = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(2 * os.cpu_count())]
+    yield
+    for loop in loops:
+        loop.kill()
+        loop.wait()
+
+
+def test_on_a_busy_machine_only_the_answers_own_time_counts(busy, registry):
+    def slow(matrix, weight=1.0):
+        began = time.thread_time()
+        while time.thread_time() - began < 0.35:  # of its own, on each of two cases
+            pass
+        return right(matrix, weight)
+
+    began = time.monotonic()
+    assert judge(registry.EXERCISES[0], slow, 1.0).status == "PASS"
+    assert time.monotonic() - began > 0.7
+
+
+def test_what_is_slow_for_the_course_is_slow_for_a_learner(registry):
+    def slow(matrix, weight=1.0):
+        began = time.thread_time()
+        while time.thread_time() - began < 0.05:
+            pass
+        return row_sums(matrix, weight)
+
+    exercise = make_row_sums(reference=slow, time_limit=0.01, mistakes=[])
+    assert judge(exercise, lambda m, weight=1.0: slow(m, weight)).status == "PASS"
 
 
 def test_time_is_up_in_another_thread():

@@ -15,7 +15,6 @@ import types
 
 import torch
 
-from .. import device as devices
 from . import leaning, trials
 from .comparing import Array, pattern, same_form
 from .exercise import Exercise, Mistake
@@ -212,7 +211,7 @@ def the_stub(trial: Trial) -> Feedback | None:
 def out_of_time(trial: Trial) -> Feedback | None:
     if not trial.late:
         return None
-    limit = f"{trial.seconds or trial.exercise.time_limit:g} s"
+    limit = f"{trial.seconds or trials.limit(trial.exercise):.3g} s"
     where = f"on '{trial.cases[len(trial.got)].label}'"
     return trial.feedback(
         "FAIL",
@@ -267,7 +266,7 @@ def right(trial: Trial) -> Feedback | None:
         return trial.feedback("FAIL", text)
     feedback = trial.feedback("PASS", *([exercise.done] if exercise.done else []))
     # what the course's version returned (``want`` may hold an oracle's array)
-    courses = trials.of_the_course(exercise, str(devices.pick()))
+    courses = trials.of_the_course(exercise)
     for g, w in zip(trial.got, courses, strict=True):
         was = g.value.kind if isinstance(g.value, Array) else type(g.value).__name__
         if not exercise.observe and trials.is_tensor(w.value) and was != "tensor":

@@ -12,13 +12,20 @@ from .comparing import Array, snapshot
 from .exercise import Exercise, Mistake
 from .running import Outcome, disagreement
 
+SLOWER = 10  # than the course's version an answer may be, on a machine that is slow for both
+
+
+def limit(exercise: Exercise) -> float:
+    """Seconds of processor time that an answer gets: the exercise's, and more on a slow machine."""
+    return max(exercise.time_limit, SLOWER * _reference(exercise, str(devices.pick()))[1])
+
 
 def outcomes(exercise: Exercise, function: Callable, seconds: float | None = None):
     """What ``function`` gives on each case, and whether the time ran out before the last one."""
     signature, done = exercise.signature(), []
     pairs = list(zip(exercise.draw(), exercise.draw(), strict=True))
     try:
-        with running.time_limit(seconds or exercise.time_limit):
+        with running.time_limit(seconds or limit(exercise)):
             for case, pristine in pairs:
                 done.append(running.call(function, case, pristine, exercise, signature))
     except running.TimeIsUp:
@@ -27,15 +34,17 @@ def outcomes(exercise: Exercise, function: Callable, seconds: float | None = Non
 
 
 @functools.cache
-def of_the_course(exercise: Exercise, device: str) -> list[Outcome]:
-    """What the course's version gives, and what the oracle says beside it.
+def _reference(exercise: Exercise, device: str) -> tuple[list[Outcome], float]:
+    """What the course's version gives, the oracle beside it, and the seconds that the version took.
 
-    device: where the cases lie, the key of what is kept. Raises RuntimeError if the version fails.
+    device: where the cases lie, a key of what is kept.
     """
+    watch = running.Stopwatch()
     reference = [
         running.call(exercise.solution(), case, pristine, exercise, exercise.signature())
         for case, pristine in zip(exercise.draw(), exercise.draw(), strict=True)
     ]
+    seconds = watch.computed()
     for case, outcome in zip(exercise.draw("cpu"), reference, strict=True):
         if outcome.error:
             raise RuntimeError(
@@ -47,12 +56,20 @@ def of_the_course(exercise: Exercise, device: str) -> list[Outcome]:
                 if exercise.observe:
                     result = exercise.observe(result, *case.args, **case.kwargs)
                 outcome.oracle = snapshot(result)
-    return reference
+    return reference, seconds
+
+
+def of_the_course(exercise: Exercise) -> list[Outcome]:
+    """What the course's version gives, and what the oracle says beside it.
+
+    Raises RuntimeError if the version fails.
+    """
+    return _reference(exercise, str(devices.pick()))[0]
 
 
 def expected(exercise: Exercise) -> list[Outcome]:
     """What the right answer gives: the oracle's values, the reference's gradients."""
-    found = of_the_course(exercise, str(devices.pick()))
+    found = of_the_course(exercise)
     if not exercise.oracle:
         return found
     return [dataclasses.replace(outcome, value=outcome.oracle) for outcome in found]
@@ -109,11 +126,11 @@ def probe(exercise: Exercise, answer, seconds: float | None = None) -> str | Non
 
     A probe may rely on tensors where the course's version returns one, whatever the answer gives.
     """
-    courses = of_the_course(exercise, str(devices.pick()))
+    courses = of_the_course(exercise)
     if not exercise.observe and all(is_tensor(o.value) for o in courses):
         answer = returning_tensors(answer)
     try:
-        with running.time_limit(seconds or exercise.time_limit):
+        with running.time_limit(seconds or limit(exercise)):
             for look in exercise.probes:
                 with running.undisturbed():
                     text = look(answer)
