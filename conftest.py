@@ -124,12 +124,12 @@ def _await_reply(self, msg_id, timeout=None):
 
 def _compare_result(item):
     """A cell tagged "result" must print what the solved notebook has stored for it."""
-    from course_lib.authoring import build, results
+    from course_lib.authoring import files, results
 
     if "result" not in item.cell.metadata.get("tags", []):
         return
     path = item.path.parent.parent / "solutions" / item.path.name
-    solved = build.load_notebook(path)
+    solved = files.load_notebook(path)
     stored = {c.id: c for c in solved.cells} if solved else {}
     if item.cell.id not in stored:
         item.raise_cell_error(f"{path.name} in solutions/ has no cell {item.cell.id!r}")

@@ -5,7 +5,9 @@ which the attack alone is timed: CPU seconds, child processes counted, not impor
 One judge looks at all results again. The peers live in virtual environments that the command makes
 below storage.home() (they are no part of the course); one that cannot be installed gets a row that
 says why. What is finished is kept there too, under a key of everything that decides it, so that an
-interrupted run goes on where it stopped, and a change of ours leaves the peers' results alone.
+interrupted run goes on where it stopped, and a change of ours leaves the peers' results alone. Not
+by course_lib.kept.Kept, since processes without the course write the files, and since --fresh with
+some of the methods must not forget the hours of the others; but by its digests.
 
     python benchmarks/attacks.py --fresh               everything anew: what is committed
     python benchmarks/attacks.py --methods ours --networks CONV --images 50 --runs 1
@@ -28,6 +30,8 @@ import subprocess
 import sys
 import sysconfig
 import time
+import zipfile
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +43,8 @@ from torch import nn
 from course_lib import data, models, record, storage, zoo
 from course_lib import device as devices
 from course_lib.attacks import linear, measures
+from course_lib.kept import digest, set_aside
+from course_lib.sourcecode import code_digest
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
@@ -235,25 +241,14 @@ def install(environment: str, fresh: bool = False) -> str | None:
 # --- cells: one method on one network --------------------------------------------------------
 
 
-def digest(paths) -> str:
-    """A short hash of the contents of the files ``paths``."""
-    total = hashlib.sha256()
-    for path in sorted(paths):
-        total.update(path.name.encode() + path.read_bytes())
-    return total.hexdigest()[:16]
-
-
 def sources(method: Method) -> str:
-    """A hash of the code that ``method`` runs, as far as it is in this repository."""
-    paths = [PEERS / f"{method.worker}_worker.py"]
-    if method.worker == "ours":
-        package = HERE.parent / "course_lib"
-        paths += [*(package / "attacks").glob("*.py"), *(package / "lbfgsb").glob("*.py")]
-    else:
-        paths.append(PEERS / "common.py")
-    if method.environment != OURS:
-        paths.append(requirements(method.environment))
-    return digest(path for path in paths if path.is_file())
+    """A digest of the code that ``method`` runs, as far as it is in this repository, and of what
+    its environment is made of: a change of ours leaves the peers' results alone."""
+    worker = PEERS / f"{method.worker}_worker.py"
+    code = [code_digest(worker)] if worker.is_file() else []
+    if method.environment != OURS and requirements(method.environment).is_file():
+        code.append(storage.sha256(requirements(method.environment)))
+    return digest(code)
 
 
 def job_of(method: Method, network: Path, images: Path, n: int, runs: int) -> dict:
@@ -270,8 +265,7 @@ def job_of(method: Method, network: Path, images: Path, n: int, runs: int) -> di
     }
     what = job | {"network": network.name, "images": images.name, "code": sources(method)}
     what |= {"worker": method.worker, "torch": torch.__version__}
-    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    return job | {"out": str(home() / "cells" / f"{key}.npz")}
+    return job | {"out": str(home() / "cells" / f"{digest(what)[:16]}.npz")}
 
 
 def one_thread() -> dict[str, str]:
@@ -294,10 +288,15 @@ def work(method: Method, job: dict) -> str | None:
     return reason(done.stderr) if done.returncode else None
 
 
-def read_cell(path: Path) -> dict:
-    """The answer of a worker: its figures, with the adversarial images."""
-    with np.load(path) as stored:
-        return json.loads(str(stored["found"])) | {"adversarial": stored["adversarial"]}
+def read_cell(path: Path) -> dict | None:
+    """The answer of a worker: its figures, with the adversarial images; None, and the file is set
+    aside, if it is damaged."""
+    try:
+        with np.load(path) as stored:
+            return json.loads(str(stored["found"])) | {"adversarial": stored["adversarial"]}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        set_aside(path, error)
+        return None
 
 
 # --- the judge -------------------------------------------------------------------------------
@@ -406,7 +405,9 @@ def cell_of(method: Method, job: dict, chosen: bool, options, failures: dict):
     """
     out = Path(job["out"])
     if out.is_file() and not (chosen and out.stat().st_mtime < options.since):
-        return read_cell(out)
+        found = read_cell(out)
+        if found:
+            return found
     if not chosen:
         return None
     return failures[method.environment] or work(method, job) or read_cell(out)
@@ -586,21 +587,14 @@ def pick_methods(words: list[str] | None) -> list[Method]:
     return [m for m in METHODS if words is None or m.name.startswith(tuple(words))]
 
 
-def positive(text: str) -> int:
-    """A whole number above 0, for the command line."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; SystemExit with a sentence for what it cannot be."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--networks", nargs="+", choices=NETWORKS, metavar="NAME", help=", ".join(NETWORKS))
     add("--methods", nargs="+", metavar="START", help="methods whose names begin so, e.g. ours")
-    add("--images", type=positive, help="at most so many images (default: 200)")
-    add("--runs", type=positive, help="at most so many timed runs (default: 3)")
+    add("--images", type=record.positive, help="at most so many images (default: 200)")
+    add("--runs", type=record.positive, help="at most so many timed runs (default: 3)")
     add("--only", choices=("table", "curve"), help="one of the two parts")
     add("--fresh", action="store_true", help="measure again what was finished before")
     add("--finished", action="store_true", help="write what is finished; measure nothing of peers")
@@ -622,17 +616,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def read(path: Path) -> dict:
-    """A file of results, or {} if there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
 def main() -> None:
     """Measure what the command line asks for; write the results and their report."""
     options = parse()
     options.since = time.time() if options.fresh else 0.0
     if options.report:
-        storage.write_text(REPORT, attacks_report.render(read(RESULTS), read(DEVICE_RESULTS)))
+        storage.write_text(
+            REPORT, attacks_report.render(record.stored(RESULTS), record.stored(DEVICE_RESULTS))
+        )
         return
     if options.device:
         asked = options.networks if len(options.networks) < len(NETWORKS) else ON_DEVICE
@@ -648,13 +639,10 @@ def main() -> None:
     found["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
     if options.whole:
         storage.write_text(RESULTS, json.dumps(found, indent=1) + "\n")
-        storage.write_text(REPORT, attacks_report.render(found, read(DEVICE_RESULTS)))
+        storage.write_text(REPORT, attacks_report.render(found, record.stored(DEVICE_RESULTS)))
     else:
         print(attacks_report.render(found, {}))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("Stopped; what is finished is kept, and the same command without --fresh goes on.")
+    record.run(main)

@@ -1,4 +1,4 @@
-"""ATTACKS.md out of attacks.json: the tables, and a verdict for each aim, by a rule in code.
+"""ATTACKS.md out of attacks.json: the tables, and a verdict for each claim, by a rule in code.
 
 A rule gets the results and returns a :class:`Verdict`; what was not measured is said to be so.
 """
@@ -155,13 +155,13 @@ def on_device(device: dict, statement: str) -> Verdict:
 
 
 def verdicts(found: dict, device: dict) -> list[Verdict]:
-    """The statements of the figures' part, in its order."""
+    """What is claimed and what is aimed at, beside what was measured, in the report's order."""
     deep = others(found)
     return [
         close(
             found,
-            "MUST, faithful (cross-entropy, |r|²), the three FC10: mean L2 within 0.2 % of float64 "
-            "SciPy's optimum (tight, 20 bisections).",
+            "Faithful (cross-entropy, |r|²): mean L2 within 0.2 % of float64 SciPy's optimum "
+            "(tight, 20 bisections) on the three FC10.",
             FAITHFUL,
             TIGHT,
             LINEAR,
@@ -170,8 +170,8 @@ def verdicts(found: dict, device: dict) -> list[Verdict]:
         ),
         close(
             found,
-            "MUST, faithful, the other networks: mean and median L2 no worse than the tight "
-            "SciPy's by more than 0.3 %.",
+            "Faithful: mean and median L2 no worse than the tight SciPy's by more than 0.3 % on "
+            "the other networks.",
             FAITHFUL,
             TIGHT,
             deep,
@@ -189,16 +189,16 @@ def verdicts(found: dict, device: dict) -> list[Verdict]:
         ),
         cheaper(
             found,
-            "MUST, faithful: 30 times fewer CPU seconds an image than SciPy image by image with "
+            "Faithful: 30 times fewer CPU seconds an image than SciPy image by image with "
             "eight bisections, on every network.",
             30,
         ),
-        cheaper(found, "AIM: 100 times.", 100),
-        exact(found, "MUST, best loss, the three FC10: mean within 0.2 % of the optimum.", 0.002),
-        exact(found, "AIM: 0.1 %, and 1 % in the worst image.", 0.001, 0.01),
+        cheaper(found, "Aimed at: 100 times.", 100),
+        exact(found, "Best loss: mean within 0.2 % of the optimum on the three FC10.", 0.002),
+        exact(found, "Aimed at: 0.1 %, and 1 % in the worst image.", 0.001, 0.01),
         close(
             found,
-            "MUST, best loss, the other networks: mean L2 at most 0.5 % above adv-lib's PDGD-500.",
+            "Best loss: mean L2 at most 0.5 % above adv-lib's PDGD-500 on the other networks.",
             BEST,
             PDGD,
             deep,
@@ -206,18 +206,18 @@ def verdicts(found: dict, device: dict) -> list[Verdict]:
         ),
         success(
             found,
-            "MUST: success 100 % (in float64, in float32 in one batch, in float32 one by one).",
+            "Success 100 % (in float64, in float32 in one batch, in float32 one by one).",
         ),
         everywhere(
             found,
-            "AIM: at or below PDGD-500, CW 9x1000 and ALMA-1000 on every network (images where "
-            "both succeed), in no more CPU time than DDN-100.",
+            "Aimed at: at or below PDGD-500, CW 9x1000 and ALMA-1000 on every network (images "
+            "where both succeed), in no more CPU time than DDN-100.",
         ),
-        linear_cost(found, "MUST: cost linear in the images, memory bounded by the chunk."),
+        linear_cost(found, "Cost linear in the images, memory bounded by the chunk."),
         on_device(
             device,
-            "MUST where there is a GPU: the whole test set there, and CPU and GPU, float32 and "
-            "float64 agree within 0.2 % in mean L2.",
+            "On a GPU: the whole test set there, and CPU and GPU, float32 and float64 agree within "
+            "0.2 % in mean L2.",
         ),
     ]
 

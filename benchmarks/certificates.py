@@ -7,12 +7,10 @@ figure to improve. Beside them the bounds of the network: of its layers, their p
 one, the largest slope found; all over the median margin too, since the logits have no scale.
 
 The outcome is course_lib/_assets/records/certificates.json, beside the machine that made it.
-Finished measurements are kept in the course's folder, so that an interrupted run goes on where it
-stopped; ``--fresh`` forgets them (after a change of the certificates or the attack).
+Finished measurements are kept (:mod:`course_lib.kept`), so that an interrupted run goes on where
+it stopped, until the code or a network changes; ``--fresh`` forgets them.
 """
 
-import argparse
-import json
 import math
 import statistics
 import time
@@ -21,6 +19,7 @@ import torch
 
 from course_lib import attacks, models, record, spectral, storage, zoo
 from course_lib.data import load_mnist
+from course_lib.kept import Kept
 
 PATH = storage.ASSETS / "records" / "certificates.json"
 SAMPLE_SEED = 0
@@ -124,48 +123,31 @@ def summarise(runs: dict[str, dict]) -> dict:
     return found
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure what is missing, and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="networks; default: all")
-    parser.add_argument("--n", type=int, default=200, help="images for each network")
-    parser.add_argument("--seeds", type=int, default=len(record.SEEDS), help="networks of each")
-    parser.add_argument("--fresh", action="store_true", help="measure everything anew")
-    parser.add_argument("--output", default=str(PATH), help="where the record goes")
-    given = parser.parse_args()
-    for name in given.names:
-        models.network(name)
-    partial = storage.home() / "certificates.json"
-    if given.fresh:
-        partial.unlink(missing_ok=True)
-    finished = json.loads(partial.read_text(encoding="utf-8")) if partial.is_file() else {}
-    path = type(PATH)(given.output)
+    parser = record.parser(__doc__, PATH, models.NETWORKS, seeds=len(record.SEEDS), n=200)
+    given = parser.parse_args(arguments)
+    kept = Kept("certificates", given.fresh)
     for name in given.names or models.NETWORKS:
         n = round(given.n * FEWER.get(name, 1.0))
         runs = {}
         for seed in seeds_of(name, given.seeds):
-            key = f"{zoo.recipe_fingerprint(name, zoo.recipe(name))}/{name}/{seed}/{n}"
-            if key not in finished or (seed == 0 and "each" not in finished[key]):
-                finished[key] = measure(name, seed, n)
-                storage.write_text(partial, json.dumps(finished))
-            runs[str(seed)] = got = finished[key]
+            net = zoo.load(name, seed, device="cpu")
+            runs[str(seed)] = got = kept.get(measure, name, seed, n, uses=[net])
             ratios = ", ".join(
                 f"{method} {row['ratio']['median']:.3f}"
                 for method, row in got["certificates"].items()
             )
             print(f"{name}, seed {seed}: median of radius / distance: {ratios}", flush=True)
         made = {"seeds": runs, "summary": summarise(runs)}
-        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        networks = before.get("networks", {}) | {name: made}
-        whole = {
+        head = {
             "machine": record.machine() | {"threads": torch.get_num_threads()},
             "images": f"{given.n} of MNIST's test images, drawn with seed {SAMPLE_SEED}",
             "share_of_images": FEWER,
             "radii": list(RADII),
-            "networks": {known: networks[known] for known in models.NETWORKS if known in networks},
         }
-        storage.write_text(path, json.dumps(whole, indent=1) + "\n")
+        record.merged(given.output, "networks", {name: made}, head, models.NETWORKS)
 
 
 if __name__ == "__main__":
-    main()
+    record.run(main)

@@ -6,23 +6,21 @@ rule of the targets, the loss and the norm changed one at a time. Images that th
 wrong without any attack are counted and left out of every mean; so are failures.
 
 The outcome is course_lib/_assets/records/attacks.json, beside the machine that made it. Finished
-measurements are kept in the course's folder, under a hash of the attack's code, so that an
-interrupted run goes on where it stopped and nothing is older than the attack; ``--fresh`` forgets
-them. Further seeds than those kept are trained first (some seconds each). CONV, whose attack costs
-thirty times that of the others, has a fifth of the images.
+measurements are kept (:mod:`course_lib.kept`), so that an interrupted run goes on where it stopped,
+until the code or a network changes; ``--fresh`` forgets them. Further seeds than those kept are
+trained first (some seconds each). CONV, whose attack costs thirty times that of the others, has a
+fifth of the images.
 """
 
-import argparse
 import itertools
-import json
 import time
 
 import torch
 
 from course_lib import attacks, models, paper, record, storage, zoo
 from course_lib.data import load_mnist
+from course_lib.kept import Kept
 from course_lib.lbfgsb import plain
-from course_lib.transfer.sets import code_digest
 
 PATH = storage.ASSETS / "records" / "attacks.json"
 NETWORKS = (*paper.TABLE1, "FC100-100-10-ReLU", "CONV", *paper.TABLE3)
@@ -128,12 +126,10 @@ def summaries(runs: dict[str, dict]) -> dict[str, dict[str, float]]:
     return found
 
 
-def entry(name: str, seeds, n: int, finished: dict, keep) -> dict:
-    """A network's part of the record. finished: measurements by key; keep() stores them."""
+def entry(name: str, seeds, n: int, kept: Kept) -> dict:
+    """A network's part of the record."""
     n = round(n * SHARE.get(name, 1))
-    code = code_digest()[:8]
     full = load_mnist(part_of(name)).sample(n, SAMPLE_SEED)
-    fingerprint = zoo.recipe_fingerprint(name, zoo.recipe(name))
     runs: dict[str, dict] = {}
     for seed in seeds:
         net = zoo.load(name, seed)
@@ -141,11 +137,7 @@ def entry(name: str, seeds, n: int, finished: dict, keep) -> dict:
         for rule, loss, norm, share in CELLS:
             few = full[: max(2, round(share * n))]  # of images in a random order
             cell = f"{rule}/{loss}/{norm}"
-            key = f"{code}/{fingerprint}/{name}/{seed}/{cell}/{len(few)}/{few.name}"
-            if key not in finished:
-                finished[key] = measure(net, few, rule, loss, norm)
-                keep()
-            runs[str(seed)][cell] = got = finished[key]
+            runs[str(seed)][cell] = got = kept.get(measure, net, few, rule, loss, norm)
             mean = got["distortion"].get("mean", float("nan"))
             print(
                 f"{name}, seed {seed}, {cell}: {mean:.4f} (n = {got['distortion']['n']}, success "
@@ -154,7 +146,7 @@ def entry(name: str, seeds, n: int, finished: dict, keep) -> dict:
             )
     return {
         "images": full.name,
-        "fingerprint": fingerprint,
+        "fingerprint": zoo.recipe_fingerprint(name, zoo.recipe(name)),
         "seeds": runs,
         "summary": summaries(runs),
     }
@@ -196,52 +188,28 @@ def monotone(name: str, n: int) -> dict:
     return found
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure what is missing, and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="networks; default: all")
-    parser.add_argument("--n", type=int, default=1000, help="images for each network")
-    parser.add_argument("--seeds", type=int, default=len(record.SEEDS), help="networks of each")
+    parser = record.parser(__doc__, PATH, NETWORKS, seeds=len(record.SEEDS), n=1000)
     parser.add_argument("--monotone", type=int, default=60, help="images for the scan over c")
-    parser.add_argument("--fresh", action="store_true", help="measure everything anew")
-    parser.add_argument("--output", default=str(PATH), help="where the record goes")
-    given = parser.parse_args()
-    for name in given.names:
-        models.network(name)
-    partial = storage.home() / "distortions.json"
-    if given.fresh:
-        partial.unlink(missing_ok=True)
-    finished = json.loads(partial.read_text(encoding="utf-8")) if partial.is_file() else {}
-    path = type(PATH)(given.output)
+    given = parser.parse_args(arguments)
+    kept = Kept("distortions", given.fresh)
     for name in given.names or NETWORKS:
         seeds = range(1 if zoo.recipe(name).method == "convex" else given.seeds)
-        made = entry(
-            name,
-            seeds,
-            given.n,
-            finished,
-            lambda: storage.write_text(partial, json.dumps(finished)),
-        )
-        text = path.read_text(encoding="utf-8") if path.is_file() else "{}"
-        before = json.loads(text)
-        networks = before.get("networks", {}) | {name: made}
-        scans = before.get("monotone", {})
-        whole = {
+        made = entry(name, seeds, given.n, kept)
+        head = {
             "machine": record.machine() | {"threads": torch.get_num_threads()},
             "n": given.n,
             "cells": [list(cell) for cell in CELLS],
-            "networks": {known: networks[known] for known in NETWORKS if known in networks},
         }
+        record.merged(given.output, "networks", {name: made}, head, NETWORKS)
+        scans = {}
         if name in MONOTONE and given.monotone:
-            key = f"{made['fingerprint']}/{name}/monotone/{given.monotone}"
-            if key not in finished:
-                finished[key] = monotone(name, given.monotone)
-                storage.write_text(partial, json.dumps(finished))
-            scans = scans | {name: finished[key]}
-            print(f"{name}, scan over c: {finished[key]}", flush=True)
-        whole["monotone"] = scans
-        storage.write_text(path, json.dumps(whole, indent=1) + "\n")
+            net = zoo.load(name, device="cpu")
+            scans[name] = kept.get(monotone, name, given.monotone, uses=[net])
+            print(f"{name}, scan over c: {scans[name]}", flush=True)
+        record.merged(given.output, "monotone", scans)
 
 
 if __name__ == "__main__":
-    main()
+    record.run(main)

@@ -6,22 +6,23 @@ measured on its validation part; three goals choose among a method's candidates 
 What is chosen is trained on all 60 000 images with five seeds, and measured on the test set:
 accuracy, bounds over the margin, certified accuracy, and the attack on seeded random images.
 
-The outcome is course_lib/_assets/records/robust.json. Networks and measurements that are done are
-kept in the course's folder, so that an interrupted run goes on where it stopped; ``--fresh``
-measures the same networks anew (after a change of the certificates or of the attack).
+The outcome is course_lib/_assets/records/robust.json. Networks that are trained are kept in the
+course's folder, and so are finished measurements (:mod:`course_lib.kept`), until the code or a
+network changes: an interrupted run goes on where it stopped. ``--fresh`` measures the same networks
+anew.
 """
 
-import argparse
 import dataclasses
-import hashlib
 import json
 import time
+from pathlib import Path
 
 import safetensors.torch
 import torch
 
-from course_lib import attacks, models, record, robust, spectral, storage
+from course_lib import attacks, models, record, robust, spectral, storage, zoo
 from course_lib.data import fingerprint, load_mnist
+from course_lib.kept import Kept, digest, set_aside
 
 PATH = storage.ASSETS / "records" / "robust.json"
 TRAINING_VERSION = 1  # raised when robust.train_bounded computes another network
@@ -31,7 +32,7 @@ LOCAL = 50  # of the attacked images get the local certificate, which takes long
 # the goal's name: the radius at which certified validation accuracy is to be largest, and the
 # least validation accuracy (if no candidate has it, the most accurate one is taken)
 GOALS = {"near": (0.3, 0.97), "middle": (1.58, 0.97), "far": (1.58, 0.0)}
-PUBLISHED = (  # MNIST, L2, radius 1.58, in per cent; None: not in our notes
+PUBLISHED = (  # MNIST, L2, radius 1.58, in per cent; None: we know of none
     {"name": "GloRo, convolutions", "accuracy": None, "certified": 62.8},
     {"name": "BCOP, large, convolutions", "accuracy": 98.77, "certified": 56.66},
     {"name": "orthonormal, three fully connected layers", "accuracy": 98.71, "certified": 54.46},
@@ -105,28 +106,46 @@ METHODS = {
 
 def key_of(settings: dict, part: str, seed: int) -> str:
     """A short hash of all that decides what a network becomes."""
-    what = [TRAINING_VERSION, settings, fingerprint(part), seed]
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    return digest([TRAINING_VERSION, settings, fingerprint(part), seed])[:16]
 
 
 def trained(settings: dict, part: str, seed: int) -> tuple[torch.nn.Sequential, float]:
     """The network of ``settings`` and the CPU seconds of its training; kept once it is trained."""
     path = storage.home() / "robust" / f"{key_of(settings, part, seed)}.safetensors"
     if path.is_file():
-        with safetensors.safe_open(path, framework="pt") as file:
-            seconds = float(file.metadata()["cpu_seconds"])
-        net = robust.build(settings["activation"], settings.get("hidden", (100, 100)), seed)
-        net.load_state_dict(safetensors.torch.load_file(path))
-        return net.eval(), seconds
+        try:
+            return read(path, settings, seed)
+        except (
+            safetensors.SafetensorError,
+            RuntimeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:
+            set_aside(path, error)
     began = time.process_time()
     net = robust.train_bounded(
         **settings, seed=seed, dataset=load_mnist(part, "cpu"), device="cpu", progress=False
     )
     seconds = round(time.process_time() - began, 2)
     tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
+    card = {"cpu_seconds": str(seconds), "weights": zoo.weights_digest(tensors)}
     with storage.atomic(path) as whole:
-        safetensors.torch.save_file(tensors, whole, metadata={"cpu_seconds": str(seconds)})
+        safetensors.torch.save_file(tensors, whole, metadata=card)
     return net, seconds
+
+
+def read(path: Path, settings: dict, seed: int) -> tuple[torch.nn.Sequential, float]:
+    """The network in the file ``path``, and the CPU seconds of its training."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        card = file.metadata() or {}
+    tensors = safetensors.torch.load_file(path)
+    weights = zoo.weights_digest(tensors)
+    if card.get("weights", weights) != weights:
+        raise ValueError("its weights do not match their checksum")
+    net = robust.build(settings["activation"], settings.get("hidden", (100, 100)), seed)
+    net.load_state_dict(tensors)
+    return net.eval(), float(card["cpu_seconds"])
 
 
 # ---------------------------------------------------------------- measurements
@@ -223,30 +242,12 @@ def summarise(runs: list[dict]) -> dict:
 # ---------------------------------------------------------------- the record
 
 
-class Kept:
-    """Measurements that are done, by key, in a file of the course's folder."""
-
-    def __init__(self, fresh: bool):
-        self.path = storage.home() / "robust.json"
-        if fresh:
-            self.path.unlink(missing_ok=True)
-        there = self.path.is_file()
-        self.done = json.loads(self.path.read_text(encoding="utf-8")) if there else {}
-
-    def get(self, key: str, make) -> dict:
-        """What is kept under ``key``; made and kept if there is none."""
-        if key not in self.done:
-            self.done[key] = make()
-            storage.write_text(self.path, json.dumps(self.done))
-        return self.done[key]
-
-
 def settle(name: str, kept: Kept) -> dict:
     """A method's candidates on the validation images, and what each goal chooses."""
     rows = []
     for settings in METHODS[name].candidates():
-        key = f"validation/{key_of(settings, 'fit', SETTINGS_SEED)}"
-        rows.append(kept.get(key, lambda settings=settings: validate(settings)))
+        net, _ = trained(settings, "fit", SETTINGS_SEED)
+        rows.append(kept.get(validate, settings, uses=[net]))
         told = json.dumps({k: v for k, v in settings.items() if k not in ("variant", "activation")})
         print(f"{name} {told}: validation {line(rows[-1], 'certified')}", flush=True)
     chosen = {goal: choose(rows, *GOALS[goal]) for goal in METHODS[name].goals}
@@ -270,9 +271,8 @@ def entry(name: str, seeds: int, n: int, kept: Kept) -> dict:
             continue
         runs = {}
         for seed in range(seeds):
-            key = f"test/{key_of(settings, 'train', seed)}/{n}"
-            runs[str(seed)] = kept.get(key, lambda s=settings, seed=seed: measure(s, seed, n))
-            got = runs[str(seed)]
+            net, _ = trained(settings, "train", seed)
+            runs[str(seed)] = got = kept.get(measure, settings, seed, n, uses=[net])
             told = f"{line(got, 'certified_tight')}, attack {got['attack_mean']:.3f}"
             print(f"{name}, {goal}, seed {seed}: {told}", flush=True)
         summary = summarise(list(runs.values()))
@@ -280,34 +280,23 @@ def entry(name: str, seeds: int, n: int, kept: Kept) -> dict:
     return {"candidates": settled["candidates"], "results": results}
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure what is missing, and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(METHODS)}; default: all")
-    parser.add_argument("--n", type=int, default=200, help="test images that are attacked")
-    parser.add_argument("--seeds", type=int, default=len(record.SEEDS), help="networks of each")
-    parser.add_argument("--fresh", action="store_true", help="measure everything anew")
-    parser.add_argument("--output", default=str(PATH), help="where the record goes")
-    given = parser.parse_args()
-    unknown = set(given.names) - set(METHODS)
-    if unknown:
-        parser.error(f"there is no method {unknown.pop()!r}: use one of {', '.join(METHODS)}")
+    parser = record.parser(__doc__, PATH, METHODS, seeds=len(record.SEEDS), n=200)
+    given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    kept, path = Kept(given.fresh), type(PATH)(given.output)
+    kept = Kept("robust", given.fresh)
     for name in given.names or METHODS:
         made = entry(name, given.seeds, given.n, kept)
-        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        methods = before.get("methods", {}) | {name: made}
-        whole = {
+        head = {
             "machine": record.machine() | {"threads": 1},
             "radii": list(RADII),
             "images": {"test": 10_000, "attack": given.n, "local": min(LOCAL, given.n)},
             "goals": {goal: list(rule) for goal, rule in GOALS.items()},
             "published": list(PUBLISHED),
-            "methods": {known: methods[known] for known in METHODS if known in methods},
         }
-        storage.write_text(path, json.dumps(whole, indent=1) + "\n")
+        record.merged(given.output, "methods", {name: made}, head, METHODS)
 
 
 if __name__ == "__main__":
-    main()
+    record.run(main)

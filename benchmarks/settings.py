@@ -1,20 +1,21 @@
-"""Choose each network's recipe on validation images: ``python benchmarks/settings.py``.
+"""The choice of each network's recipe: ``python benchmarks/settings.py [NETWORK ...]``.
 
 Every candidate is trained on the network's images without their validation part (25 000 or 50 000
 of them) and measured on that part. The test set is not loaded. For the sigmoid and ReLU networks
 with hidden layers the candidate with the lowest validation error among those with at most 0.1 %
 training error is chosen. The outcome is course_lib/_assets/records/settings.json; a test compares
-it with the recipes of course_lib/zoo.py. What is done is kept, so a run can be interrupted.
+it with the recipes of course_lib/zoo.py. Finished measurements are kept (:mod:`course_lib.kept`),
+so that an interrupted run goes on where it stopped, until the code changes; ``--fresh`` forgets
+them.
 """
 
 import dataclasses
 import itertools
-import json
 import statistics
-import sys
 
 from course_lib import models, record, storage, zoo
 from course_lib.data import load_mnist
+from course_lib.kept import Kept
 from course_lib.zoo import Recipe
 
 PATH = storage.ASSETS / "records" / "settings.json"
@@ -72,23 +73,17 @@ def choose(rows: list[dict]) -> dict:
     return min(fitting, key=lambda row: row["validation"])
 
 
-def stored() -> dict:
-    """The record as it is on the disk."""
-    return json.loads(PATH.read_text(encoding="utf-8")) if PATH.is_file() else {"networks": {}}
-
-
-def main(names: list[str]) -> None:
-    """Measure all candidates of ``names`` (default: all) and write the record."""
-    for name in names or CANDIDATES:
-        old = stored()["networks"].get(name, {"candidates": []})["candidates"]
+def main(arguments: list[str] | None = None) -> None:
+    """Measure all candidates of the names that are asked for, and write the record."""
+    given = record.parser(__doc__, PATH, CANDIDATES).parse_args(arguments)
+    kept = Kept("settings", given.fresh)
+    for name in given.names or CANDIDATES:
+        before = record.stored(given.output).get("networks", {}).get(name, {"candidates": []})
         rows = []
         for candidate in CANDIDATES[name]:
-            recipe = dataclasses.asdict(candidate)
-            row = next((row for row in old if row["recipe"] == recipe), None)
-            if row is None:
-                runs = [measure(name, candidate, seed) for seed in SEEDS]
-                means = {key: statistics.fmean(r[key] for r in runs) for key in runs[0]}
-                row = {"recipe": recipe, **means}
+            runs = [kept.get(measure, name, candidate, seed) for seed in SEEDS]
+            means = {key: statistics.fmean(r[key] for r in runs) for key in runs[0]}
+            row = {"recipe": dataclasses.asdict(candidate), **means}
             rows.append(row)
             print(
                 f"{name}: decay {candidate.decay:g}, rate {candidate.learning_rate:g}, "
@@ -96,12 +91,12 @@ def main(names: list[str]) -> None:
                 f"validation {row['validation']:.2%}",
                 flush=True,
             )
-            kept = rows + [row for row in old if row["recipe"] not in [r["recipe"] for r in rows]]
-            settings = stored()  # read again: another run may be measuring other networks
-            settings["networks"][name] = {"candidates": kept, "chosen": choose(kept)["recipe"]}
-            settings["machine"] = record.machine()
-            storage.write_text(PATH, json.dumps(settings, indent=1) + "\n")
+            tried = [r["recipe"] for r in rows]
+            every = rows + [row for row in before["candidates"] if row["recipe"] not in tried]
+            entry = {"candidates": every, "chosen": choose(every)["recipe"]}
+            head = {"machine": record.machine()}
+            record.merged(given.output, "networks", {name: entry}, head)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    record.run(main)

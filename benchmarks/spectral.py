@@ -1,8 +1,9 @@
 """Operator norms beside other ways to compute them, in one run: ``python benchmarks/spectral.py``.
 
 One thread, CPU seconds, medians of several runs. The peers are written here from their papers or
-called from torch and SciPy. Finished parts wait under storage.home(), so that an interrupted run
-goes on; --fresh forgets them. The results are spectral.json and SPECTRAL.md beside this file.
+called from torch and SciPy. Finished parts are kept (:mod:`course_lib.kept`) until all are done, so
+that an interrupted run goes on; --fresh forgets them. The results are spectral.json and SPECTRAL.md
+beside this file.
 
     python benchmarks/spectral.py --fresh     everything anew: what is committed
     python benchmarks/spectral.py --report    SPECTRAL.md again from spectral.json
@@ -27,12 +28,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib import record, spectral, storage
-from course_lib.spectral import fourier, layers, operators
+from course_lib.kept import Kept
+from course_lib.spectral import convolutions, embedding, fourier, operators
 from course_lib.spectral.geometry import geometry
 
 HERE = Path(__file__).resolve().parent
 RESULTS, REPORT = HERE / "spectral.json", HERE / "SPECTRAL.md"
-PARTIAL = "spectral-benchmark.json"
 RUNS = 3
 
 
@@ -270,7 +271,7 @@ def on_resnet() -> dict:
             shape = geometry(layer, (sizes[0], n, n))
             grid = shape.circulant_grid()
             if grid is None:
-                found, upper = timed(lambda g=shape: layers.upper_bound(g), 1)
+                found, upper = timed(lambda g=shape: embedding.upper_bound(g), 1)
             else:
                 found, upper = timed(lambda g=shape, m=grid: exact(g, m), 1)
             bound, below = found.upper, 0.0
@@ -292,7 +293,7 @@ def exact(shape, grid):
 
 
 def iterated(shape):
-    return operators.leading(layers.convolution_map(shape), precise=False)
+    return operators.leading(convolutions.convolution_map(shape), precise=False)
 
 
 # --- memory ---------------------------------------------------------------------------------------
@@ -397,16 +398,21 @@ def wrong() -> list[dict]:
 # --- the run --------------------------------------------------------------------------------------
 
 PARTS = {
-    "accuracy": accuracy,
-    **{f"alexnet/{m}": (lambda m=m: on_alexnet(m)) for m in ALEXNET},
-    "resnet": on_resnet,
-    "memory": memory,
-    "wrong": wrong,
+    "accuracy": (accuracy,),
+    **{f"alexnet/{method}": (on_alexnet, method) for method in ALEXNET},
+    "resnet": (on_resnet,),
+    "memory": (memory,),
+    "wrong": (wrong,),
 }
 
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def part(function, *arguments) -> dict:
+    """A part of the run, with the load of the machine and the time at its end."""
+    return {"result": function(*arguments), "load": os.getloadavg()[0], "at": now()}
 
 
 def main() -> None:
@@ -417,23 +423,18 @@ def main() -> None:
     options = parser.parse_args()
     if not options.report:
         torch.set_num_threads(1)
-        partial = storage.home() / PARTIAL
-        done = {}
-        if partial.is_file() and not options.fresh:
-            done = json.loads(partial.read_text(encoding="utf-8"))
-        done.setdefault("started", now())
-        for name, function in PARTS.items():
-            if name not in done:
-                print(name, flush=True)
-                done[name] = {"result": function(), "load": os.getloadavg()[0], "at": now()}
-                storage.write_text(partial, json.dumps(done))
+        kept = Kept("spectral", options.fresh)
+        done = {"started": kept.get(now)}  # when the first of the parts was, also of another run
+        for name, what in PARTS.items():
+            print(name, flush=True)
+            done[name] = kept.get(part, *what)
         done["machine"], done["finished"] = record.machine(), now()
         storage.write_text(RESULTS, json.dumps(done, indent=1) + "\n")
-        partial.unlink()
+        kept.forget()
     found = json.loads(RESULTS.read_text(encoding="utf-8"))
     storage.write_text(REPORT, spectral_report.render(found))
     print(f"Written: {REPORT}")
 
 
 if __name__ == "__main__":
-    main()
+    record.run(main)

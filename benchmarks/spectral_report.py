@@ -1,4 +1,4 @@
-"""SPECTRAL.md out of spectral.json: the tables, and a verdict for each aim, by a rule in code."""
+"""SPECTRAL.md out of spectral.json: the tables, and a verdict for each claim, by a rule."""
 
 CIRCULAR = (
     "ours",
@@ -35,7 +35,7 @@ def line(met: bool, statement: str, figures: str) -> str:
 
 
 def verdicts(found: dict) -> list[str]:
-    """A line for each aim of the issue."""
+    """A line for each thing that is claimed or aimed at, with what was measured."""
     accuracy = result(found, "accuracy")
     circle, zeros = accuracy["circular"], accuracy["zeros"]
     ours, svd, half = (result(found, f"alexnet/{m}") for m in CIRCULAR[:3])
@@ -54,33 +54,33 @@ def verdicts(found: dict) -> list[str]:
     return [
         line(
             circle["cases"] >= 250 and circle["worst"] <= 1e-12,
-            "MUST, circular, float64: error at most 1e-12 on at least 250 small cases.",
+            "Error, circular, float64: at most 1e-12 on at least 250 small cases.",
             f"{circle['cases']} cases, worst {circle['worst']:.1e}.",
         ),
         line(
             circle["cases"] >= 250 and circle["worst_float32"] <= 1e-6,
-            "MUST, circular, float32 weights: at most 1e-6.",
+            "Error, circular, float32 weights: at most 1e-6.",
             f"Worst {circle['worst_float32']:.1e}, which is the rounding of the weights.",
         ),
         line(
             zeros["cases"] >= 250 and zeros["worst"] <= 1e-8,
-            "MUST, zero padding, float64: at most 1e-8 on at least 250 small cases, iterated.",
+            "Error, zero padding, float64: at most 1e-8 on at least 250 small cases, iterated.",
             f"{zeros['cases']} cases, worst {zeros['worst']:.1e}.",
         ),
         line(
             zeros["upper_least"] >= 0 and circle["upper_least"] >= 0,
-            "MUST: the upper bound is one in every case.",
+            "The upper bound is one in every case.",
             f"Zero padding: above the truth by {zeros['upper_least']:.1e} at least, "
             f"{zeros['upper_median']:.1e} in the median, {zeros['upper_most']:.1e} at most (tiny "
             "inputs, treated as if they were large).",
         ),
         line(
             precise and share <= 0.5,
-            "MUST: AlexNet's five convolutions in at most half of the full-SVD method's CPU time "
+            "AlexNet's five convolutions in at most half of the full-SVD method's CPU time "
             "at equal precision.",
             figures,
         ),
-        line(precise and share <= 0.25, "AIM: in at most a quarter.", figures),
+        line(precise and share <= 0.25, "Aimed at: at most a quarter.", figures),
         line(
             precise and of_half <= 0.25,
             "Beyond the aim: a quarter of the full SVD on the half spectrum.",
@@ -88,20 +88,20 @@ def verdicts(found: dict) -> list[str]:
         ),
         line(
             0 < memory["ours, 96"] <= 2 * memory["ours, 32"] + 64,
-            "MUST: bounded memory (64 channels, 3 x 3): nine times the cells take at most twice "
+            "With bounded memory (64 channels, 3 x 3): nine times the cells take at most twice "
             "the memory, and 64 MiB.",
             f"Ours {memory['ours, 32']:.0f} MiB at 32 x 32 and {memory['ours, 96']:.0f} MiB at "
             f"96 x 96; full SVD {memory['full SVD, 32']:.0f} and {memory['full SVD, 96']:.0f} MiB.",
         ),
         line(
             resnet["layers"] == 20 and resnet["total"]["upper"] <= SHORT,
-            f"MUST: a ResNet-18-sized network in seconds (rigorous upper bounds, at most {SHORT}).",
+            f"A ResNet-18-sized network in seconds (rigorous upper bounds, at most {SHORT}).",
             f"{resnet['total']['upper']:.1f} s for the upper bounds of {resnet['layers']} layers, "
             f"{resnet['total']['bounds']:.1f} s for lower and upper ones.",
         ),
         line(
             worst <= 1e-8,
-            "MUST: right where shortcuts are wrong.",
+            "Right where shortcuts are wrong.",
             f"Largest error of ours in the last table: {worst:.1e}.",
         ),
     ]

@@ -55,7 +55,7 @@ def measure(layers) -> dict[str, dict]:
     rows = {}
     for name, (layer, shape) in layers.items():
         begin = time.process_time()
-        row = spectral.layer_norm(layer, shape)
+        row = spectral.norm_row(layer, shape)
         rows[name] = {
             "size": row.size,
             "stride": row.stride[0] if row.stride else None,

@@ -23,7 +23,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import nbformat
 
-from course_lib import data, models, record, storage, widgets, zoo
+from course_lib import data, models, record, widgets, zoo
 
 HERE = Path(__file__).resolve().parent
 LESSONS = HERE.parent / "solutions"
@@ -76,8 +76,7 @@ def main() -> None:
     parser.add_argument("--train", action="store_true", help="train each network once, too")
     train = parser.parse_args().train
     path = HERE / "times.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    found["machine"] = record.machine()
+    found: dict = {"machine": record.machine()}
     found["load_mnist"] = {part: seconds(lambda p=part: data.load_mnist(p)) for part in data.PARTS}
     found["zoo.load"] = {name: seconds(lambda n=name: zoo.load(n)) for name in models.NETWORKS}
     with tempfile.TemporaryDirectory() as folder:  # predictions and answers are nobody's
@@ -91,9 +90,7 @@ def main() -> None:
             found["train"][name] = round(time.perf_counter() - began, 1)
             print(f"{name}: trained in {found['train'][name]} s", flush=True)
         found["train"]["all"] = round(sum(found["train"].values()), 1)
-    text = json.dumps(found, indent=1)
-    print(text)
-    storage.write_text(path, text + "\n")
+    print(json.dumps(record.merged(path, None, found), indent=1))
 
 
 if __name__ == "__main__":

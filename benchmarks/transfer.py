@@ -489,16 +489,14 @@ def time_scipy(n: int | None, images: int) -> dict:
 def time_all(n: int | None, where, scipy_images: int, path: Path) -> None:
     """Print the times and keep them, by device and number of images, in ``path``."""
     where = device.pick(where)
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     entry = {
         "machine": record.machine() | {"device": str(where), "threads": torch.get_num_threads()},
         "tables": time_tables(n, where),
     }
     if scipy_images:
         entry["scipy"] = time_scipy(n, scipy_images)
-    stored[f"{where.type}, {n or 'all'} images a row"] = entry
     print(json.dumps(entry, indent=1))
-    storage.write_text(path, json.dumps(stored, indent=1) + "\n")
+    record.merged(path, None, {f"{where.type}, {n or 'all'} images a row": entry})
 
 
 def main() -> None:

@@ -5,14 +5,13 @@
 
 For ten networks of each kind, trained and untrained, every measure of :mod:`course_lib.units` for
 the units of a layer, for random (Haar) bases of it, and for the controls. The test set, shuffled.
-What is done is kept under the course's folder, so a run can be interrupted. The outcome is
+Finished measurements are kept (:mod:`course_lib.kept`), so that an interrupted run goes on where
+it stopped, until the code or a network changes; ``--fresh`` forgets them. The outcome is
 course_lib/_assets/records/unit_semantics.json; a test recomputes its verdicts and parts of its
 numbers.
 """
 
-import argparse
 import functools
-import hashlib
 import json
 import statistics
 import time
@@ -21,6 +20,7 @@ import zlib
 import torch
 
 from course_lib import device, models, record, storage, units, zoo
+from course_lib.kept import Kept
 
 SEEDS = range(10)
 BASES, WIDE_BASES, CONTROL_BASES, RANKED = 199, 49, 5, 3
@@ -48,11 +48,16 @@ def images():
     return units.held_out()
 
 
+def witness(name: str):
+    """The network whose features serve for ``name``."""
+    return zoo.load(WITNESS.get(name, ELSE)[0], progress=False)
+
+
 @functools.cache
 def spaces(name: str) -> dict[str, torch.Tensor]:
     """The pixels, and the features of a network that is not ``name``."""
-    other, layer = WITNESS.get(name, ELSE)
-    features = units.activations(zoo.load(other, progress=False), images().images, layer)
+    layer = WITNESS.get(name, ELSE)[1]
+    features = units.activations(witness(name), images().images, layer)
     return {"pixels": images().images.flatten(1), "features": features}
 
 
@@ -156,7 +161,7 @@ def cell(name: str, seed: int, state: str, layer: str) -> dict:
     if h.shape[1] >= WIDE:
         count = WIDE_BASES if trained else CONTROL_BASES
     found = compared(h, name, ties, count, rng)
-    return found | ({"controls": controls(h, name, rng)} if trained else {})
+    return rounded(found | ({"controls": controls(h, name, rng)} if trained else {}))
 
 
 def pixels() -> dict:
@@ -164,7 +169,7 @@ def pixels() -> dict:
     space; there is one of it, so it has a randomisation test and no interval."""
     x = images().images.flatten(1)
     varying = x[:, x.std(0) > 0]
-    return compared(varying, "FC100-100-10", None, BASES // 2, device.generator(0))
+    return rounded(compared(varying, "FC100-100-10", None, BASES // 2, device.generator(0)))
 
 
 def significant(values: list[float | None]) -> int | None:
@@ -232,36 +237,56 @@ def rounded(entry):
     return float(f"{entry:.6g}") if isinstance(entry, float) else entry
 
 
-def main() -> None:
+def measured(kept: Kept, name: str, seed: int, state: str, layer: str) -> dict:
+    """The cell of one layer of one network, from what is kept if it is there."""
+    return kept.get(cell, name, seed, state, layer, uses=networks_of(name, seed, state))
+
+
+def networks_of(name: str, seed: int, state: str) -> list:
+    """The networks that a cell depends on: the one that is measured, and the witness."""
+    trained = state == "trained"
+    net = zoo.load(name, seed, progress=False) if trained else models.build(name, seed)
+    return [net, witness(name)]
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Measure what is not finished yet, and write the record if nothing is missing."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    seeds = parser.parse_args().seeds
-    version = hashlib.sha256(json.dumps(SETTINGS, sort_keys=True).encode()).hexdigest()[:8]
-    partial = storage.home() / f"unit_semantics-{version}.json"
-    finished = json.loads(partial.read_text(encoding="utf-8")) if partial.is_file() else {}
+    parser = record.parser(__doc__, units.RECORD)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="networks")
+    given = parser.parse_args(arguments)
+    kept = Kept("unit_semantics", given.fresh)
     wanted = [
-        (f"{name}/{seed}/{state}/{layer}", functools.partial(cell, name, seed, state, layer))
-        for seed in seeds
+        (name, seed, state, layer)
+        for seed in SEEDS
         for name, layers in units.STUDIED.items()
         for layer in layers
         for state in ("trained", "untrained")
     ]
-    for key, make in [("pixels", pixels), *wanted]:
-        if key in finished:
-            continue
-        began = time.perf_counter()
-        finished[key] = rounded(make())
-        storage.write_text(partial, json.dumps(finished))
-        print(f"{key}: {time.perf_counter() - began:.0f} s", flush=True)
-    missing = [s for s in SEEDS if f"CONV/{s}/untrained/pool2" not in finished]
+    finished = {"pixels": kept.get(pixels, uses=[witness("FC100-100-10")])}
+    for name, seed, state, layer in wanted:
+        if seed in given.seeds:
+            key = f"{name}/{seed}/{state}/{layer}"
+            began = time.perf_counter()
+            finished[key] = measured(kept, name, seed, state, layer)
+            print(f"{key}: {time.perf_counter() - began:.0f} s", flush=True)
+    # the last cell of a seed; its network is not trained, so that to look for it trains none
+    last = ("CONV", "untrained", "pool2")
+    missing = [
+        s
+        for s in SEEDS
+        if s not in given.seeds
+        and not kept.has(cell, last[0], s, *last[1:], uses=networks_of(last[0], s, last[1]))
+    ]
     if missing:
         print(f"Seeds {missing} are missing: the record is written when all are there.")
         return
-    text = json.dumps({"machine": record.machine(), **rounded(assemble(finished))}, indent=1)
-    storage.write_text(units.RECORD, text + "\n")
-    print(f"{units.RECORD.name} is written.")
+    for what in wanted:
+        name, seed, state, layer = what
+        finished[f"{name}/{seed}/{state}/{layer}"] = measured(kept, *what)
+    whole = {"machine": record.machine(), **rounded(assemble(finished))}
+    storage.write_text(given.output, json.dumps(whole, indent=1) + "\n")
+    print(f"{given.output.name} is written.")
 
 
 if __name__ == "__main__":
-    main()
+    record.run(main)

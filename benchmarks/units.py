@@ -9,7 +9,6 @@ former). The outcome, with its machine, is benchmarks/units.json.
 """
 
 import argparse
-import json
 import multiprocessing
 import resource
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from course_lib import device, models, record, storage, units, zoo
+from course_lib import device, models, record, units, zoo
 
 HERE = Path(__file__).resolve().parent
 COUNT, LOOPED = 10_000, 200
@@ -123,21 +122,19 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=list(models.NETWORKS))
     arguments = parser.parse_args()
     path = HERE / "units.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    found["machine"] = record.machine() | {"threads": torch.get_num_threads()}
-    compared = found.setdefault("methods, 10 000 directions", {})
+    head = {"machine": record.machine() | {"threads": torch.get_num_threads()}}
     for name, layer in COMPARED:
         if name in arguments.networks:
-            compared[f"{name} {layer}"] = compare(name, layer)
-    rows = found.setdefault("every layer, 10 000 directions", {})
+            made = {f"{name} {layer}": compare(name, layer)}
+            record.merged(path, "methods, 10 000 directions", made, head)
+    section = "every layer, 10 000 directions"
     for name in arguments.networks:
-        rows[name] = every_layer(name)
+        rows = record.merged(path, section, {name: every_layer(name)}, head)[section]
         total = {
             key: round(sum(layer[key] for layers in rows.values() for layer in layers.values()), 1)
             for key in ("wall", "cpu")
         }
-        found["every layer of these networks together"] = total
-        storage.write_text(path, json.dumps(found, indent=1) + "\n")
+        record.merged(path, None, {"every layer of these networks together": total})
     print(total)
 
 

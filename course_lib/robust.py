@@ -23,7 +23,7 @@ from torch.nn.utils import parametrize
 from . import device as devices
 from . import models, spectral, training
 from .data import Dataset, load_mnist
-from .spectral.geometry import CONVOLUTIONS
+from .spectral.kinds import kind_of, stated_constant
 
 KINDS = ("sum", "log-product")
 # what keeps the layers small, in the order of the record's table
@@ -64,18 +64,23 @@ def _check_finite(weight: torch.Tensor) -> None:
         )
 
 
-def layer_norms(net: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) -> list[torch.Tensor]:
+def norms_of_layers(
+    net: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)
+) -> list[torch.Tensor]:
     """The norms of all linear layers and convolutions of ``net``, differentiable, in its order.
 
     input_shape: one image's, without the batch axis; convolutions need it. Each is a scalar tensor
     on the net's device: exact for a linear layer, an upper bound for a convolution.
     Activations and pooling have constant norms, which no training changes: they are left out.
     Raises ValueError, naming it, for another layer that has parameters, for a network without any
-    linear layer or convolution, and as the network does for images of a wrong shape.
+    linear layer or convolution, and as the network does for images of a wrong shape; TypeError or
+    ValueError for a ``lipschitz_constant`` that is no number from 0 on.
     """
     layers = {}
     for name, module in net.named_modules():
-        if isinstance(module, (nn.Linear, *CONVOLUTIONS)):
+        stated_constant(module)  # it is no part of the penalty, but must be one
+        kind = kind_of(module)
+        if kind and kind.weighted:
             layers[module] = name
         elif list(module.parameters(recurse=False)) and not isinstance(
             module, parametrize.ParametrizationList
@@ -98,7 +103,7 @@ def layer_norms(net: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) -> l
 @torch.no_grad()
 def _input_shapes(net: nn.Module, layers, input_shape) -> dict[nn.Module, tuple[int, ...]]:
     """What shape each convolution gets; without convolutions the network is not run."""
-    convolutions = [layer for layer in layers if isinstance(layer, CONVOLUTIONS)]
+    convolutions = [layer for layer in layers if not isinstance(layer, nn.Linear)]
     shapes: dict[nn.Module, tuple[int, ...]] = {}
     hooks = [
         layer.register_forward_pre_hook(
@@ -131,11 +136,11 @@ def penalty(
     The norm of a linear layer is exact; that of a convolution is the upper bound of
     :func:`spectral.differentiable_norm`, which is exact where the padding is circular.
 
-    Raises ValueError for another kind, and as :func:`layer_norms` does.
+    Raises ValueError for another kind, and as :func:`norms_of_layers` does.
     """
     if kind not in KINDS:
         raise ValueError(f"The kind of penalty is {' or '.join(KINDS)}, not {kind!r}.")
-    norms = torch.stack(layer_norms(net, input_shape))
+    norms = torch.stack(norms_of_layers(net, input_shape))
     return norms.sum() if kind == "sum" else norms.log().sum()
 
 

@@ -29,7 +29,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import scipy.stats
 import torch
-from IPython.display import Markdown
 from torch import nn
 
 from course_lib import device, models, paper, plotting, record
@@ -37,6 +36,7 @@ from course_lib import training, widgets, zoo
 from course_lib.data import load_mnist
 from course_lib.exercises import answer, check, predict, progress
 from course_lib.exercises import quiz, score, whose, yours
+from course_lib.plotting import lesson01 as figures
 from course_lib.training import CONVENTIONS, weight_matrices
 
 plotting.style()
@@ -153,7 +153,10 @@ untrained = models.build("FC100-100-10").to(device.pick())
 with torch.no_grad():
     chance = stable_cross_entropy(untrained(test.images), test.labels)
 print(f"loss of an untrained network: {float(chance):.3f}")
-assert 2.25 < chance < 2.8
+assert 2.25 < chance < 2.8, (
+    f"stable_cross_entropy gives {float(chance):.3f} for a network that knows "
+    "nothing, where log 10 = 2.303 is about right: run its check again."
+)
 
 # %% [markdown] id="decay-head"
 # ## 2. Weight decay, and what λ does
@@ -254,23 +257,8 @@ fit_errors, other_errors = np.transpose([path[s][1] for s in strengths])
 
 
 def show_strength(strength):
-    figure = plt.figure(figsize=(8, 2.6), layout="none")  # quick to draw
-    left = figure.add_axes((0.08, 0.2, 0.4, 0.7))
-    right = figure.add_axes((0.52, 0.1, 0.46, 0.8))
-    x = np.log10(strengths)
-    left.plot(x, 100 * fit_errors, "o-", label="fitted images")
-    left.plot(x, 100 * other_errors, "s-", label="others")
-    left.axvline(np.log10(strength), color="0.7", zorder=0)
-    left.set(xlabel="log10 of λ", ylabel="error (%)", ylim=(0, 30))
-    left.legend(loc="upper left")
     weight = path[strength][0]
-    tiles = weight.reshape(2, 5, 28, 28).permute(0, 2, 1, 3)
-    largest = float(weight.abs().max())
-    right.imshow(
-        tiles.reshape(56, 140), cmap="RdBu_r", vmin=-largest, vmax=largest
-    )
-    right.axis("off")
-    right.set_title(f"filters 0-4, 5-9 (± {largest:.2g})")
+    figures.decay(strengths, fit_errors, other_errors, strength, weight)
 
 
 widgets.explore(
@@ -369,16 +357,19 @@ images, labels = few.images[:500], few.labels[:500]
 by_hand = gradients_by_hand(untrained, images, labels)
 untrained.zero_grad()
 stable_cross_entropy(untrained(images), labels).backward()
-sizes = []
+rms = {}
 for name, (weight_gradient, _) in by_hand.items():
     autograd = getattr(untrained, name).weight.grad
     off = (weight_gradient - autograd).norm() / autograd.norm()
-    size = autograd.square().mean().sqrt()
-    print(f"{name}: rms {size:.1e}, agrees with autograd: {bool(off < 1e-4)}")
-    assert off < 1e-4
-    sizes.append(float(size))
-assert 4 < sizes[0] / sizes[1] < 12  # the sentence below says so
-assert 4 < sizes[1] / sizes[2] < 12
+    rms[name], agrees = float(autograd.square().mean().sqrt()), off < 1e-4
+    print(f"{name}: rms {rms[name]:.1e}, agrees with autograd: {bool(agrees)}")
+    assert agrees, (
+        f"By hand the gradient of {name}.weight is off by {off:.1e} of its "
+        "size: run the checks of sigmoid_layer_backward and of "
+        "stable_cross_entropy again."
+    )
+assert 4 < rms["fc3"] / rms["fc2"] < 12  # the sentence below says so
+assert 4 < rms["fc2"] / rms["fc1"] < 12
 
 # %% [markdown] id="by-hand-note"
 # The gradient shrinks on its way down, here by a factor of 5 to 10 per layer. Each sigmoid
@@ -528,7 +519,11 @@ for strength in (10.0, 0.0):
     with torch.no_grad():
         h = torch.sigmoid(encoder(validation.images.flatten(1)))
     print(f"strength {strength:2.0f}: mean activation {h.mean():.2f}")
-assert h.mean() > 0.3  # strength 0: nothing keeps the units quiet
+assert h.mean() > 0.3, (  # strength 0: nothing keeps the units quiet
+    f"Without the term the mean activation is {h.mean():.2f}, and should be "
+    "far above 0.05. A kl_sparsity that is not finite does that, even times "
+    "0: run its check again."
+)
 
 # %% id="ae-figure"
 ae400 = zoo.load("AE400-10")
@@ -599,13 +594,9 @@ def table_row(name, printed):
     return [*cells, cell(literal["summary"].get("test"))]
 
 
-table = [
-    ["network", "train", "paper", "test", "paper", "test, λ Σw²/k"],
-    ["---"] * 6,
-    *(table_row(n, paper.TABLE1[n]) for n in paper.TABLE1 if n in networks),
-]
-lines = ["| " + " | ".join(cells) + " |" for cells in table]
-Markdown("Errors in percent:\n\n" + "\n".join(lines))
+head = ["network", "train", "paper", "test", "paper", "test, λ Σw²/k"]
+rows = [table_row(n, paper.TABLE1[n]) for n in paper.TABLE1 if n in networks]
+plotting.table(head, rows, "Errors in percent:")
 
 # %% id="table-figure"
 printed = paper.TABLE1 | paper.TABLE3
@@ -784,7 +775,10 @@ error_in_batches = check("error-in-batches", error_in_batches)
 for size in (100, 256, 3000):
     error = error_in_batches(shipped, test.images, test.labels, size)
     print(f"batches of {size:4}: {float(error):.2%}")
-    assert abs(error - models.error_rate(shipped, test)) < 1e-6
+    assert abs(error - models.error_rate(shipped, test)) < 1e-6, (
+        f"With batches of {size} the error is another one than that of all "
+        "images at once: run the check of error_in_batches again."
+    )
 
 # %% [markdown] id="hunt-note"
 # With batches of 256 the last one has 16 images, which the given version let weigh as much as 256

@@ -33,8 +33,6 @@ import numpy as np
 import scipy.optimize
 import torch
 import torch.nn.functional as F
-from IPython.display import Markdown
-from matplotlib.colors import ListedColormap
 
 from course_lib import paper, plotting, record, widgets, zoo
 from course_lib.attacks.first_order import deepfool, fgsm
@@ -45,6 +43,7 @@ from course_lib.attacks.measures import next_targets, recorded_targets
 from course_lib.data import load_mnist
 from course_lib.exercises import answer, check, predict, progress
 from course_lib.exercises import quiz, score, whose, yours
+from course_lib.plotting import lesson03 as figures
 
 plotting.style()
 
@@ -196,15 +195,17 @@ nearest_plane = check("nearest-plane", nearest_plane)
 # The distances of all our images, in units of distortion (L2 / 28). And a question on the side: how
 # often is the nearest class not the one with the second-largest logit? The last line of each network
 # needs a word. Images of digits differ from each other in few directions: 50 principal components
-# (the main axes of the cloud of images) hold more than four fifths of their variance. The cell
+# (the main axes of the cloud of images) hold more than four fifths of their variance. The second cell
 # prints which share of $\lVert w_y - w_j \rVert^2$ lies in the 734 other directions.
 
-# %% id="planes" tags=["result"]
+# %% id="planes-axes" tags=["result"]
 many = load_mnist("train", device="cpu").sample(5000, seed=0)
 spread = torch.cov(many.images.double().flatten(1).T)
 variances, axes = torch.linalg.eigh(spread)  # in ascending order
 share = variances[-50:].sum() / variances.sum()
 print(f"50 principal components hold {share:.0%} of the images' variance")
+
+# %% id="planes" tags=["result"]
 planes, outside = {}, {}
 for name in names:
     few, (weight, bias) = right[name], linear_map(nets[name], (1, 28, 28))
@@ -293,7 +294,10 @@ left = (lead((x + step).clamp(0, 1)) / lead(x)).mean()
 print(f"pixels outside [0, 1]: {beyond:.0%}")
 print(f"clipped steps that reach the plane: {100 * reached:.0f} %")
 print(f"share of the lead that is left: {left:.0%}")
-assert abs(lead(x + step)).max() < 1e-9  # unclipped, all reach it
+assert abs(lead(x + step)).max() < 1e-9, (  # unclipped, all reach it
+    "The steps of nearest_plane do not end on the planes. Compute in the "
+    "images' double precision, and run its check again."
+)
 assert reached == 0 and 0.75 < (x == 0).double().mean() < 0.85
 
 # %% id="clip-score"
@@ -391,18 +395,10 @@ for _ in range(6):
     trail.append(trail[-1] - heights[-1] / slope)
 mus = np.linspace(0, 2.2 * trail[-1], 200)
 values = [float(w @ (start + mu * w).clamp(0, 1)) + d for mu in mus]
-plt.plot(mus, values, label="clipped: w·x(μ) + d")
 straight = values[0] + mus * float(w @ w)
-plt.plot(mus, straight, "--", label="without the box")
-for k in range(2):
-    plt.plot(trail[k : k + 2], [heights[k], 0], ":", color="0.4")
-plt.plot(trail[:6], heights, "o", color=plotting.COLOURS[2], label="Newton")
-plt.axhline(0, color="0.6", linewidth=0.8)
-plt.ylim(1.1 * values[0], 0.7 * abs(values[0]))
-plt.xlabel("multiplier μ")
+figures.newton(mus, values, straight, trail, heights)
 plt.ylabel(f"$z_{far} - z_{label}$")
 plt.title(f"FC10(1), a {label} on its way to a {far}; dotted: tangents")
-plt.legend()
 plt.show()
 
 # %% [markdown] id="nearest-head"
@@ -456,9 +452,7 @@ quiz("one-plane")
 # For a *given* target t there is no such luck: $z_t \ge z_j$ is asked for all nine other classes j,
 # and several of them may be tight at once. There is a multiplier for each then, the change is $r =
 # \sum_j \mu_j (w_t - w_j)$ before clipping, and `exact_minimum(net, images, targets)` looks for
-# nine numbers instead of one. Here it is for every image and target of a small gallery. The left
-# picture is clean, the second a tie between its label and the target: a hair farther, and the
-# network reads the target.
+# nine numbers instead of one. Here it is for every image and target of a small gallery.
 
 # %% id="gallery-solve"
 shown = [int((drawn.labels == digit).nonzero()[3]) for digit in range(10)]
@@ -472,29 +466,18 @@ for name in names:
         for k, label in enumerate(rest.labels.tolist()):
             gallery[name, label, target] = found.images[k], found.l2[k] / 28
 
+# %% [markdown] id="gallery-head"
+# The left picture is clean, the second a tie between its label and the target: a hair farther, and
+# the network reads the target.
 
+
+# %% id="gallery"
 def show_mistake(network, digit, target):
     clean = chosen.images[digit].double()
-    figure, axes = plt.subplots(1, 4, figsize=(8.8, 2.1), layout="none")
-    figure.subplots_adjust(0.01, 0.1, 0.9, 0.86, 0.08)
     image, size = gallery.get((network, digit, target), (clean, 0.0))
-    change = image - clean
-    axes[0].imshow(clean[0], vmin=0, vmax=1)
-    axes[0].set_title("clean")
-    axes[1].imshow(image[0], vmin=0, vmax=1)
-    axes[1].set_title(f"distortion {size:.3f}")
-    axes[2].imshow(change[0], cmap="RdBu_r", vmin=-0.5, vmax=0.5)
-    axes[2].set_title("change (blue -0.5, red 0.5)")
-    for k, picture in enumerate((clean, image)):
-        logits = nets[network](picture[None])[0]
-        what = ("clean", "changed")[k]
-        axes[3].bar(np.arange(10) + 0.4 * k, logits, 0.4, label=what)
-    axes[3].set_xticks(range(10))
-    axes[3].set_yticks([])
-    axes[3].set_title("logits")
-    axes[3].legend(loc="upper left", bbox_to_anchor=(1, 1))
-    for axis in axes[:3]:
-        axis.axis("off")
+    logits = nets[network](torch.stack([clean, image]))
+    answers = dict(zip(("clean", "changed"), logits, strict=True))
+    figures.mistake(clean, image, size, answers)
 
 
 widgets.explore(
@@ -548,14 +531,12 @@ for name in names:
     nine = by_rule[name]["nine"]
     by_rule[name] |= {"nine": nine.mean(1), "farthest": nine.amax(1)}
 
-lines = ["| network | n | " + " | ".join(by_rule[names[0]]) + " | paper |"]
-lines.append("|---" * 8 + "|")
+rows = []
 for name in names:
     cells = [interval(values) for values in by_rule[name].values()]
     printed = f"{paper.TABLE1[name].distortion:g}"
-    cells = [name, str(len(right[name])), *cells, printed]
-    lines.append("| " + " | ".join(cells) + " |")
-Markdown("\n".join(lines))
+    rows.append([name, len(right[name]), *cells, printed])
+plotting.table(["network", "n", *by_rule[names[0]], "paper"], rows)
 
 # %% id="rules-ratio" tags=["result"]
 for name in names:
@@ -625,11 +606,10 @@ penalty_objective = check("penalty-objective", penalty_objective)
 
 # %% [markdown] id="path-head"
 # SciPy's L-BFGS-B minimises it in the box, one image at a time (lesson 04 builds such a minimiser,
-# for all images at once). Below is the *path*: the minimiser for a c above the slope of the loss,
-# then for smaller and smaller c, each search starting where the last one ended.
+# for all images at once).
 
 
-# %% id="path"
+# %% id="minimise"
 def minimise(net, image, target, c, start):
     """The flat r that minimises the penalty for one image (1, 1, 28, 28)."""
 
@@ -646,6 +626,11 @@ def minimise(net, image, target, c, start):
     ).x
 
 
+# %% [markdown] id="path-follow"
+# Below is the *path*: the minimiser for a c above the slope of the loss, then for smaller and smaller
+# c, each search starting where the last one ended.
+
+# %% id="path"
 net, target = nets["FC10(1)"], torch.tensor([8])
 image = chosen.images[3:4].double()
 at_zero = penalty_objective(net, image, 0 * image, target, 0.0)
@@ -660,27 +645,13 @@ minimum = exact_minimum(net, image, target)
 # %% id="path-figure"
 lengths = [float(r.norm()) / 28 for r in path]
 outputs = [net(image + r[None])[0] for r in path]
-answers = [int(z.argmax()) for z in outputs]
 
 
 def show_c(number):
-    figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.4), layout="none")
-    figure.subplots_adjust(0.01, 0.2, 0.99, 0.86, 0.25)
-    r = path[number]
-    axes[0].imshow((image[0] + r)[0], vmin=0, vmax=1)
-    axes[0].set_title(f"read as a {answers[number]}")
-    axes[1].imshow(r[0], cmap="RdBu_r", vmin=-0.5, vmax=0.5)
-    axes[1].set_title(f"r, distortion {lengths[number]:.3f}")
-    for axis in axes[:2]:
-        axis.axis("off")
-    axes[2].bar(range(10), outputs[number].softmax(0))
-    axes[2].set(ylim=(0, 0.5), xticks=range(10), title="probabilities")
-    colours = [plotting.COLOURS[int(digit == 8)] for digit in answers]
-    axes[3].scatter(cs, lengths, 12, colours)
-    axes[3].plot(cs[number], lengths[number], "ks", fillstyle="none")
-    axes[3].axhline(float(minimum.distortion), ls="--", color="0.5")
-    axes[3].set(xlabel="c", title="distortion")
-    axes[3].invert_xaxis()
+    least = float(minimum.distortion)
+    figures.penalty_path(
+        image[0], path, lengths, outputs, cs, number, target=8, least=least
+    )
 
 
 widgets.explore(
@@ -718,8 +689,6 @@ toy_weight = np.array([[0.0, 0.0], [4.0, 0.6], [2.2, 3.6]])
 toy_bias = np.array([0.0, -2.4, -3.0])
 start = np.array([0.25, 0.42])
 towards = toy_weight[1] - toy_weight[0]
-angles = np.linspace(-np.pi, np.pi, 1441)
-toy_circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 gap = towards @ start + toy_bias[1] - toy_bias[0]
 nearest_point = start - gap / (towards @ towards) * towards
 
@@ -728,6 +697,15 @@ def toy_loss(points, beta):
     """Cross-entropy for class 1, points (..., 2), of beta times the logits."""
     z = beta * (points @ toy_weight.T + toy_bias)
     return np.logaddexp.reduce(z, axis=-1) - z[..., 1]
+
+
+# %% [markdown] id="toy-path-head"
+# The path, by trying all directions for each length:
+
+
+# %% id="toy-path"
+angles = np.linspace(-np.pi, np.pi, 1441)
+toy_circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
 
 def toy_path(beta):
@@ -748,35 +726,15 @@ def toy_end(beta):
 # %% id="toy-figure"
 grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 201)] * 2), axis=-1)
 classes = (grid @ toy_weight.T + toy_bias).argmax(axis=-1)
-tints = ListedColormap(["#dfe9f5", "#fdebd8", "#e3f2e3"])
 
 
 def show_sharpness(beta):
-    _, axis = plt.subplots(figsize=(6.6, 4.2))
-    extent = (0, 1, 0, 1)
-    axis.imshow(classes, origin="lower", extent=extent, cmap=tints)
-    end, path, orange = toy_end(beta), toy_path(beta), plotting.COLOURS[1]
+    end, path = toy_end(beta), toy_path(beta)
     level, levels = toy_loss(end, beta), toy_loss(grid, beta)
-    axis.contour(*grid.transpose(2, 0, 1), levels, [level], colors=orange)
-    axis.plot([], [], color=orange, label="loss as at the penalty's")
+    figures.toy(classes, levels, level, start, path, end, nearest_point)
     sizes = [np.linalg.norm(p - start) for p in (end, nearest_point)]
-    short = np.linalg.norm(path - start, axis=1) < sizes[0] + 0.05
-    axis.plot(*path[short].T, "k", lw=1, label="minimisers, all c")
-    for size, style, what in zip(
-        sizes, ("-", "--"), ("penalty", "exact"), strict=True
-    ):
-        circle = start + size * toy_circle
-        axis.plot(*circle.T, style, c="0.5", lw=0.7, label=f"as far as {what}")
-    axis.plot(*start, "ks", label="start")
-    axis.plot(*end, "o", color=orange, label="penalty")
-    axis.plot(*nearest_point, "*", ms=11, label="exact")
-    axis.text(0.06, 0.6, "class 0")
-    axis.text(0.72, 0.1, "target 1")
-    axis.text(0.3, 0.92, "class 2")
-    axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="pixel 1", ylabel="pixel 2")
     far = sizes[0] / sizes[1] - 1
-    axis.set_title(f"β = {beta:g}: {far:.0%} farther than need be")
-    axis.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
+    plt.title(f"β = {beta:g}: {far:.0%} farther than need be")
 
 
 widgets.explore(
@@ -816,7 +774,7 @@ predict("penalty-excess", (5, 20))
 ### END STUB
 
 
-# %% id="excess" tags=["result"]
+# %% id="excess-attack"
 def attack(net, image, target, halvings=8):
     """The r of the largest c that makes the class the target, 28 x 28."""
 
@@ -843,6 +801,10 @@ def attack(net, image, target, halvings=8):
     return torch.from_numpy(r).norm() / 28
 
 
+# %% [markdown] id="excess-measured"
+# Beside the exact minimum for the same target, the recorded random one:
+
+# %% id="excess" tags=["result"]
 excess, reached_by, least_by = {}, {}, {}
 for name in names:
     few, net = right[name][:30], nets[name]
@@ -902,7 +864,7 @@ assert sharp[64].mean() < 0.2 * sharp[1].mean()
 # (that of the 30 images), then the paper's numbers. The intervals are from the bootstrap: the same
 # computed again for 2000 sets of images, drawn from ours with replacement.
 
-# %% id="trend" tags=["result"]
+# %% id="trend-sets"
 chance = np.random.default_rng(5)
 sets = chance.integers(len(drawn), size=(2001, len(drawn)))
 sets[0] = np.arange(len(drawn))  # the images themselves; the rest: bootstrap
@@ -919,6 +881,8 @@ for name in names:
     steps["exact, same images"].append(np.nanmean(same.numpy()[sets], 1))
     steps["paper's loss"].append(own * factor.numpy())
 steps["paper"] = [np.full(2001, paper.TABLE1[n].distortion) for n in names]
+
+# %% id="trend" tags=["result"]
 rise = {}
 print("from λ = 1e-2 to 1, with 95 % intervals:")
 for what, (first, second, third) in steps.items():
@@ -926,11 +890,13 @@ for what, (first, second, third) in steps.items():
     low, high = np.quantile(found[1:], [0.025, 0.975])
     rise[what] = found[0]
     firsts = " ".join(f"{v[0]:.3f}" for v in (first, second, third))
-    print(f"{what:18} {firsts} {found[0]:+.0f} %", end=" ")
+    print(f"{what:18} {firsts} {rise[what]:+.0f} %", end=" ")
     print("" if what == "paper" else f"({low:.0f} to {high:.0f})")
 assert rise["exact, same images"] < rise["exact"] < rise["paper's loss"]
-for ours, printed in zip(steps["exact"], steps["paper"], strict=True):
-    assert ours[0] < printed[0]
+assert all(
+    ours[0] < printed[0]
+    for ours, printed in zip(steps["exact"], steps["paper"], strict=True)
+)
 
 # %% id="trend-figure"
 for (what, values), mark in zip(steps.items(), "osD*", strict=True):
@@ -1135,7 +1101,10 @@ for epsilon in (0.02, 0.05, 0.1, 0.2):
     print(f"ε = {epsilon:4}: success {rate:4.0%}, {size:.3f};", end=" ")
     all_of_it = tried.success.double().mean()
     print(f"as found: {all_of_it:4.0%}, {naive:.3f}")
-    assert rate < all_of_it and size > 1.5 * naive
+    assert rate < all_of_it and size > 1.5 * naive, (
+        "attack_summary gives what the found function gives, or close to it: "
+        "run its check again."
+    )
 
 # %% [markdown] id="fgsm-note"
 # At ε = 0.02 the found function reports a quarter of the images as fooled, nearly all of which were

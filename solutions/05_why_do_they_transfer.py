@@ -35,13 +35,13 @@ import numpy as np
 import scipy.stats
 import torch
 import torch.nn.functional as F
-from IPython.display import Markdown
 
 from course_lib import attacks, models, paper, plotting, storage
 from course_lib import training, transfer, widgets, zoo
 from course_lib.data import load_mnist
 from course_lib.exercises import answer, check, predict, progress
 from course_lib.exercises import quiz, score, whose, yours
+from course_lib.plotting import lesson05 as figures
 
 plotting.style()
 
@@ -150,28 +150,14 @@ quiz("read-a-cell")
 
 
 # %% id="table"
-def draw_table(axis, shares, rows, columns, title):
-    shares = 100 * np.asarray(shares)
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=130, aspect="auto")
-    for (i, j), share in np.ndenumerate(shares):
-        axis.text(j, i, f"{share:.1f}", ha="center", va="center", size=8)
-    axis.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
-    axis.set_yticks(range(len(rows)), rows)
-    axis.tick_params(length=0)
-    axis.set_title(title)
-    axis.spines[:].set_visible(False)
-
-
 table = transfer.transfer_table(nets, None, few)
 rows = [*paper.TABLE2, transfer.table.CLEAN]
 here = table.paper()
 shares = [[here[row, name] for name in NAMES] for row in rows]
 printed = list(paper.TABLE2.values())
 printed.append([row.errors["train"] for row in paper.TABLE1.values()])
-figure, axes = plt.subplots(1, 2, figsize=(9.4, 3.8), sharey=True)
-draw_table(axes[0], printed, rows, NAMES, "the paper, error in %, n not given")
-draw_table(axes[1], shares, rows, NAMES, f"here, n = {len(few)}")
-axes[0].set_ylabel("made for")
+titles = "the paper, error in %, n not given", f"here, n = {len(few)}"
+figures.shares([printed, shares], rows, NAMES, titles, size=(9.4, 3.8))
 plt.show()
 
 # %% id="table-asserts" tags=["solution-only"]
@@ -237,8 +223,10 @@ for k, name in enumerate(NAMES):
     size = table.size(name)
     text = " ".join(f"{share:5.0%}" for share in fooled[name])
     print(f"{name:13} {text}  others {mean:4.0%}, n = {n}, size {size:.3f}")
-    for share, column in zip(fooled[name], NAMES, strict=True):
-        assert abs(share - table.strict()[name, column]) < 1e-9
+    assert all(
+        abs(share - table.strict()[name, column]) < 1e-9
+        for share, column in zip(fooled[name], NAMES, strict=True)
+    )
 assert others["FC10(1)"] > 5 * others["FC10(1e-4)"]
 
 # %% [markdown] id="strict-note"
@@ -263,18 +251,17 @@ record = json.loads(path.read_text(encoding="utf-8"))
 
 def beside(part, printed, columns):
     """The record's cells, in the paper's way, beside the paper's."""
-    lines = ["| made for | " + " | ".join(columns) + " | distortion |"]
-    lines.append("|---" * (len(columns) + 2) + "|")
+    rows = []
     for row in (*printed, transfer.table.CLEAN):
-        cells = []
+        cells = [row]
         for k, column in enumerate(columns):
             mean, low, high = record["tables"][part]["paper"][row][column][:3]
             cells.append(f"{100 * mean:.1f} ± {50 * (high - low):.1f}")
             if row in printed:
                 cells[-1] += f" ({100 * printed[row][k]:.3g})"
         size = record["tables"][part]["rows"][row]["distortion"]["paper"]
-        lines.append(f"| {row} | " + " | ".join(cells) + f" | {size:.3f} |")
-    return Markdown("\n".join(lines))
+        rows.append([*cells, f"{size:.3f}"])
+    return plotting.table(["made for", *columns, "distortion"], rows)
 
 
 beside("table2", paper.TABLE2, NAMES)
@@ -283,11 +270,9 @@ beside("table2", paper.TABLE2, NAMES)
 wide = record["tables"]["table2"]["columns"]
 strict_record = record["tables"]["table2"]["strict"]
 shares = [[strict_record[a][b][0] for b in wide] for a in wide]
-figure, axis = plt.subplots(figsize=(6.4, 3.4))
 n = record["tables"]["table2"]["rows"][NAMES[0]]["n"]["strict"]
 title = f"fooled in %, the images that all networks read: n = {n:.0f}"
-draw_table(axis, shares, wide, wide, title)
-axis.set_ylabel("made for")
+figures.shares([shares], wide, wide, [title], size=(6.4, 3.4))
 plt.show()
 
 # %% [markdown] id="record-note"
@@ -345,10 +330,8 @@ here4 = table4.paper()
 shares = [[here4[row, name] for name in HALVES] for row in rows]
 printed = [paper.TABLE4[row] for row in rows[:4]]
 printed.append([row.test for row in paper.TABLE3.values()])
-figure, axes = plt.subplots(1, 2, figsize=(7.6, 2.9), sharey=True)
-draw_table(axes[0], printed, rows, HALVES, "the paper, error in %")
-draw_table(axes[1], shares, rows, HALVES, f"here, n = {len(test)}")
-axes[0].set_ylabel("made for")
+titles = "the paper, error in %", f"here, n = {len(test)}"
+figures.shares([printed, shares], rows, HALVES, titles, size=(7.6, 2.9))
 plt.show()
 
 # %% id="other-half-score"
@@ -409,7 +392,7 @@ two_halves = check("two-halves", two_halves)
 # images from A and half from C: it is what the given code would have made. For each of the three,
 # five networks from the first weights of five seeds. The images are made for the networks of A.
 
-# %% id="small"
+# %% id="small-halves"
 pool = load_mnist("train").sample(10_000, seed=8)
 
 
@@ -424,6 +407,11 @@ sets = {
     "B": torch.cat([rows_a[:2500], rows_c[:2500]]),
     "C": rows_c,
 }
+
+# %% [markdown] id="small-training"
+# Fifteen networks, half a second each:
+
+# %% id="small"
 small = {}
 for part, chosen in sets.items():
     for seed in range(5):
@@ -464,22 +452,7 @@ least = max(strictly[noise, name] for name in small)
 print(f"noise of the same size: at most {least:.1%}")
 
 # %% id="small-figure"
-figure, axis = plt.subplots(figsize=(5.6, 3))
-for k, images in enumerate(("all", "half", "none")):
-    for shift, weights, colour in (
-        (-0.1, "other", plotting.COLOURS[0]),
-        (0.1, "same", plotting.COLOURS[1]),
-    ):
-        cells = groups.get((images, weights), [])
-        axis.plot([k + shift] * len(cells), cells, ".", color=colour)
-        if cells:
-            axis.plot(k + shift, np.mean(cells), "_", color=colour, ms=22)
-axis.plot([], [], ".", color=plotting.COLOURS[0], label="other first weights")
-axis.plot([], [], ".", color=plotting.COLOURS[1], label="the same")
-axis.set_xticks(range(3), ["all", "half", "none"])
-axis.set(xlabel="training images in common", ylabel="fooled (%)")
-axis.set(ylim=(0, None), title="a dot: a pair of networks; a bar: the mean")
-axis.legend()
+figures.groups(groups)
 plt.show()
 
 # %% id="small-asserts" tags=["solution-only"]
@@ -527,9 +500,9 @@ answer(
 rows = [*list(paper.TABLE4)[4:]]
 shares = [[here4[row, name] for name in HALVES] for row in rows]
 printed = [paper.TABLE4[row] for row in rows]
-figure, axes = plt.subplots(1, 2, figsize=(7.8, 2.7), sharey=True)
-draw_table(axes[0], printed, rows, HALVES, "the paper, error in %")
-draw_table(axes[1], shares, rows, HALVES, f"here, n = {len(test)}")
+titles = "the paper, error in %", f"here, n = {len(test)}"
+both = [printed, shares]
+figures.shares(both, rows, HALVES, titles, size=(7.8, 2.7), ylabel="")
 plt.show()
 larger = [float((g.distortion > 0.1).double().mean()) for g in made4.values()]
 print("changes that are larger than 0.1 from the start:", end=" ")
@@ -630,7 +603,7 @@ assert reached["noise, in the box"] < 0.02
 # One size is an arbitrary choice. Here is the share that is fooled against the size, for examples made
 # for one network and read by the other two, with the images themselves. Move the slider.
 
-# %% id="curve"
+# %% id="curve-shares"
 LEVELS = [0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3]
 by_size = transfer.curve(halves, None, test, LEVELS)
 shown = [int((test.labels == digit).nonzero()[1]) for digit in range(10)]
@@ -642,28 +615,18 @@ curves = {
 n_curve = by_size.strict().n[HALVES[0]]
 
 
+# %% id="curve"
 def show_size(source, level):
-    figure = plt.figure(figsize=(9.4, 2.7), layout="none")
-    axis = figure.add_axes((0.06, 0.18, 0.36, 0.68))
-    for name, colour in zip(HALVES, plotting.COLOURS, strict=False):
-        axis.plot(
-            LEVELS, curves[source, name], "o-", ms=3, c=colour, label=name
-        )
-    axis.plot(LEVELS, curves[None, "FC100-100-10@P2"], "k:", label="noise")
-    axis.axvline(level, color="0.7", zorder=0)
-    axis.set(xlabel="stddev", ylabel="share fooled", ylim=(-0.03, 1.03))
-    axis.set_title(f"made for {source}, n = {n_curve:.0f}")
-    axis.legend(fontsize=7)
+    lines = {name: curves[source, name] for name in HALVES}
+    noise = curves[None, "FC100-100-10@P2"]
     images = made4[source].amplified(level)[shown]
     said = [models.predictions(net, images) for net in halves.values()]
-    for k in range(10):
-        place = (0.46 + 0.108 * (k % 5), 0.5 - 0.46 * (k // 5), 0.1, 0.36)
-        axis = figure.add_axes(place)
-        axis.imshow(images[k, 0].cpu(), vmin=0, vmax=1)
-        axis.axis("off")
-        text = " ".join(str(int(classes[k])) for classes in said)
-        axis.set_title(f"{int(test.labels[shown[k]])}: {text}", fontsize=9)
-    figure.text(0.46, 0.94, f"stddev {level:g}; label: what the three say")
+    texts = []
+    for label, *classes in zip(test.labels[shown], *said, strict=True):
+        answers = " ".join(str(int(k)) for k in classes)
+        texts.append(f"{int(label)}: {answers}")
+    title = f"made for {source}, n = {n_curve:.0f}"
+    figures.by_size(LEVELS, lines, noise, level, title, images, texts)
 
 
 widgets.explore(
@@ -721,7 +684,7 @@ def equal_size(images, adversarial, direction):
 # %% id="equal-size-check" check="equal-size"
 equal_size = check("equal-size", equal_size)
 
-# %% id="controls" tags=["result"]
+# %% id="controls-donors"
 six = right.all(0)
 x, y = few.images[six], few.labels[six]
 targets = attacks.recorded_targets(few)[six]
@@ -729,6 +692,12 @@ donor = torch.arange(len(x))
 for target in range(10):  # the next image that has the same target
     same = (targets.cpu() == target).nonzero().flatten()
     donor[same] = same.roll(1)
+
+# %% [markdown] id="controls-three"
+# Each image's *donor* is the next one with the same target. Now three changes of one size for each
+# image: its own, its donor's, and noise.
+
+# %% id="controls" tags=["result"]
 noise = attacks.gaussian_noise(torch.zeros_like(x), 1.0)
 controls = {}
 print(f"mean over the five other networks, n = {len(x)}")
@@ -871,7 +840,7 @@ def bootstrap_means(fooled, networks, images):
 # %% id="bootstrap-means-check" check="bootstrap-means"
 bootstrap_means = check("bootstrap-means", bootstrap_means)
 
-# %% id="levels"
+# %% id="levels-pairs"
 read = [models.predictions(net, test.images) for net in small.values()]
 use = (torch.stack(read) == test.labels).all(0)
 five = []
@@ -882,6 +851,14 @@ for seed in range(5):
     five.append((said != test.labels)[use])
 five = torch.stack(five)
 runs, count = five.shape
+print("each pair:", [f"{share:.1%}" for share in five.double().mean(1)])
+print(f"mean {five.double().mean():.1%}; K = {runs} pairs, n = {count}")
+
+# %% [markdown] id="levels-drawn"
+# Now images, networks, or both are drawn again, with your function. What is not drawn again stays as it
+# is.
+
+# %% id="levels"
 rng = torch.Generator().manual_seed(2)
 drawn = {
     "networks": torch.randint(runs, (2000, runs), generator=rng),
@@ -891,8 +868,6 @@ still = {
     "networks": torch.arange(runs).expand(2000, -1),
     "images": torch.arange(count).expand(2000, -1),
 }
-print("each pair:", [f"{share:.1%}" for share in five.double().mean(1)])
-print(f"mean {five.double().mean():.1%}; K = {runs} pairs, n = {count}")
 spreads = {}
 for what in (["images"], ["networks"], ["networks", "images"]):
     given = [(drawn if w in what else still)[w].to(five.device) for w in drawn]
@@ -986,8 +961,14 @@ for name in ("FC10(1e-2)", "FC100-100-10"):
         nearest[name, rule] = np.mean(shares), size
         text = " ".join(f"{share:4.0%}" for share in shares)
         print(f"   {rule:13} size {size:.3f}: {text}")
-    far, near = (nearest[name, rule] for rule in rows)
-    assert near[0] < 0.9 * far[0] and near[1] < 0.7 * far[1]
+    assert (
+        nearest[name, "nearest class"][0]
+        < 0.9 * nearest[name, "random class"][0]
+    )
+    assert (
+        nearest[name, "nearest class"][1]
+        < 0.7 * nearest[name, "random class"][1]
+    )
 
 # %% [markdown] id="nearest-note"
 # (Columns: the five other networks, in the order of Table 2.) Less in the mean, and much less where much was to be lost; single cells of a
@@ -1189,37 +1170,18 @@ print(f"   in the right order {np.mean(order):.1%}, least {min(order):.1%}")
 assert agreement > half + 0.05 and agreement > 0.9 and min(order) > 0.9
 
 # %% id="reach-figure"
-figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.5))
 cosine = [agree[pair] for pair in pairs]
-axes[0].plot(cosine, [hits[p] for p in pairs], "o", ms=4)
-axes[0].set(xlabel="mean cosine of the gradients", xlim=(0, 1))
-axes[0].set(ylabel="target hit", title="the cosine alone")
-axes[1].plot([0, 1], [0, 1], color="0.8", zorder=0)
-axes[1].plot(*both, "o", ms=4)
-for (a, b), place in zip(
-    (NAMES[1::-1], NAMES[:2]), ((0.35, 0.85), (0.3, 0.02)), strict=True
-):
-    axes[1].annotate(
-        f"{a} → {b}",
-        (expected[a, b], hits[a, b]),
-        place,
-        fontsize=8,
-        ha="center",
-        va="center",
-        arrowprops={"arrowstyle": "-", "color": "0.6"},
-    )
-last = yours("reaches")
+named = {
+    f"{a} → {b}": (expected[a, b], hits[a, b])
+    for a, b in (NAMES[1::-1], NAMES[:2])
+}
+last, theirs = yours("reaches"), None
 if last not in (None, reaches):
     theirs = [
         float(tensor(last(change[a], change[b])).double().mean())
         for a, b in pairs
     ]
-    axes[1].plot(theirs, both[1], "x", label="your last version")
-    axes[1].legend()
-axes[1].set(
-    xlabel="share whose change reaches far enough", ylabel="target hit"
-)
-axes[1].set_title(f"cosine and lengths: {whose(reaches)}")
+figures.reach(cosine, *both, named, whose(reaches), theirs)
 plt.show()
 
 # %% [markdown] id="reach-note"
@@ -1316,14 +1278,12 @@ for a, b in SHOWN:
 # `course_lib/transfer/statements.py`.
 
 # %% id="verdicts"
-lines = ["| statement | in the paper | verdict | for it |", "|---" * 4 + "|"]
+rows = []
 for entry in record["verdicts"].values():
     said = "yes" if entry["in_paper"] else "no"
     count = f"{entry['for']} of {entry['of']}"
-    lines.append(
-        f"| {entry['text']} | {said} | {entry['verdict']} | {count} |"
-    )
-Markdown("\n".join(lines))
+    rows.append([entry["text"], said, entry["verdict"], count])
+plotting.table(["statement", "in the paper", "verdict", "for it"], rows)
 
 # %% [markdown] id="verdicts-note"
 # "Undecided" is not "no". That even larger noise does far less has one exception of {{=records["transfer"]["verdicts"]["larger noise"]["of"]}}: FC10(1e-4)'s

@@ -48,7 +48,7 @@ def test_noise_has_the_size_asked_for_and_is_not_clipped_unless_asked(test_set):
     assert noisy.min() < 0
     clipped = gaussian_noise(few, 0.1, seed=3, clip=True)
     assert torch.equal(clipped, noisy.clamp(0, 1))
-    # what the docstring says of clipping, and PAPER_FACTS of the paper's noise
+    # what the docstring says of clipping
     assert 0.068 < float(distortion(clipped, few).mean()) < 0.078
 
 

@@ -851,6 +851,48 @@ def test_a_name_that_only_an_assert_binds_is_missing_in_the_lesson(course):
     )
 
 
+# ---------------------------------------------------------------- the length of a cell
+
+
+def test_a_cell_of_the_lesson_has_at_most_25_lines(tmp_path):
+    code = "\n".join(["x = 1", *[""] * 23, "y = 2"])
+    assert lesson_text(tmp_path, code)[1] == []
+    (problem,) = lesson_text(tmp_path, "z = 3\n" + code)[1]
+    sentence = "the cell 'a' has 26 lines in the lesson, of at most 25: make it two, or shorter."
+    assert problem == f"{tmp_path.name}/00_x.py:1: {sentence}"
+    assert lesson_text(tmp_path, "z = 3\n" + code, 'id="a" tags=["solution-only"]')[1] == []
+
+
+def test_what_the_lesson_has_not_does_not_count(tmp_path, course):
+    code = "\n".join(["x = 1", *[""] * 23, "y = 2", "assert x", "assert y"])
+    assert lesson_text(tmp_path, code)[1] == []
+    course.edit("    means = np", "    # a long solution" + "\n    #" * 30 + "\n    means = np")
+    course.edit("    #| total = images.sum()\n", "    #| total = images.sum()\n" * 20)
+    assert course.problems(check=False, execute=False) == []
+
+
+@pytest.mark.parametrize(("lines", "told"), [(20, False), (21, True)])
+def test_the_stub_of_an_exercise_counts(course, lines, told):
+    course.edit(
+        "The table (n, k) with columns of mean zero.",
+        "The table (n, k) with columns of mean zero." + "\n    x" * lines + "\n    ",
+    )
+    problems = course.problems(check=False, execute=False)
+    assert len(problems) == told
+    assert all("'centre-columns' has 26 lines in the lesson, of at" in p for p in problems)
+
+
+def test_the_docstring_of_a_library_solution_counts(course, tmp_path, monkeypatch):
+    text = '    """Doc.\n' + "\n" * 21 + '    """\n    return hashlib.sha256(path)\n'
+    (tmp_path / "long_module.py").write_text(
+        f"import hashlib\n\n\ndef sha256(path):\n{text}", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    course.edit("course_lib.storage.sha256", "long_module.sha256")
+    (problem,) = course.problems()
+    assert "the cell 'file-sum' has 26 lines in the lesson, of at most 25" in problem
+
+
 # ---------------------------------------------------------------- mistakes in the registry
 
 

@@ -60,7 +60,7 @@ def test_there_are_enough_small_cases(bench):
 def test_the_sizes_are_those_of_table_5(bench):
     for mode in ("circular", "zeros"):
         layers = bench["spectral"].alexnet(mode)
-        sizes = [spectral.layers.size_of(layer)[0] for layer, _ in layers.values()]
+        sizes = [spectral.layers.size_of(*case).text for case in layers.values()]
         assert sizes == [
             "3 x 11 x 11 x 96",
             "96 x 5 x 5 x 256",

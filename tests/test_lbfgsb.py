@@ -119,8 +119,8 @@ def is_sound(result, x0):
     for field in (result.value, result.gradient_norm, result.status, result.iterations):
         assert field.shape == (n,)
     assert (result.evaluations > result.iterations).all()  # one at the start
-    assert result.reasons() == [lbfgsb.STATUS[k] for k in result.status.tolist()]
-    assert torch.equal(result.converged, result.status == lbfgsb.CONVERGED)
+    assert result.reasons() == [lbfgsb.Status(k).message for k in result.status.tolist()]
+    assert torch.equal(result.converged, result.status == lbfgsb.Status.CONVERGED)
 
 
 BOXES = {
@@ -304,7 +304,7 @@ def test_a_restart_is_a_fresh_solve():
         last = torch.where(rows % 2 == 0, 3, 1)  # the odd problems stop earlier
         again = at[rows] < last
         at[rows] = torch.where(again, at[rows] + 1, at[rows])
-        return again, weight[rows] * ladder[at[rows]]
+        return lbfgsb.Restart(again, weight[rows] * ladder[at[rows]])
 
     def fun(x, rows):
         return *h(x, rows), x[:, :2] * 2
@@ -342,7 +342,7 @@ def test_the_memory_stays_right_when_the_weight_changes():
     def restart(rows, x, aux, weight):
         again = solve[rows] == 0
         solve[rows] = 1
-        return again, torch.where(again, 5.0, weight)
+        return lbfgsb.Restart(again, torch.where(again, 5.0, weight))
 
     weak, strong = (torch.full((n,), w, dtype=DOUBLE) for w in (0.05, 5.0))
     again = lbfgsb.minimize(
@@ -359,7 +359,7 @@ def test_a_restart_without_more_to_say():
 
     def restart(rows, x, aux, weight):
         seen.append(aux)
-        return torch.zeros_like(rows, dtype=torch.bool), weight
+        return lbfgsb.Restart(torch.zeros_like(rows, dtype=torch.bool), weight)
 
     ones = torch.ones(3, dtype=DOUBLE)
     result = lbfgsb.minimize(h, centre, centre=centre, weight=ones, restart=restart)
@@ -378,7 +378,7 @@ def test_the_evaluations_between_two_restarts_are_limited():
 
     def restart(rows, x, aux, weight):
         counts.append(spent[0])
-        return torch.full_like(rows, len(counts) < 4, dtype=torch.bool), weight
+        return lbfgsb.Restart(torch.full_like(rows, len(counts) < 4, dtype=torch.bool), weight)
 
     zero = torch.zeros(1, dtype=DOUBLE)
     lbfgsb.minimize(counted, x0, centre=x0, weight=zero, restart=restart, per_solve=5)
@@ -503,7 +503,7 @@ def test_an_interrupt_leaves_what_is_done(at):
 
     x0 = uniform(3, n, 6)
     result = lbfgsb.minimize(fun, x0, tolerance=1e-9)
-    left = result.status == lbfgsb.INTERRUPTED
+    left = result.status == lbfgsb.Status.INTERRUPTED
     assert left[15:].any()
     assert [name == "interrupted" for name in result.reasons()] == left.tolist()
     if at > 1:

@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 
 from course_lib import models, storage, units, zoo
-from course_lib.authoring import build
+from course_lib.authoring import files
 from course_lib.exercises import find, judge
 from course_lib.exercises.lesson02.chance_purity import chance_cases, exact_chance
 from course_lib.exercises.lesson02.changes_the_ranking import CHANGES
@@ -223,7 +223,7 @@ def test_a_rotation_of_a_real_network_and_one_before_its_sigmoid():
 def test_the_blind_test_needs_no_guesses():
     """Unsolved, the lesson has an empty string there, and says that there is no score."""
     root = storage.checkout()
-    lesson = build.load_notebook(root / "lessons" / f"{LESSON}.ipynb")
+    lesson = files.load_notebook(root / "lessons" / f"{LESSON}.ipynb")
     cells = {c.id: c.source for c in lesson.cells}
     assert re.search(r'^guesses = ""$', cells["blind-guesses"], re.M)
     said = []
@@ -233,7 +233,7 @@ def test_the_blind_test_needs_no_guesses():
 
 def test_the_blind_score_has_an_exact_interval():
     root = storage.checkout()
-    lesson = build.load_notebook(root / "lessons" / f"{LESSON}.ipynb")
+    lesson = files.load_notebook(root / "lessons" / f"{LESSON}.ipynb")
     source = {c.id: c.source for c in lesson.cells}["blind-score"]
     truth = [True, False] * 10
     said = []
@@ -252,7 +252,7 @@ def test_the_blind_score_has_an_exact_interval():
 
 def test_the_table_of_verdicts_is_in_the_solved_notebook():
     root = storage.checkout()
-    cells = {c.id: c for c in build.load_notebook(root / "solutions" / f"{LESSON}.ipynb").cells}
+    cells = {c.id: c for c in files.load_notebook(root / "solutions" / f"{LESSON}.ipynb").cells}
     shown = cells["table"].outputs[0]["data"]["text/markdown"]
     for name, layers in units.STUDIED.items():
         for layer in layers:

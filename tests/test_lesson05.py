@@ -12,7 +12,8 @@ from torch import nn
 
 from course_lib import attacks, models, paper, storage, transfer, zoo
 from course_lib.data import Dataset, load_mnist
-from course_lib.exercises import find, judge, lesson05, sources
+from course_lib.exercises import find, judge, sources
+from course_lib.exercises.lesson05.two_halves import small_net
 
 RELU = "FC100-100-10-ReLU"
 RECORD = storage.ASSETS / "records" / "transfer.json"
@@ -129,7 +130,7 @@ def test_the_given_halves_overlap_by_half_and_start_alike():
     exercise = find("two-halves")
     buggy = sources.build(exercise.buggy(), exercise.solution(), exercise.function)
     labels = torch.arange(10_000) % 10
-    (first, net), (second, other) = buggy(labels, 0, lesson05.small_net)
+    (first, net), (second, other) = buggy(labels, 0, small_net)
     common = len(set(first.tolist()) & set(second.tolist()))
     assert common == pytest.approx(2500, abs=120)
     assert torch.equal(net.weight, other.weight)

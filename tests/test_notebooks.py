@@ -16,7 +16,7 @@ import nbformat
 import pytest
 
 from course_lib import storage
-from course_lib.authoring import build, execute, results
+from course_lib.authoring import build, execute, files, results
 from course_lib.authoring.source import read
 
 sys.path.insert(0, str(Path(__file__).parent / "sample"))
@@ -56,7 +56,7 @@ def test_a_rebuild_in_an_empty_folder_gives_the_committed_files(tmp_path):
         mine = ROOT / "lessons" / f"{name}.ipynb"
         assert place.lesson(name).read_bytes() == mine.read_bytes()
         one, two = load(place.solved(name)), load(ROOT / "solutions" / f"{name}.ipynb")
-        assert build._plain(one) == build._plain(two)
+        assert files.plain(one) == files.plain(two)
     committed = storage.PACKAGE / "exercises" / "_references"
     for path in (tmp_path / "references").glob("*.py"):
         assert (committed / path.name).read_bytes() == path.read_bytes()

@@ -96,7 +96,7 @@ def test_convolutions_are_penalised_by_an_upper_bound():
     torch.manual_seed(0)
     convolution = nn.Conv2d(2, 4, 3, padding=1)
     net = nn.Sequential(convolution, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 5))
-    conv, fc = robust.layer_norms(net, (2, 6, 6))
+    conv, fc = robust.norms_of_layers(net, (2, 6, 6))
     images = torch.eye(72).reshape(72, 2, 6, 6)
     matrix = F.conv2d(images, convolution.weight.detach(), padding=1).flatten(1).double()
     true = np.linalg.norm(matrix.numpy(), 2)

@@ -12,7 +12,8 @@ from torch import nn
 
 from course_lib import attacks, models, spectral, zoo
 from course_lib.data import load_mnist
-from course_lib.spectral import certificates, graph, local, networks, pooled
+from course_lib.spectral import certificates, graph, local, pooled
+from course_lib.spectral.bounds import NetworkBounds
 
 GLOBAL = ("half", "root", "pairs", "tight")
 UNITS = (nn.Sigmoid, nn.Tanh, nn.ReLU)
@@ -130,7 +131,7 @@ def test_nothing_within_the_radius_changes_class_behind_max_pooling(seed):
     for part in net.parameters():
         part.data *= 2
     x = torch.rand(25, 1, 4, 4, dtype=torch.float64)
-    assert pooled.Pooled(networks.Bounds(graph.trace(net, (1, 4, 4)))).able
+    assert pooled.Pooled(NetworkBounds(graph.trace(net, (1, 4, 4)))).able
     radii = spectral.certified_radii(net, x, methods=("tight", "local"))
     assert (radii["local"] >= radii["tight"]).all()
     if unit is nn.ReLU:
@@ -160,7 +161,7 @@ def test_the_bound_behind_max_pooling_is_below_what_happens():
     )
     net = net.double().eval()
     x = torch.rand(8, 1, 8, 8, dtype=torch.float64)
-    ball = pooled.Pooled(networks.Bounds(graph.trace(net, (1, 8, 8))))
+    ball = pooled.Pooled(NetworkBounds(graph.trace(net, (1, 8, 8))))
     c = net[-1].weight[0] - net[-1].weight[1]
     at = net(x) @ torch.tensor([1.0, -1.0, 0.0]).double()
     for size in (0.01, 0.1, 1.0, 10.0):
@@ -417,7 +418,7 @@ def test_the_box_costs_no_more_than_it_says():
 def test_the_allowance_for_rounding_covers_it():
     net = perceptron((40, 30, 30, 5), nn.Tanh, scale=3.0)
     x = points(50, 40)
-    bounds = networks.Bounds(graph.trace(net, (40,)))
+    bounds = NetworkBounds(graph.trace(net, (40,)))
     with torch.no_grad():
         logits, error = certificates.logits_with_error(bounds, x)
     exact = x.numpy().astype(np.longdouble)

@@ -45,7 +45,7 @@ def test_linear(inputs, outputs):
 
 
 def test_a_linear_layer_too_large_for_all_eigenvalues(monkeypatch):
-    monkeypatch.setattr("course_lib.spectral.layers.LINEAR_SIZE", 10)
+    monkeypatch.setattr("course_lib.spectral.linear.LINEAR_SIZE", 10)
     monkeypatch.setattr("course_lib.spectral.fourier.DENSE_EIGENVALUES", 10)
     torch.manual_seed(0)
     layer = nn.Linear(120, 90, dtype=torch.float64)
@@ -295,14 +295,14 @@ def test_a_module_that_states_its_constant():
 
 
 def test_the_row_of_a_table():
-    row = spectral.layer_norm(nn.Conv2d(3, 96, 11, 4), (3, 31, 31))
+    row = spectral.norm_row(nn.Conv2d(3, 96, 11, 4), (3, 31, 31))
     assert (row.kind, row.size, row.stride) == ("Conv2d", "3 x 11 x 11 x 96", (4, 4))
     assert row.lower <= row.estimate <= row.upper
-    row = spectral.layer_norm(nn.Linear(20, 10), 20)
+    row = spectral.norm_row(nn.Linear(20, 10), 20)
     assert (row.kind, row.size, row.stride) == ("Linear", "20 x 10", None)
-    row = spectral.layer_norm(nn.MaxPool2d(3, 2), (1, 9, 9))
+    row = spectral.norm_row(nn.MaxPool2d(3, 2), (1, 9, 9))
     assert (row.kind, row.size, row.stride) == ("MaxPool2d", "3 x 3", (2, 2))
-    assert spectral.layer_norm(nn.Sigmoid(), 3).upper == pytest.approx(0.25)
+    assert spectral.norm_row(nn.Sigmoid(), 3).upper == pytest.approx(0.25)
 
 
 def test_parametrised_weights():
@@ -310,7 +310,7 @@ def test_parametrised_weights():
     layer = nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 3, 3, padding=1)).double()
     truth = np.linalg.svd(dense(layer, (2, 5, 5)), compute_uv=False)[0]
     check(layer, (2, 5, 5), truth)
-    assert spectral.layer_norm(layer, (2, 5, 5)).kind == "Conv2d"
+    assert spectral.norm_row(layer, (2, 5, 5)).kind == "Conv2d"
 
 
 # --- gradients ------------------------------------------------------------------------------------
@@ -418,7 +418,7 @@ BAD = [
 
 @pytest.mark.parametrize(("layer", "shape", "error", "sentence"), BAD, ids=lambda v: str(v)[:40])
 def test_bad_input_is_a_sentence(layer, shape, error, sentence):
-    functions = (spectral.operator_norm, spectral.norm_bounds, spectral.layer_norm)
+    functions = (spectral.operator_norm, spectral.norm_bounds, spectral.norm_row)
     for function in (*functions, spectral.differentiable_norm):
         with pytest.raises(error, match=sentence):
             function(layer, shape)

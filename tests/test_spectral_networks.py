@@ -11,8 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib import models, spectral
-from course_lib.spectral import graph, networks
-from course_lib.spectral.layers import LayerNorm, layer_norm
+from course_lib.spectral import graph
+from course_lib.spectral.bounds import NetworkBounds, upper_norm
+from course_lib.spectral.layers import NormRow, norm_row
+from course_lib.spectral.steps import run
 
 ACTIVATIONS = {nn.ReLU: (0, 1), nn.Sigmoid: (0, 0.25), nn.Tanh: (0, 1), nn.LeakyReLU: (0.01, 1)}
 
@@ -365,12 +367,12 @@ def test_steps_compute_what_the_network_computes():
     images = torch.rand(3, 1, 28, 28)
     steps = graph.trace(net, (1, 28, 28))
     with torch.no_grad():
-        assert torch.allclose(graph.run(steps, images.double())[-1].float(), net(images), atol=1e-5)
+        assert torch.allclose(run(steps, images.double())[-1].float(), net(images), atol=1e-5)
 
 
 def test_rows_and_columns_are_the_same_matrix():
     net = perceptron((7, 5, 6, 4), nn.Sigmoid)
-    bounds = networks.Bounds(graph.trace(net, (7,)))
+    bounds = NetworkBounds(graph.trace(net, (7,)))
     w1, w2, w3 = (torch.from_numpy(w) for w in matrices(net))
     expected = w3 @ w2 @ w1 / 64
     assert torch.allclose(bounds.rows(0, 5), expected)
@@ -383,7 +385,7 @@ def test_upper_norm_is_never_below_the_svd():
     for shape in ((3, 3), (40, 7), (7, 40), (100, 100)):
         for scale in (1e-6, 1, 1e6):
             matrix = scale * rng.normal(size=shape)
-            found = networks.upper_norm(torch.from_numpy(matrix))
+            found = upper_norm(torch.from_numpy(matrix))
             assert norm(matrix) <= found <= norm(matrix) * (1 + 1e-9)
 
 
@@ -394,10 +396,10 @@ def test_networks_for_photographs_are_bounded_without_overflow(name, monkeypatch
     def rough(layer, shape):
         if isinstance(layer, nn.Conv2d):
             value = float(layer.weight.double().square().sum((0, 1)).sqrt().sum())
-            return LayerNorm("Conv2d", "", None, value, 0.0, value, "taps", 0.0)
-        return layer_norm(layer, shape)
+            return NormRow("Conv2d", "", None, value, 0.0, value, "taps", 0.0)
+        return norm_row(layer, shape)
 
-    monkeypatch.setattr(networks, "layer_norm", rough)
+    monkeypatch.setattr("course_lib.spectral.rows.norm_row", rough)
     torchvision = pytest.importorskip("torchvision")
     torch.manual_seed(0)
     net = getattr(torchvision.models, name)(weights=None, num_classes=10).eval()

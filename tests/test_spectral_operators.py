@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from course_lib import spectral
-from course_lib.spectral import layers, operators
+from course_lib.spectral import embedding, layers, operators
 from course_lib.spectral.geometry import geometry
 
 KINDS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -111,7 +111,7 @@ def test_circulants_are_exact_without_a_matrix(seed, monkeypatch):
         truth = np.linalg.svd(dense(layer, shape), compute_uv=False)
         assert spectral.operator_norm(layer, shape) == pytest.approx(truth[0], rel=1e-13)
         assert np.abs(spectral.singular_values(layer, shape) - truth).max() < 1e-13 * truth[0]
-        found = spectral.layer_norm(layer, shape)
+        found = spectral.norm_row(layer, shape)
         assert found.method == "symbols"
         assert contains(found, truth[0])
         assert found.upper - found.lower < 1e-9 * truth[0]
@@ -150,9 +150,9 @@ def test_the_twist_makes_the_bound_of_a_smoothing_kernel_exact(n):
     truth = 2 * math.cos(math.pi / (2 * n + 2))
     assert np.linalg.svd(dense(layer, (1, n)), compute_uv=False)[0] == pytest.approx(truth)
     shape = geometry(layer, (1, n))
-    plain = layers.twisted(shape, shape.embedding_grid(), [False]).upper
+    plain = embedding.twisted(shape, shape.embedding_grid(), [False]).upper
     assert plain == pytest.approx(2, rel=1e-8)
-    assert layers.upper_bound(shape).upper == pytest.approx(truth, rel=1e-8)
+    assert embedding.upper_bound(shape).upper == pytest.approx(truth, rel=1e-8)
 
 
 def test_adjoint():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib import attacks, transfer, zoo
+from course_lib import attacks, sourcecode, transfer, zoo
 from course_lib.data import Dataset, load_mnist
 from course_lib.transfer import making, sets
 from course_lib.transfer.sets import AdversarialSet
@@ -206,7 +206,7 @@ def with_pixel(few):
 def test_new_code_is_a_new_key(nets, digits, calls, monkeypatch):
     few = digits[:3]
     transfer.adversarial_set(nets["FC10(1e-4)"], few)
-    monkeypatch.setattr(sets, "code_digest", lambda: "another attack")
+    monkeypatch.setattr(sets, "code_digest", lambda *roots: "another attack")
     transfer.adversarial_set(nets["FC10(1e-4)"], few)
     assert len(calls) == 2
 
@@ -219,14 +219,14 @@ def test_the_code_counts_and_its_comments_do_not(tmp_path, monkeypatch):
 
     def digest(text):
         path.write_text(text)
-        sets.code_digest.cache_clear()
-        return sets.code_digest()
+        sourcecode.code_digest.cache_clear()
+        return sourcecode.code_digest(path)
 
     first = digest('def f(x):\n    """Text."""\n    return x + 1\n')
     assert digest('def f(x):\n    """Other text."""\n    # more\n    return x + 1\n') == first
     assert digest('def f(x):\n    """Text."""\n    return x + 2\n') != first
     monkeypatch.undo()
-    sets.code_digest.cache_clear()
+    sourcecode.code_digest.cache_clear()
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])

@@ -197,7 +197,7 @@ def test_the_shipped_network_is_the_records_first_seed(name):
 
 
 # what the networks have to reach: the largest mean error of five seeds, on their training images
-# and on the test set (the plan's figures; for FC10 the paper's own, beside which they stand)
+# and on the test set (figures of our own; FC10 stands beside the paper's, below)
 LIMITS = {
     "FC100-100-10": (0.001, 0.0195),
     "FC200-200-10": (0.001, 0.0185),

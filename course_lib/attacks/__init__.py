@@ -7,6 +7,7 @@
 ``linear``       the exact answer for linear networks
 ``first_order``  FGSM and DeepFool
 ``measures``     the distortion, noise and amplification, the rules for targets
+``result``, ``status``, ``rounding``  what is returned, why a search ended, images of eight bits
 ``losses``, ``problem``, ``checking``  what these share
 """
 
@@ -21,13 +22,16 @@ from .measures import (
     random_targets,
     recorded_targets,
 )
-from .minimal import STATUS, Adversarial, minimal_adversarial
+from .minimal import minimal_adversarial
+from .result import Adversarial, Call
+from .status import Status
 
 __all__ = [
-    "STATUS",
     "Adversarial",
+    "Call",
     "ExactMinimum",
     "FirstOrder",
+    "Status",
     "all_targets",
     "amplify",
     "deepfool",

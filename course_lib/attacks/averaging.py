@@ -12,15 +12,16 @@ they settle. Success at every point is checked, and the best one kept.
 
 import torch
 
-from .problem import Found, Problem, to_boundary
+from .problem import BestPoints, Problem, to_boundary
+from .status import Status
 
-STEPS = 100
+STEPS = 100  # twice as many bring 0.1 % on FC100-100-10-ReLU, 0.7 % on CONV
 PACE = 0.8  # of the multiplier: 1 is Newton's step for a linear network
 LAST = 0.01  # the weight of the newest gradient at the end
 
 
 @torch.no_grad()
-def approach(problem: Problem, found: Found, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+def approach(problem: Problem, found: BestPoints, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
     """``steps`` gradients for every image, the best points noted in ``found``.
 
     Returns the last points (N, D) and multipliers (N,), those of 1/2 |z - x|² and the lead.
@@ -46,9 +47,9 @@ def approach(problem: Problem, found: Found, steps: int) -> tuple[torch.Tensor, 
 
 
 @torch.no_grad()
-def solve(problem: Problem, status: int, steps: int = STEPS) -> Found:
+def solve(problem: Problem, steps: int = STEPS) -> BestPoints:
     """Nearest images by averaged normals: ``steps`` gradients each, then to the boundary."""
-    found = Found.nothing(problem, status)
+    found = BestPoints.nothing(problem, Status.AVERAGED)
     z, multiplier = approach(problem, found, steps)
     ends = torch.where(found.square.isfinite()[:, None], found.z, z)
     point, success = to_boundary(problem, ends)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .losses import ULPS, target_margin
 from .measures import check_labels, check_pixels, distortion
 
 
@@ -37,7 +38,7 @@ def fgsm(net: nn.Module, images: torch.Tensor, labels=None, epsilon: float = 0.1
     images: (N, *shape) in [0, 1]; labels: (N,), default the network's own answers.
     Raises TypeError or ValueError, with a sentence, for other images, labels or epsilons.
     """
-    images, labels = _inputs(net, images, labels)
+    images, labels, _ = _inputs(net, images, labels)
     if not 0 <= epsilon < float("inf"):
         raise ValueError(f"epsilon is a number from 0 on, the change of a pixel, not {epsilon}.")
     x = images.clone().requires_grad_()
@@ -60,26 +61,23 @@ def deepfool(
     implementations, which is not the shortest way (lesson 03).
 
     images: (N, *shape) in [0, 1]; labels: (N,), default the network's own answers. An image that
-    ``steps`` steps do not change the class of is no success. An image that is misclassified
-    already stays as it is. Raises TypeError or ValueError for other images or labels.
+    ``steps`` steps do not change the class of is no success; changed it is once another class leads
+    by what another batch size cannot take back. An image that is misclassified already stays as it
+    is. Raises TypeError or ValueError for other images or labels.
     """
-    images, labels = _inputs(net, images, labels)
+    images, labels, logits = _inputs(net, images, labels)
     total, found = torch.zeros_like(images), images.clone()
-    live = torch.arange(len(images), device=images.device)
+    live = (logits.argmax(1) == labels).nonzero()[:, 0]
     for _ in range(steps):
-        logits, gradients = _jacobian(net, found[live])
-        live, logits, gradients = _still(live, labels, logits, gradients)
         if not len(live):
             break
-        total[live] += _to_nearest_plane(logits, gradients, labels[live])
+        logits, gradients = _jacobian(net, found[live])
+        unsure = ULPS * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
+        kept = target_margin(logits, labels[live]) > -unsure
+        live, logits, gradients, unsure = live[kept], logits[kept], gradients[kept], unsure[kept]
+        total[live] += _to_nearest_plane(logits, gradients, labels[live], unsure)
         found[live] = (images[live] + (1 + overshoot) * total[live]).clamp(0, 1)
     return _judged(net, found, images, labels)
-
-
-def _still(live, labels, logits, gradients):
-    """The images that the network still gives their label."""
-    kept = logits.argmax(1) == labels[live]
-    return live[kept], logits[kept], gradients[kept]
 
 
 def _jacobian(net: nn.Module, x: torch.Tensor):
@@ -91,8 +89,9 @@ def _jacobian(net: nn.Module, x: torch.Tensor):
     return logits.detach(), torch.stack(columns, dim=1)
 
 
-def _to_nearest_plane(logits, gradients, labels):
-    """The shortest step (N, *shape) to a boundary of the linearised network."""
+def _to_nearest_plane(logits, gradients, labels, beyond):
+    """The shortest step (N, *shape) to a boundary of the linearised network, and across it until
+    the other class leads by ``beyond`` (N,): a step that ends on a tie would never end."""
     rows = torch.arange(len(labels), device=labels.device)
     f = logits - logits[rows, labels][:, None]  # (N, classes), at most 0
     w = gradients - gradients[rows, labels][:, None]  # (N, classes, *shape)
@@ -100,18 +99,19 @@ def _to_nearest_plane(logits, gradients, labels):
     distances = f.abs() / norms
     distances[rows, labels] = float("inf")
     nearest = distances.argmin(dim=1)
-    # a step of exactly 0 at a tie would never end; 1e-6 is below what float32 resolves in logits
-    length = (f[rows, nearest].abs() + 1e-6) / norms[rows, nearest] ** 2
+    length = (f[rows, nearest].abs() + beyond) / norms[rows, nearest] ** 2
     return length.reshape(-1, *[1] * (gradients.ndim - 2)) * w[rows, nearest]
 
 
 def _inputs(net, images, labels):
+    """The images, the labels (N,), and the logits of the images, all checked."""
     check_pixels(images)
     with torch.no_grad():
         logits = net(images)
     if labels is None:
         labels = logits.argmax(1)
-    return images.detach(), check_labels(labels, len(images), logits.shape[1]).to(logits.device)
+    labels = check_labels(labels, len(images), logits.shape[1]).to(logits.device)
+    return images.detach(), labels, logits
 
 
 @torch.no_grad()

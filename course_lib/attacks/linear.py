@@ -237,6 +237,28 @@ def _nearest(x, weight, bias, labels):
     return found, best, gap, reached
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _DualState:
+    """P problems at some multipliers λ. constraints: (P, m) at x(λ); half_square: (P,) ½|r|²; free:
+    (P, pixels) bool, where x(λ) is inside the box."""
+
+    constraints: torch.Tensor
+    half_square: torch.Tensor
+    free: torch.Tensor
+
+    def __getitem__(self, rows) -> "_DualState":
+        return _DualState(self.constraints[rows], self.half_square[rows], self.free[rows])
+
+    def __setitem__(self, rows, other: "_DualState") -> None:
+        self.constraints[rows] = other.constraints
+        self.half_square[rows] = other.half_square
+        self.free[rows] = other.free
+
+    def value(self, multipliers):
+        """(P,) minus the dual function: λ · constraints - ½|r|²."""
+        return (multipliers * self.constraints).sum(1) - self.half_square
+
+
 class _Dual:
     """The dual of P problems: x (P, pixels), one image each; signs (P, m, classes), so that the
     constraints are signs @ (W x' + b) >= 0; multipliers (P, m)."""
@@ -251,13 +273,14 @@ class _Dual:
         """x(λ) before it is clipped to the box (P, pixels)."""
         return self.x + torch.einsum("pm,pmk->pk", multipliers, self.signs) @ self.weight
 
-    def at(self, multipliers):
-        """The constraints (P, m) at x(λ), ½|r|² (P,), and where x(λ) is inside the box."""
+    def at(self, multipliers) -> _DualState:
+        """The state at x(λ)."""
         raw = self.point(multipliers)
         clipped = raw.clamp(0, 1)
         logits = clipped @ self.weight.T + self.bias
         constraints = torch.einsum("pmk,pk->pm", self.signs, logits)
-        return constraints, (clipped - self.x).square().sum(1) / 2, raw == clipped
+        half_square = (clipped - self.x).square().sum(1) / 2
+        return _DualState(constraints, half_square, raw == clipped)
 
     def curvature(self, free, products):
         """A_F A_Fᵀ (P, m, m) over the free pixels F; products: (classes², pixels), w_i w_j."""
@@ -288,19 +311,18 @@ def _solve(x, weight, bias, signs, steps: int = 200):
     impossible = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     state = problem.at(lam)
     for _ in range(steps):
-        c, half, free = state
         now = lam[live]
-        off = torch.minimum(c, now * norms[live]).abs().amax(1)  # 0 at the optimum
-        lost = half - (now * c).sum(1) > farthest[live] * (1 + 1e-9)  # the dual exceeds any primal
+        off = torch.minimum(state.constraints, now * norms[live]).abs().amax(1)  # 0: the optimum
+        lost = -state.value(now) > farthest[live] * (1 + 1e-9)  # the dual exceeds any primal
         impossible[live[lost]] = True
         going = (off > TOLERANCE * scale[live]) & ~lost
         if not going.any():
             break
-        live, now, c, half, free = (t[going] for t in (live, now, c, half, free))
+        live, now, state = live[going], now[going], state[going]
         part = problem[live]
         added = damping[live, None] * norms[live].amax(1, keepdim=True) + 1e-300
-        step = _newton_step(part.curvature(free, products), c, now, added)
-        lam[live], state, length = _descend(part, now, step, c, (now * c).sum(1) - half)
+        step = _newton_step(part.curvature(state.free, products), state.constraints, now, added)
+        lam[live], state, length = _descend(part, now, step, state)
         more = torch.where(length < 1, length**-2, 0.1)
         damping[live] = (damping[live] * more).clamp(1e-13, 1.0)
     return _result(problem, lam, norms, impossible)
@@ -316,33 +338,34 @@ def _newton_step(curvature, c, lam, added):
     return torch.linalg.solve(system, -(c * moves)[..., None])[..., 0]
 
 
-def _descend(problem, lam, step, c, value):
+def _descend(problem, lam, step, before: _DualState):
     """The multipliers after the longest of the steps 1, 1/2, 1/4, ... that lowers -dual, and the
-    problem's state there, and the lengths. value: λ·c - ½|r|² at ``lam``."""
+    problem's state there, and the lengths (P,). before: the state at ``lam``."""
+    value = before.value(lam)
     length = torch.ones_like(value)
     new = (lam + step).clamp(min=0)
-    state = list(problem.at(new))
+    state = problem.at(new)
     for _ in range(40):
         change = new - lam
-        lower = (new * state[0]).sum(1) - state[1] <= value + 1e-4 * (c * change).sum(1)
+        lower = state.value(new) <= value + 1e-4 * (before.constraints * change).sum(1)
         # near the optimum the values are equal to rounding; a slope that still falls is a proof
-        lower |= (state[0] * change).sum(1) <= 0
+        lower |= (state.constraints * change).sum(1) <= 0
         again = (~lower).nonzero().flatten()
         if not len(again):
             break
         length[again] /= 2
         new[again] = (lam[again] + length[again, None] * step[again]).clamp(min=0)
-        for whole, part in zip(state, problem[again].at(new[again]), strict=True):
-            whole[again] = part
-    return new, tuple(state), length
+        state[again] = problem[again].at(new[again])
+    return new, state, length
 
 
 def _result(problem, lam, norms, impossible):
-    c, half, _ = problem.at(lam)
+    """What _solve returns, from the multipliers that it ended with."""
+    state = problem.at(lam)
     images = problem.point(lam).clamp(0, 1)
-    l2 = (2 * half).sqrt()
-    bound = (2 * (half - (lam * c).sum(1)).clamp(min=0)).sqrt()
-    short = ((-c).clamp(min=0) / norms.sqrt().clamp(min=1e-300)).amax(1)
+    l2 = (2 * state.half_square).sqrt()
+    bound = (2 * (-state.value(lam)).clamp(min=0)).sqrt()
+    short = ((-state.constraints).clamp(min=0) / norms.sqrt().clamp(min=1e-300)).amax(1)
     gap = (l2 - bound).abs() + short
     infinite = torch.full_like(l2, float("inf"))
     images = torch.where(impossible[:, None], float("nan"), images)

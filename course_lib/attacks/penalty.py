@@ -20,18 +20,19 @@ import torch
 
 from .. import lbfgsb
 from . import losses
-from .problem import Found, Problem, to_boundary
+from .problem import BestPoints, Problem, to_boundary
+from .status import Status
 
 RANGE = 1e8  # c is looked for within this factor of the first guess
-SOLVES = 60
+SOLVES = 60  # RANGE is 17 factors of 3 away; a bracket closes in far fewer than the rest
 
 
 class Search:
     """The search for each image's c: a bracket, and the best point so far.
 
     ``restart`` is what the engine calls when solves have ended. One row per image in every field.
-    precision: the search ends when the margin is within this share of the
-    clean image's (or of what is needed, if that is more), or the bracket within this share of c.
+    precision: the search ends when the margin is within this share of the clean image's (or of what
+    is needed, if that is more), or the bracket within this share of c.
     """
 
     def __init__(self, problem, c, clean_margin, precision, found, polish):
@@ -40,7 +41,7 @@ class Search:
         self.precision = precision
         self.c = c
         self.goal = precision * clean_margin.abs()
-        self.limits = c / RANGE, c * RANGE
+        self.smallest_c, self.largest_c = c / RANGE, c * RANGE
         # the c that succeeded (low) and the one that failed (high), with their margins
         self.low, self.high = like.clone(), torch.full_like(c, torch.inf)
         self.margin_low = torch.full_like(c, torch.nan)
@@ -48,10 +49,10 @@ class Search:
         self.side, self.solves = like.long(), like.long()
         self.closed = like.bool()
 
-    def restart(self, rows, z, margin, _weight):
+    def restart(self, rows, z, margin, _weight) -> lbfgsb.Restart:
         """Decide how the problems ``rows``, whose solves ended at ``z``, go on."""
         again = self.judge(rows, z, margin)
-        return again, self.c[rows]
+        return lbfgsb.Restart(again, self.c[rows])
 
     def judge(self, rows, z, margin) -> torch.Tensor:
         """Note what ended at ``z``, move c; (n,) bool, which images go on."""
@@ -79,13 +80,13 @@ class Search:
         self.closed[rows] = (hit & (margin <= self.goal[rows])) | (
             both & (high <= low * (1 + self.precision))
         )
-        outside = (follow < self.limits[0][rows]) | (follow > self.limits[1][rows])
+        outside = (follow < self.smallest_c[rows]) | (follow > self.largest_c[rows])
         again = ~(self.closed[rows] | outside | (self.solves[rows] >= SOLVES))
         self.c[rows] = torch.where(again, follow, c)
         return again
 
 
-def objective(problem: Problem, loss, found: Found | None):
+def objective(problem: Problem, loss, found: BestPoints | None):
     """fun(z, rows) for the engine: the loss, its gradient and, as what else there is to say, the
     margin. found: notes every point that succeeds, None for no such notes."""
 
@@ -123,9 +124,8 @@ def begin(problem, evaluate, precision, found, polish) -> Search:
 @torch.no_grad()
 def solve(
     problem: Problem,
-    codes: tuple[int, int, int],
     loss,
-    start: Found | None = None,
+    start: BestPoints | None = None,
     *,
     polish: bool = False,
     precision: float = 1e-3,
@@ -134,11 +134,10 @@ def solve(
     memory: int = 10,
     budget: int = 2000,
     per_solve: int = 100,
-) -> Found:
+) -> BestPoints:
     """The attack with ``loss(logits, targets, rows)`` on all images of ``problem``.
 
-    codes: the status where the search for c closed, where it ended with a success but not closed,
-    and where nothing succeeded. start: what another solve found for the same images: its points are
+    start: what another solve found for the same images: its points are
     where this one starts, its c are the first, only what is nearer replaces them, and its
     evaluations count; it is changed, and returned. polish: keep any point seen on the way that
     succeeds with less, and go to the boundary at the end; False is the paper's method, whose
@@ -147,7 +146,7 @@ def solve(
     """
     x = problem.x
     everything = torch.arange(len(x), device=x.device)
-    found = Found.nothing(problem, codes[2]) if start is None else start
+    found = BestPoints.nothing(problem, Status.FAILED) if start is None else start
     evaluate = objective(problem, loss, found if polish else None)
     search = begin(problem, evaluate, precision, found, polish)
     result = lbfgsb.minimize(
@@ -164,7 +163,7 @@ def solve(
         max_evaluations=budget,
         per_solve=per_solve,
     )
-    if (result.status == lbfgsb.INTERRUPTED).any():
+    if (result.status == lbfgsb.Status.INTERRUPTED).any():
         raise KeyboardInterrupt
     found.evaluations += result.evaluations + 1
     if polish:
@@ -172,5 +171,6 @@ def solve(
         point, success = to_boundary(problem, ends)
         found.note(x, everything, point, success)
     success = found.square.isfinite()
-    found.status = torch.where(success, torch.where(search.closed, codes[0], codes[1]), codes[2])
+    ended = torch.where(search.closed, Status.CLOSED, Status.ENDED)
+    found.status = torch.where(success, ended, Status.FAILED)
     return found

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 
 from . import losses
+from .status import Status
 
 # Points on the ray through an image that are tried, in turn, when the image itself falls short.
 LADDER = (1.003, 1.02, 1.1, 1.3, 1.7)
@@ -53,12 +54,12 @@ class Problem:
 
 
 @dataclasses.dataclass(eq=False)
-class Found:
+class BestPoints:
     """The best points of a solver: one row per image.
 
     z: (N, D); square: (N,) |z - x|², infinite where nothing succeeded; c: (N,) the penalty's weight
     on |r|² at which the point would be the minimiser of c |r|² + (what the target falls short);
-    evaluations: (N,) of a gradient; status: (N,) an index into ``minimal.STATUS``.
+    evaluations: (N,) of a gradient; status: (N,) int64, each a :class:`.Status`.
     """
 
     z: torch.Tensor
@@ -68,8 +69,8 @@ class Found:
     status: torch.Tensor
 
     @classmethod
-    def nothing(cls, problem: Problem, status: int) -> "Found":
-        """Nothing found yet."""
+    def nothing(cls, problem: Problem, status: Status) -> "BestPoints":
+        """Nothing found yet: the clean images, at an infinite distance."""
         x = problem.x
         return cls(
             x.clone(),
@@ -91,7 +92,7 @@ class Found:
             at = rows[better]
             self.z[at], self.square[at] = z[better], square[better]
 
-    def merge(self, rows: torch.Tensor, other: "Found") -> None:
+    def merge(self, rows: torch.Tensor, other: "BestPoints") -> None:
         """Take over what ``other`` found for the images ``rows``, where it is better."""
         better = other.square < self.square[rows]
         at = rows[better]

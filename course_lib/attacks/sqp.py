@@ -15,18 +15,22 @@ penalty 1/2 |z - x|² + μ max(0, -min g) (Nocedal & Wright, *Numerical Optimiza
 On a linear network the step lands on the solution once the right classes are among the few.
 """
 
+import dataclasses
 import itertools
 
 import torch
 
 from . import averaging
-from .problem import Found, Problem, to_boundary
+from .problem import BestPoints, Problem, to_boundary
+from .status import Status
 
 FIRST = 10  # steps of averaged normals: a start that is near and on no detour
 ROWS = 3  # classes whose gradients are taken, the nearest; more are rarely active together
 LATE_ROWS = 5  # for the images that are still unfinished after
 LATE = 6  # iterations
-MEMORY = 4
+MEMORY = 4  # pairs of L-BFGS; each takes two numbers for every pixel
+CURVATURE = 0.05  # that a pair must show, sᵀy / sᵀs, to count; 1 is that of 1/2 |z - x|²
+ON_BOUNDARY = 5e-3  # an image is there when its smallest gap is within this share of the clean one
 # On a smooth network the linearised gaps come true. Where one falls short by more than this share
 # of the clean image's gap, after so many iterations, the image lies on a crease and is given up.
 CREASE = {0: 0.045, 2: 0.03, 8: 0.03}
@@ -38,7 +42,7 @@ def rows_times(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vecdot(matrix, vector[:, None])
 
 
-def pull(matrix: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def transpose_times(matrix: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """(n, q, D) and (n, q): the (n, D) weighted sums of the rows."""
     return torch.bmm(weights[:, None], matrix)[:, 0]
 
@@ -64,10 +68,28 @@ def nonnegative_minimum(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tens
     return torch.where((lowest < 0)[:, None], chosen, 0.0)
 
 
-def look(problem: Problem, z, classes=None, active=None, rows: int = ROWS):
-    """All gaps (n, classes), the q nearest classes (n, q), and their gaps' gradients (n, q, D).
+@dataclasses.dataclass(frozen=True, eq=False)
+class Linearisation:
+    """The constraints at some points. gaps: (n, classes), infinite for the target; classes: (n, q)
+    those with the smallest gaps; normals: (n, q, D) the gradients of these gaps."""
 
-    classes, active: those of the step before; the active ones are taken first.
+    gaps: torch.Tensor
+    classes: torch.Tensor
+    normals: torch.Tensor
+
+    def take(self, rows: torch.Tensor) -> "Linearisation":
+        """The same for the points ``rows``."""
+        return Linearisation(*(v.index_select(0, rows) for v in vars(self).values()))
+
+    def nearest_gaps(self) -> torch.Tensor:
+        """(n, q) the gaps of ``classes``."""
+        return self.gaps.gather(1, self.classes)
+
+
+def linearise(problem: Problem, z, classes=None, active=None, rows: int = ROWS) -> Linearisation:
+    """The gaps at ``z`` (n, D), and the gradients of the ``rows`` smallest.
+
+    classes, active: (n, q) those of the step before; the active ones are taken first.
     """
     targets = problem.targets[:, None]
     with torch.enable_grad():
@@ -87,7 +109,20 @@ def look(problem: Problem, z, classes=None, active=None, rows: int = ROWS):
             torch.autograd.grad(total, z, retain_graph=k < last)[0]
             for k, total in enumerate(picked)
         ]
-    return gaps, chosen, torch.stack(normals, 1)
+    return Linearisation(gaps, chosen, torch.stack(normals, 1))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trial:
+    """What a trial point of each image was. z: (n, D); lead: (n,) its smallest gap; square: (n,)
+    |z - x|²; step_length: (n,) the L2 norm of the step to it; shortfall: (n,) by how much the
+    linearised gaps came out too small, as a share of the clean image's."""
+
+    z: torch.Tensor
+    lead: torch.Tensor
+    square: torch.Tensor
+    step_length: torch.Tensor
+    shortfall: torch.Tensor
 
 
 class Batch:
@@ -98,32 +133,34 @@ class Batch:
         n = len(x)
         self.rows = torch.arange(n, device=x.device)
         self.problem, self.z = problem, z
-        self.gaps, self.classes, self.normals = look(problem, z)
-        self.start = problem.lead(x).abs()
-        self.multipliers = torch.zeros_like(self.classes, dtype=x.dtype)
+        self.here = linearise(problem, z)
+        self.clean_gap = problem.lead(x).abs().clamp_min(1e-30)
+        self.multipliers = torch.zeros_like(self.here.classes, dtype=x.dtype)
         self.multipliers[:, 0] = multiplier
-        self.steps = torch.zeros(MEMORY, *x.shape, dtype=x.dtype, device=x.device)
-        self.changes = torch.zeros_like(self.steps)
-        self.pairs = 0
-        self.radius = x.new_full((n,), torch.inf)
-        self.penalty = x.new_zeros(n)
+        self.pairs_s = torch.zeros(MEMORY, *x.shape, dtype=x.dtype, device=x.device)
+        self.pairs_y = torch.zeros_like(self.pairs_s)
+        self.remembered = 0  # pairs, those overwritten included
+        self.trust_radius = x.new_full((n,), torch.inf)
+        self.merit_weight = x.new_zeros(n)  # μ
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all images but ``rows``."""
         for name, field in list(vars(self).items()):
             if isinstance(field, torch.Tensor):
-                axis = 1 if name in ("steps", "changes") else 0
+                axis = 1 if name in ("pairs_s", "pairs_y") else 0
                 setattr(self, name, field.index_select(axis, rows))
-        self.problem = self.problem.take(rows)
+        self.problem, self.here = self.problem.take(rows), self.here.take(rows)
 
     def widen(self) -> None:
         """Look at more classes from now on, and forget how short the steps had become."""
-        before, multipliers = self.classes, self.multipliers
-        self.gaps, self.classes, self.normals = look(
-            self.problem, self.z, before, multipliers > 0, LATE_ROWS
-        )
-        self.multipliers = carried(multipliers, before, self.classes)
-        self.radius = torch.full_like(self.radius, torch.inf)
+        before, multipliers = self.here.classes, self.multipliers
+        self.here = linearise(self.problem, self.z, before, multipliers > 0, LATE_ROWS)
+        self.multipliers = carried(multipliers, before, self.here.classes)
+        self.trust_radius = torch.full_like(self.trust_radius, torch.inf)
+
+    def gap_share(self) -> torch.Tensor:
+        """(n,) by how much the images fall short, as a share of the clean image's gap."""
+        return -self.here.gaps.amin(1) / self.clean_gap
 
     def inverse_hessian(self, q: torch.Tensor, free: torch.Tensor) -> torch.Tensor:
         """(n, r, D) L-BFGS' inverse Hessian of the Lagrangian times ``q``, on the free pixels.
@@ -132,11 +169,11 @@ class Batch:
         positive curvature there is passed over. ``q`` is overwritten.
         """
         pairs = []
-        for age in range(min(self.pairs, MEMORY)):
-            slot = (self.pairs - 1 - age) % MEMORY
-            s, y = self.steps[slot] * free, self.changes[slot] * free
+        for age in range(min(self.remembered, MEMORY)):
+            slot = (self.remembered - 1 - age) % MEMORY
+            s, y = self.pairs_s[slot] * free, self.pairs_y[slot] * free
             sy, ss = torch.linalg.vecdot(s, y), torch.linalg.vecdot(s, s)
-            rho = torch.where(sy > 0.05 * ss, 1 / sy, 0.0)
+            rho = torch.where(sy > CURVATURE * ss, 1 / sy, 0.0)
             alpha = rows_times(q, s) * rho[:, None]
             q.addcmul_(alpha[:, :, None], y[:, None], value=-1)
             pairs.append((s, y, rho, alpha))
@@ -151,80 +188,83 @@ class Batch:
         Newton's method on the dual, whose gradient is piecewise linear; λ starts where the last
         step left it.
         """
-        x = self.problem.x
-        offset = gaps - rows_times(self.normals, self.z)
+        x, normals = self.problem.x, self.here.normals
+        offset = gaps - rows_times(normals, self.z)
         multipliers = self.multipliers
         for _ in range(rounds):
-            u = x + pull(self.normals, multipliers)
+            u = x + transpose_times(normals, multipliers)
             point = u.clamp(0, 1)
             free = (point == u).to(x.dtype)
-            hessian = torch.bmm(self.normals * free[:, None], self.normals.transpose(1, 2))
-            right = rows_times(hessian, multipliers) - rows_times(self.normals, point) - offset
+            hessian = torch.bmm(normals * free[:, None], normals.transpose(1, 2))
+            right = rows_times(hessian, multipliers) - rows_times(normals, point) - offset
             multipliers = nonnegative_minimum(hessian, right)
-        return x + pull(self.normals, multipliers)
+        return x + transpose_times(normals, multipliers)
 
     def program(self, rounds: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, D) the step and (n, q) its multipliers."""
-        gaps = self.gaps.gather(1, self.classes)
+        gaps = self.here.nearest_gaps()
         u = self.plain_program(gaps, rounds)
         point = u.clamp(0, 1)
         free = (point == u).to(u.dtype)
         fixed = (point - self.z) * (1 - free)
-        both = torch.cat([(self.z - self.problem.x)[:, None], self.normals], 1) * free[:, None]
+        away = self.z - self.problem.x
+        both = torch.cat([away[:, None], self.here.normals], 1) * free[:, None]
         normals = both[:, 1:]
         solved = self.inverse_hessian(both.clone(), free)
-        pulled = solved[:, 1:]
-        matrix = torch.bmm(normals, pulled.transpose(1, 2))
-        right = rows_times(normals, solved[:, 0]) - rows_times(self.normals, fixed) - gaps
+        of_normals = solved[:, 1:]
+        matrix = torch.bmm(normals, of_normals.transpose(1, 2))
+        right = rows_times(normals, solved[:, 0]) - rows_times(self.here.normals, fixed) - gaps
         multipliers = nonnegative_minimum((matrix + matrix.transpose(1, 2)) / 2, right)
-        return fixed - solved[:, 0] + pull(pulled, multipliers), multipliers
+        return fixed - solved[:, 0] + transpose_times(of_normals, multipliers), multipliers
 
     def merit(self, z: torch.Tensor, gaps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(n,) the exact penalty function, and |z - x|²."""
         away = z - self.problem.x
         square = torch.linalg.vecdot(away, away)
-        return square / 2 + self.penalty * (-gaps.amin(1)).clamp_min(0), square
+        return square / 2 + self.merit_weight * (-gaps.amin(1)).clamp_min(0), square
 
-    def advance(self, rounds: int, rows: int):
-        """One trial point for each image.
-
-        Returns (n,) each but the first: the points z (n, D), their smallest gap, |z - x|², the
-        length of the step, and by how much the linearised gaps came out too small, as a share of
-        the first gap.
-        """
+    def advance(self, rounds: int, rows: int) -> Trial:
+        """One trial point for each image; it becomes the image's point where it is better."""
+        here = self.here
         step, multipliers = self.program(rounds)
-        length = torch.linalg.vector_norm(step, dim=1)
-        step *= (self.radius / length.clamp_min(1e-30)).clamp(max=1)[:, None]
+        whole = torch.linalg.vector_norm(step, dim=1)
+        step *= (self.trust_radius / whole.clamp_min(1e-30)).clamp(max=1)[:, None]
         z = (self.z + step).clamp_(0, 1)
-        gaps, classes, normals = look(self.problem, z, self.classes, multipliers > 0, rows)
-        self.penalty = torch.maximum(0.9 * self.penalty, 1.2 * multipliers.sum(1))
-        value, square = self.merit(z, gaps)
-        accepted = value <= self.merit(self.z, self.gaps)[0] * (1 + 1e-6)
-        moved = z - self.z
-        size = torch.linalg.vector_norm(moved, dim=1)
-        self.radius = torch.where(accepted, 1.5 * self.radius, 0.4 * size)
-        broken = -gaps.gather(1, self.classes).amin(1) / self.start.clamp_min(1e-30)
-        there = carried(multipliers, self.classes, classes)
+        there = linearise(self.problem, z, here.classes, multipliers > 0, rows)
+        # the penalty is exact once μ exceeds the sum of the multipliers; it may fall, slowly
+        self.merit_weight = torch.maximum(0.9 * self.merit_weight, 1.2 * multipliers.sum(1))
+        value, square = self.merit(z, there.gaps)
+        accepted = value <= self.merit(self.z, here.gaps)[0] * (1 + 1e-6)
+        s = z - self.z
+        length = torch.linalg.vector_norm(s, dim=1)
+        self.trust_radius = torch.where(accepted, 1.5 * self.trust_radius, 0.4 * length)
+        shortfall = -there.gaps.gather(1, here.classes).amin(1) / self.clean_gap
+        multipliers_there = carried(multipliers, here.classes, there.classes)
         # y of the Lagrangian's gradient z - x - Aᵀλ, with the same λ at both ends
-        slot = self.pairs % MEMORY
-        self.pairs += 1
-        self.steps[slot] = moved
-        self.changes[slot] = moved - pull(normals, there) + pull(self.normals, multipliers)
-        self.move(accepted, z, gaps, classes, normals, there, multipliers)
-        return z, gaps.amin(1), square, size, broken
+        slot = self.remembered % MEMORY
+        self.remembered += 1
+        self.pairs_s[slot] = s
+        self.pairs_y[slot] = (
+            s
+            - transpose_times(there.normals, multipliers_there)
+            + transpose_times(here.normals, multipliers)
+        )
+        self.multipliers = torch.where(accepted[:, None], multipliers_there, multipliers)
+        self.accept(accepted, z, there)
+        return Trial(z, there.gaps.amin(1), square, length, shortfall)
 
-    def move(self, accepted, z, gaps, classes, normals, there, multipliers) -> None:
-        """Go to the accepted trial points; a rejected one leaves its multipliers."""
+    def accept(self, accepted: torch.Tensor, z: torch.Tensor, there: Linearisation) -> None:
+        """Go to the trial points ``z`` that are ``accepted`` (n,)."""
         if accepted.all():
-            self.z, self.gaps, self.classes, self.normals = z, gaps, classes, normals
-            self.multipliers = there
+            self.z, self.here = z, there
             return
-        yes = accepted[:, None]
+        yes, here = accepted[:, None], self.here
         self.z = torch.where(yes, z, self.z)
-        self.gaps = torch.where(yes, gaps, self.gaps)
-        self.multipliers = torch.where(yes, there, multipliers)
-        self.classes = torch.where(yes, classes, self.classes)
-        self.normals = torch.where(yes[:, :, None], normals, self.normals)
+        self.here = Linearisation(
+            torch.where(yes, there.gaps, here.gaps),
+            torch.where(yes, there.classes, here.classes),
+            torch.where(yes[:, :, None], there.normals, here.normals),
+        )
 
 
 def carried(multipliers, before, after) -> torch.Tensor:
@@ -235,34 +275,30 @@ def carried(multipliers, before, after) -> torch.Tensor:
 
 @torch.no_grad()
 def solve(
-    problem: Problem,
-    codes: tuple[int, int],
-    iterations: int = 40,
-    tolerance: float = 2e-3,
-    first: int = FIRST,
-) -> Found:
+    problem: Problem, iterations: int = 40, tolerance: float = 2e-3, first: int = FIRST
+) -> BestPoints:
     """The nearest images with the wanted margin; those on a crease are left without an answer.
 
-    codes: the status of an image that has settled (the step is within ``tolerance`` of |z - x| and
-    the gap small), and of one that has not; first: steps of averaged normals before.
+    An image has settled (:attr:`.Status.SETTLED`; else FAILED) when the step is within
+    ``tolerance`` of |z - x| and the gap small. first: steps of averaged normals before.
     """
-    settled_code, unfinished_code = codes
-    found = Found.nothing(problem, unfinished_code)
+    found = BestPoints.nothing(problem, Status.FAILED)
     batch = Batch(problem, *averaging.approach(problem, found, first))
     ends, rows = problem.x.clone(), ROWS
-    found.evaluations += batch.normals.shape[1]
+    found.evaluations += batch.here.normals.shape[1]
     for k in range(iterations):
         if k == LATE:
             rows = LATE_ROWS
             batch.widen()
-            found.evaluations[batch.rows] += batch.normals.shape[1]
-        z, lead, square, size, broken = batch.advance(rounds=2 if k else 6, rows=rows)
-        found.evaluations[batch.rows] += batch.normals.shape[1]
-        found.note(problem.x, batch.rows, z, lead >= 0, square)
-        short = -batch.gaps.amin(1) / batch.start.clamp_min(1e-30)
-        settled = (size <= tolerance * square.sqrt()) & (short.abs() <= 5e-3)
-        over = settled | (broken > CREASE.get(k, torch.inf))
-        found.status[batch.rows[settled]] = settled_code
+            found.evaluations[batch.rows] += batch.here.normals.shape[1]
+        trial = batch.advance(rounds=2 if k else 6, rows=rows)
+        found.evaluations[batch.rows] += batch.here.normals.shape[1]
+        found.note(problem.x, batch.rows, trial.z, trial.lead >= 0, trial.square)
+        settled = (trial.step_length <= tolerance * trial.square.sqrt()) & (
+            batch.gap_share().abs() <= ON_BOUNDARY
+        )
+        over = settled | (trial.shortfall > CREASE.get(k, torch.inf))
+        found.status[batch.rows[settled]] = Status.SETTLED
         ends[batch.rows] = batch.z
         found.c[batch.rows] = 1 / (2 * batch.multipliers.sum(1))
         if over.all():

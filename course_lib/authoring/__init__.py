@@ -80,7 +80,8 @@ In markdown, ``{{exercise:slug}}`` becomes the exercise's number (also of anothe
 ``{{=paper.TABLE1["FC10(1)"].test_error|.1%}}`` a number: an expression in ``paper`` (the module)
 and ``records`` (the committed records, by file name without ``.json``), then a format.
 
-No magics (``%matplotlib``): notebooks import one style. At most 79 columns in code cells.
+No magics (``%matplotlib``): notebooks import one style. At most 79 columns in code cells, and in
+the lesson at most 25 lines, blank ones and an exercise's stub included.
 
 ``course build`` writes ``lessons/NN_name.ipynb``, ``solutions/NN_name.ipynb`` (executed where its
 fingerprint says so) and ``course_lib/exercises/_references/NN_name.py``; ``course build --check``
@@ -92,6 +93,7 @@ Parts: :mod:`.source` reads a source, :mod:`.marks` takes its marked solutions a
 :mod:`.asserts` leaves out what only the maintainer needs, :mod:`.names` knows what Python text
 binds and reads, :mod:`.judging` says what is wrong, :mod:`.registry` is what the builder needs of
 the exercises, :mod:`.prose` does the mark-up, :mod:`.making` makes one lesson in memory and
-:mod:`.references` its references, :mod:`.build` writes or compares the files, :mod:`.execute`
-runs a notebook and cleans its outputs, :mod:`.results` compares what cells print.
+:mod:`.references` its references, :mod:`.files` writes or compares its files, :mod:`.build` judges
+and makes the lessons asked for, :mod:`.execute` runs a notebook and cleans its outputs,
+:mod:`.results` compares what cells print.
 """

@@ -4,17 +4,14 @@ The kernel runs strictly (an exercise that does not PASS raises), on the CPU, in
 own, with widgets drawn as plain figures: what is stored can be read on a code host.
 """
 
-import ast
 import copy
 import hashlib
-import io
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,13 +23,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from .. import storage
+from ..sourcecode import file_of, modules_read, substance
 
 MOST_BYTES = 1_500_000  # of a solved notebook, so that the repository does not swell
 SECONDS = 600  # for one cell
 WIDGET = "application/vnd.jupyter.widget-view+json"
-# what the course's own machinery is made of: it decides whether an exercise is right, not what a
-# lesson's figures show, and nbval runs the solved notebooks against it anyway
-MACHINERY = ("exercises", "authoring", "cli", "workcopy", "__init__", "__main__")
 
 
 class ExecutionError(RuntimeError):
@@ -40,75 +35,6 @@ class ExecutionError(RuntimeError):
 
 
 # ---------------------------------------------------------------- the fingerprint
-
-
-def substance(text: str) -> str:
-    """Python text without comments, docstrings and blank lines: what changes no result.
-
-    Spans of the text are cut, nothing is re-printed, so every Python gives the same.
-    """
-    lines = text.splitlines()
-    tree = ast.parse(text)
-    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    for node in ast.walk(tree):
-        if isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None:
-            doc = node.body[0]
-            if doc.lineno == getattr(node, "lineno", 0):
-                continue  # def f(): "..." on one line
-            for i in range(doc.lineno - 1, doc.end_lineno):
-                lines[i] = ""
-    kept = "\n".join(lines) + "\n"
-    for token in reversed(_comments(kept)):
-        row, column = token.start
-        lines[row - 1] = lines[row - 1][:column]
-    return "\n".join(line.rstrip() for line in lines if line.strip())
-
-
-def _comments(text: str) -> list[tokenize.TokenInfo]:
-    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    return [t for t in tokens if t.type == tokenize.COMMENT]
-
-
-def _file_of(module: str) -> Path | None:
-    """The file of a module of this package, found without importing it."""
-    path = storage.PACKAGE.joinpath(*module.split(".")[1:])
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-def _imported(text: str, module: str) -> set[str]:
-    """The modules of this package that ``text`` (of ``module``) imports, lazily or not."""
-    package, found = storage.PACKAGE.name, set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            parts = [".".join(module.split(".")[: -node.level])] if node.level else []
-            base = ".".join(parts + ([node.module] if node.module else []))
-            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
-    return {m for m in found if m.split(".")[0] == package and _file_of(m)}
-
-
-def modules_read(code: str) -> list[str]:
-    """The modules of course_lib that notebook code reads, directly or through others.
-
-    >>> modules_read("from course_lib import storage")
-    ['course_lib.storage']
-    """
-    package = storage.PACKAGE.name
-    found: set[str] = set()
-    waiting = _imported(code, "notebook")
-    while waiting:
-        module = waiting.pop()
-        if module in found or module == package or module.split(".")[1] in MACHINERY:
-            continue
-        found.add(module)
-        path = _file_of(module)
-        inside = module + ".__init__" if path.name == "__init__.py" else module
-        waiting |= _imported(path.read_text(encoding="utf-8"), inside)
-    return sorted(found)
 
 
 def _assets(modules: list[str], text: str) -> list[Path]:
@@ -129,7 +55,7 @@ def fingerprint(notebook) -> str:
     cells = _code(notebook)
     code = "\n".join(source for _, source in cells)
     modules = modules_read(code)
-    texts = {m: substance(_file_of(m).read_text(encoding="utf-8")) for m in modules}
+    texts = {m: substance(file_of(m).read_text(encoding="utf-8")) for m in modules}
     assets = {
         path.relative_to(storage.ASSETS).as_posix(): storage.sha256(path)
         for path in _assets(modules, code + "".join(texts.values()))

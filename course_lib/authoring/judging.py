@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Mapping
 
-from .marks import FROM, WIDTH, Views, library_function, views
+from .marks import FROM, LINES, WIDTH, Views, library_function, views
 from .names import bound, free, function_named, imports
 from .registry import Registered
 from .source import SLUG, Cell, Source, near
@@ -174,6 +174,13 @@ def _judge_code(source: Source, shapes) -> None:
             if MAGIC.match(line):
                 source.problem(cell.first + i, f"no magics in a lesson: {line.strip()}")
         view = shapes[cell.id]
+        long = view.lesson.count("\n") + 1
+        if long > LINES and "solution-only" not in cell.tags:
+            source.problem(
+                cell.line,
+                f"the cell {cell.id!r} has {long} lines in the lesson, of at most {LINES}: make it "
+                "two, or shorter.",
+            )
         if cell.option("check"):
             _judge_check(source, cell, view)
         trees = []

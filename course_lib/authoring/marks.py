@@ -11,6 +11,7 @@ from . import asserts
 from .source import Cell, Source, near
 
 WIDTH = 79  # columns of a code cell: what fits beside JupyterLab's file browser
+LINES = 25  # lines of a code cell in the lesson: what is read at one go
 MARK = re.compile(r"(?P<indent>[ \t]*)### (?P<edge>BEGIN|END) (?P<what>SOLUTION|BUG|STUB)\s*")
 FROM = re.compile(r"### SOLUTION FROM (?P<name>[\w.]+)\s*")
 # anything that was probably meant as a mark, however it is written

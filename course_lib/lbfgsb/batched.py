@@ -20,17 +20,11 @@ from collections.abc import Callable
 
 import torch
 
-STATUS = (
-    "converged",  # the projected gradient is within the tolerance
-    "flat",  # two steps in a row lowered the function by less than ``decrease`` of its value
-    "stuck",  # no sufficient decrease in 20 trials: the limit of the precision, or a kink
-    "out of evaluations",
-    "not finite",  # the function is NaN or infinite at the start
-    "interrupted",
-)
-CONVERGED, FLAT, STUCK, EXHAUSTED, NOT_FINITE, INTERRUPTED = range(len(STATUS))
-ARMIJO = 1e-4
-TRIALS = 20
+from .batch import Batch, dot
+from .status import Status
+
+ARMIJO = 1e-4  # c1 of the sufficient decrease, N&W (3.4): their value
+TRIALS = 20  # each is at most half as long as the one before: together a factor of a million
 # A bound holds a variable whose gradient points outward and that is nearer to it than this (times
 # the box) or than the projected gradient step is long, if that is less: without a margin the set
 # flickers and the steps zigzag (Bertsekas 1982, eq. 32).
@@ -44,8 +38,8 @@ class Result:
     """What :func:`minimize` found, one row per problem.
 
     x: (N, D), inside the box; value: (N,) the objective there; gradient_norm: (N,) the length of
-    the projected gradient step (see :func:`minimize`); status: (N,) int64, an index into
-    :data:`STATUS`; iterations: (N,) accepted steps; evaluations: (N,) of h and its gradient.
+    the projected gradient step (see :func:`minimize`); status: (N,) int64, each a :class:`.Status`;
+    iterations: (N,) accepted steps; evaluations: (N,) of h and its gradient.
     """
 
     x: torch.Tensor
@@ -58,95 +52,30 @@ class Result:
     @property
     def converged(self) -> torch.Tensor:
         """(N,) bool: whether the first-order conditions hold within the tolerance."""
-        return self.status == CONVERGED
+        return self.status == Status.CONVERGED
 
     def reasons(self) -> list[str]:
         """Why each problem stopped, in words."""
-        return [STATUS[code] for code in self.status.tolist()]
+        return Status.messages(self.status)
 
 
-def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """(N,) the inner product of each row of ``a`` with that of ``b``."""
-    return torch.linalg.vecdot(a, b)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Restart:
+    """What :func:`minimize` is told of n problems that stopped: goes_on: (n,) bool, which of them
+    are solved again; weight: (n,) the weight each of these goes on with."""
+
+    goes_on: torch.Tensor
+    weight: torch.Tensor
 
 
-class _Batch:
-    """The unfinished problems. Every field has one row per problem but the memory, where the row
-    is the second axis: slot, problem, variable."""
+@dataclasses.dataclass(frozen=True)
+class _Limits:
+    """When a problem stops: the arguments of :func:`minimize` that have these names."""
 
-    def __init__(self, x, centre, weight, memory):
-        n = len(x)
-        new = x.new_zeros
-        self.rows = torch.arange(n, device=x.device)
-        self.x, self.centre, self.weight = x, centre, weight
-        self.value, self.h = x.new_full((n,), torch.nan), new(n)
-        self.slope_h = torch.zeros_like(x)  # the gradient of h
-        self.gradient = torch.zeros_like(x)  # of the whole objective
-        self.aux = None
-        self.steps = torch.zeros(memory, *x.shape, dtype=x.dtype, device=x.device)
-        self.changes = torch.zeros_like(self.steps)
-        self.scale = new(n)  # 1 / curvature, of the newest pair that shows any
-        self.length = x.new_ones(n)
-        self.trials, self.slow, self.iterations, self.evaluations, self.solve = (
-            torch.zeros(n, dtype=torch.int64, device=x.device) for _ in range(5)
-        )
-        self.finished = torch.zeros(n, dtype=torch.bool, device=x.device)
-        self.moved = new(n)  # the length of the projected gradient step
-        self.newest = -1
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drop all problems but ``rows``."""
-        kept = {}
-        for name, field in vars(self).items():
-            if isinstance(field, torch.Tensor):
-                axis = 1 if name in ("steps", "changes") else 0
-                kept[name] = field.index_select(axis, rows)
-        vars(self).update(kept)  # in one go: Ctrl-C finds all of them or none
-
-    def curvature(self) -> torch.Tensor:
-        """(n,) the known curvature 2w, or 1 where there is no quadratic: the unit of a step."""
-        return torch.where(self.weight > 0, 2 * self.weight, 1.0)
-
-    def refresh(self) -> None:
-        """Value and gradient of the whole objective from those of h, for today's weight."""
-        away = self.x - self.centre
-        self.value = self.h + self.weight * dot(away, away)
-        self.gradient = torch.addcmul(self.slope_h, 2 * self.weight[:, None], away)
-
-    def reweigh(self, rows: torch.Tensor, weight: torch.Tensor) -> None:
-        """Give the problems ``rows`` another weight; their memory and point stay."""
-        change = torch.zeros_like(self.weight)
-        change[rows] = 2 * (weight - self.weight[rows])
-        self.changes.addcmul_(self.steps, change[None, :, None])
-        self.weight = self.weight.index_put((rows,), weight)
-        self.scale[rows] = 1 / self.curvature()[rows]
-        for counter in (self.trials, self.slow, self.solve):
-            counter[rows] = 0
-        self.length[rows] = 1.0
-        self.refresh()
-
-
-def directions(batch: _Batch, free: torch.Tensor) -> torch.Tensor:
-    """(n, D) minus the inverse Hessian times the gradient, on the ``free`` variables; 0 elsewhere.
-
-    The two-loop recursion with every inner product taken over the free variables. A pair without
-    positive curvature there counts for nothing (its ρ is 0).
-    """
-    q = batch.gradient * free
-    slots = [(batch.newest - j) % len(batch.steps) for j in range(len(batch.steps))]
-    pairs = []
-    for slot in slots:  # from the newest to the oldest
-        s, y = batch.steps[slot], batch.changes[slot] * free
-        sy, ss = dot(s, y), dot(s, s)
-        rho = torch.where(sy > 1e-8 * ss, 1 / sy, 0.0)
-        alpha = rho * dot(s, q)
-        q.addcmul_(y, alpha[:, None], value=-1)
-        pairs.append((s, y, rho, alpha))
-    q.mul_(batch.scale[:, None])
-    for s, y, rho, alpha in reversed(pairs):
-        beta = rho * dot(y, q)
-        q.addcmul_(s, (alpha - beta)[:, None])
-    return q.mul_(free).neg_()
+    tolerance: float
+    decrease: float
+    max_evaluations: int
+    per_solve: int
 
 
 class _Run:
@@ -154,19 +83,19 @@ class _Run:
 
     def __init__(self, fun, x0, lower, upper, centre, weight, memory, limits, restart):
         self.fun, self.lower, self.upper, self.restart = fun, lower, upper, restart
-        self.tolerance, self.decrease, self.budget, self.per_solve = limits
+        self.limits = limits
         n = len(x0)
-        self.relative = centre is not None
+        self.has_quadratic = centre is not None
         width = upper - lower
         self.near = NEAR * torch.where(width.isfinite(), width, 1.0)
         if centre is None:
             centre, weight = torch.zeros_like(x0), x0.new_zeros(n)
-        self.batch = _Batch(x0.clone(), centre, weight.clone(), memory)
+        self.batch = Batch(x0.clone(), centre, weight.clone(), memory)
         self.result = Result(
             x0.clone(),
             x0.new_full((n,), float("nan")),
             x0.new_full((n,), float("nan")),
-            torch.full((n,), INTERRUPTED, device=x0.device),
+            torch.full((n,), Status.INTERRUPTED, device=x0.device),
             *(torch.zeros(n, dtype=torch.int64, device=x0.device) for _ in range(2)),
         )
 
@@ -176,63 +105,61 @@ class _Run:
         return bound[self.batch.rows] if bound.dim() == 2 else bound
 
     def clamp(self, x: torch.Tensor) -> torch.Tensor:
+        """The points of the box that are nearest to ``x`` (n, D)."""
         return torch.minimum(torch.maximum(x, self.bounds("lower")), self.bounds("upper"))
 
     def evaluate(self, x: torch.Tensor):
         """h, its gradient, and what else the function says of the points."""
-        h, slope, *aux = self.fun(x, self.batch.rows)
-        if h.shape != x.shape[:1] or slope.shape != x.shape:
+        h, h_gradient, *aux = self.fun(x, self.batch.rows)
+        if h.shape != x.shape[:1] or h_gradient.shape != x.shape:
             raise ValueError(
                 f"For points {tuple(x.shape)} the function must return values {tuple(x.shape[:1])} "
-                f"and gradients {tuple(x.shape)}, not {tuple(h.shape)} and {tuple(slope.shape)}."
+                f"and gradients {tuple(x.shape)}, not {tuple(h.shape)} and "
+                f"{tuple(h_gradient.shape)}."
             )
-        return h.detach(), slope.detach(), aux[0].detach() if aux else None
+        return h.detach(), h_gradient.detach(), aux[0].detach() if aux else None
 
     def begin(self) -> None:
         """The first evaluation. A problem that is not finite at its start ends here."""
         batch = self.batch
-        batch.h, batch.slope_h, batch.aux = self.evaluate(batch.x)
+        batch.h, batch.h_gradient, batch.aux = self.evaluate(batch.x)
         batch.evaluations += 1
         batch.refresh()
-        batch.scale = 1 / batch.curvature()
+        batch.initial_scaling = 1 / batch.curvature()
         finite = batch.value.isfinite() & batch.gradient.sum(1).isfinite()
-        batch.moved = torch.full_like(batch.value, torch.nan)
-        self.finish(~finite, torch.full_like(batch.rows, NOT_FINITE))
+        batch.projected_gradient_norm = torch.full_like(batch.value, torch.nan)
+        self.finish(~finite, torch.full_like(batch.rows, Status.NOT_FINITE))
 
-    def projected(self) -> torch.Tensor:
+    def projected_gradient_norm(self) -> torch.Tensor:
         """(n,) how far a gradient step, in units of the curvature, moves inside the box."""
         batch = self.batch
         step = torch.addcdiv(batch.x, batch.gradient, batch.curvature()[:, None], value=-1)
         return torch.linalg.vector_norm(self.clamp(step) - batch.x, dim=1)
 
-    def judge(self) -> None:
-        """Stopping tests; what has converged starts again with another weight, or ends."""
-        batch = self.batch
-        moved = batch.moved = self.projected()
+    def stop_or_restart(self) -> None:
+        """Stopping tests; what has stopped goes on with another weight, or ends."""
+        batch, limits = self.batch, self.limits
+        batch.projected_gradient_norm = self.projected_gradient_norm()
         size = 1.0
-        if self.relative:
+        if self.has_quadratic:
             size = torch.linalg.vector_norm(batch.x - batch.centre, dim=1)
-        tests = (
-            (batch.evaluations >= self.budget) | (batch.solve >= self.per_solve),
-            batch.trials >= TRIALS,
-            batch.slow >= 2,
-            moved <= self.tolerance * size,
-        )
+        spent = batch.evaluations >= limits.max_evaluations
         why = torch.full_like(batch.rows, -1)
-        for test, code in zip(tests, (EXHAUSTED, STUCK, FLAT, CONVERGED), strict=True):
-            why.masked_fill_(test, code)
+        # the last of these that holds is the reason
+        why[spent | (batch.evaluations_of_solve >= limits.per_solve)] = Status.EXHAUSTED
+        why[batch.line_search_trials >= TRIALS] = Status.STUCK
+        why[batch.flat_steps >= 2] = Status.FLAT
+        why[batch.projected_gradient_norm <= limits.tolerance * size] = Status.CONVERGED
         over = (why >= 0) & ~batch.finished
         if not over.any():
             return
         if self.restart is not None:
             chosen = over.nonzero()[:, 0]
             aux = None if batch.aux is None else batch.aux[chosen]
-            again, weight = self.restart(
-                batch.rows[chosen], batch.x[chosen], aux, batch.weight[chosen]
-            )
-            again = again & (batch.evaluations[chosen] < self.budget)
+            restart = self.restart(batch.rows[chosen], batch.x[chosen], aux, batch.weight[chosen])
+            again = restart.goes_on & ~spent[chosen]
             if again.any():
-                batch.reweigh(chosen[again], weight[again])
+                batch.reweigh(chosen[again], restart.weight[again])
                 over[chosen[again]] = False
         self.finish(over, why)
 
@@ -242,7 +169,7 @@ class _Run:
         if over.any():
             rows = batch.rows[over]
             result.status[rows] = why[over]
-            result.gradient_norm[rows] = batch.moved[over]
+            result.gradient_norm[rows] = batch.projected_gradient_norm[over]
             self.store(over)
             batch.finished |= over
         gone = int(batch.finished.sum())
@@ -250,84 +177,62 @@ class _Run:
             batch.keep((~batch.finished).nonzero()[:, 0])
 
     def store(self, over: torch.Tensor) -> None:
+        """Write the points of the problems that are ``over``, and what they took."""
         batch, result = self.batch, self.result
         rows = batch.rows[over]
         for name in ("x", "value", "iterations", "evaluations"):
             getattr(result, name)[rows] = getattr(batch, name)[over]
 
-    def aim(self) -> torch.Tensor:
+    def search_direction(self) -> torch.Tensor:
         """(n, D) where each problem goes: the gradient at its active bounds, else L-BFGS."""
         batch = self.batch
         g = batch.gradient
         near = self.near[batch.rows] if self.near.dim() == 2 else self.near
-        near = torch.minimum(near, batch.moved[:, None])
+        near = torch.minimum(near, batch.projected_gradient_norm[:, None])
         held = ((batch.x <= self.bounds("lower") + near) & (g > 0)) | (
             (batch.x >= self.bounds("upper") - near) & (g < 0)
         )
         free = (~held).to(g.dtype)
-        direction = directions(batch, free)
+        direction = batch.quasi_newton_direction(free)
         # on the held variables: the plain gradient, which the projection stops at the bound
-        direction.addcmul_(g * (1 - free), batch.scale[:, None], value=-1)
+        direction.addcmul_(g * (1 - free), batch.initial_scaling[:, None], value=-1)
         uphill = dot(direction, g) >= 0
         if uphill.any():
-            direction[uphill] = -g[uphill] * batch.scale[uphill, None]
+            direction[uphill] = -g[uphill] * batch.initial_scaling[uphill, None]
         return direction
 
     def step(self) -> None:
-        """One trial point and one evaluation for every problem."""
+        """One trial point of the line search and one evaluation for every problem."""
         batch = self.batch
-        direction = self.aim()
-        x = self.clamp(torch.addcmul(batch.x, direction, batch.length[:, None]))
+        direction = self.search_direction()
+        x = self.clamp(torch.addcmul(batch.x, direction, batch.step_length[:, None]))
         s = x - batch.x
-        h, slope, aux = self.evaluate(x)
+        h, h_gradient, aux = self.evaluate(x)
         away = x - batch.centre
         value = h + batch.weight * dot(away, away)
-        broken = ~(value.isfinite() & slope.sum(1).isfinite())
+        broken = ~(value.isfinite() & h_gradient.sum(1).isfinite())
         if broken.any():  # a rejected trial without curvature
-            slope = torch.where(broken[:, None], batch.slope_h, slope)
+            h_gradient = torch.where(broken[:, None], batch.h_gradient, h_gradient)
             value = torch.where(broken, torch.inf, value)
         downhill = dot(batch.gradient, s).clamp(max=0)
+        # what rounding may add to a value that did not rise
         slack = 8 * torch.finfo(x.dtype).eps * batch.value.abs()
         accepted = value <= batch.value + ARMIJO * downhill + slack
-        self.remember(s, slope, ~broken)
-        drop = batch.value - value
-        flat = drop <= self.decrease * batch.value.abs()
-        batch.slow = torch.where(accepted, torch.where(flat, batch.slow + 1, 0), batch.slow)
+        batch.remember(s, h_gradient, ~broken)
+        flat = batch.value - value <= self.limits.decrease * batch.value.abs()
+        batch.flat_steps = torch.where(
+            accepted, torch.where(flat, batch.flat_steps + 1, 0), batch.flat_steps
+        )
         # the minimum of the parabola through value, slope and trial value, kept within [0.1, 0.5]
         shorter = (-downhill / (2 * (value - batch.value - downhill)).clamp_min(1e-30)).clamp(
             0.1, 0.5
         )
-        batch.length = torch.where(accepted, 1.0, batch.length * shorter)
-        batch.trials = torch.where(accepted, 0, batch.trials + 1)
+        batch.step_length = torch.where(accepted, 1.0, batch.step_length * shorter)
+        batch.line_search_trials = torch.where(accepted, 0, batch.line_search_trials + 1)
         batch.iterations += accepted
         batch.evaluations += 1
-        batch.solve += 1
-        self.move(accepted, x, h, slope, aux)
-
-    def remember(self, s: torch.Tensor, slope: torch.Tensor, usable: torch.Tensor) -> None:
-        """Keep the pair (s, y). A rejected trial tells as much of the curvature as another."""
-        batch = self.batch
-        y = torch.addcmul(slope - batch.slope_h, s, 2 * batch.weight[:, None])
-        sy, yy = dot(s, y), dot(y, y)
-        good = usable & (sy > 1e-8 * dot(s, s)) & (yy > 0)
-        batch.scale = torch.where(good, sy / yy.clamp_min(1e-30), batch.scale)
-        batch.newest = (batch.newest + 1) % len(batch.steps)
-        batch.steps[batch.newest] = s
-        batch.changes[batch.newest] = y
-
-    def move(self, accepted, x, h, slope, aux) -> None:
-        """Go to the accepted trial points."""
-        batch = self.batch
-        if accepted.all():
-            batch.x, batch.h, batch.slope_h, batch.aux = x, h, slope, aux
-        else:
-            batch.x = torch.where(accepted[:, None], x, batch.x)
-            batch.slope_h = torch.where(accepted[:, None], slope, batch.slope_h)
-            batch.h = torch.where(accepted, h, batch.h)
-            if aux is not None:
-                wide = accepted.reshape(-1, *[1] * (aux.dim() - 1))
-                batch.aux = torch.where(wide, aux, batch.aux)
-        batch.refresh()
+        batch.evaluations_of_solve += 1
+        batch.accept(accepted, x, h, h_gradient, aux)
 
 
 def _prepare(x0, lower, upper, centre, weight):
@@ -385,11 +290,12 @@ def minimize(
     x0: (N, D) starting points, float32 or float64, on any device; moved into the box.
     lower, upper: numbers, (D,), or (N, D); infinite where there is no bound.
     centre, weight: (N, D) and (N,) >= 0, the quadratic; None for none.
-    restart(rows, x, aux, weight): called with problems that stopped; returns (n,) bool, which
-        of them go on, and (n,) the weights they go on with.
+    restart(rows, x, aux, weight): called with problems that stopped; returns a :class:`Restart`:
+        which of them go on, and with which weights.
     memory: pairs kept; tolerance: converged when a gradient step of 1/curvature (2·weight; 1 where
         there is no quadratic), projected to the box, is no longer than ``tolerance``, times
-        |x - centre| if there is a centre; decrease: see :data:`STATUS`, "flat";
+        |x - centre| if there is a centre; decrease: "flat" after two steps in a row that
+        lowered the function by no more than this share of its value;
         max_evaluations: per problem; per_solve: the same between two restarts.
     Raises ValueError or TypeError before any evaluation for points, bounds or weights that do not
     fit. Ctrl-C ends the run: what is not finished has the status "interrupted" and its last point.
@@ -397,14 +303,14 @@ def minimize(
     start, low, high, centre, weight = _prepare(x0, lower, upper, centre, weight)
     if memory < 1 or max_evaluations < 1:
         raise ValueError("The memory and the number of evaluations must be at least 1.")
-    limits = (tolerance, decrease, max_evaluations, per_solve or max_evaluations)
+    limits = _Limits(tolerance, decrease, max_evaluations, per_solve or max_evaluations)
     run = _Run(fun, start, low, high, centre, weight, memory, limits, restart)
     if not len(start):
         return run.result
     try:
         run.begin()
         while True:
-            run.judge()
+            run.stop_or_restart()
             if run.batch.finished.all():
                 return run.result
             run.step()

@@ -1,16 +1,27 @@
 """Exact operator norms, and bounds that sandwich the truth (section 4.3 of the paper).
 
+One layer, in the order to read them:
+
+``layers``       the norm of a layer, whatever its kind: what is called from outside
+``kinds``        the table of the kinds of layers, one entry each; ``rules`` what an entry says
 ``geometry``     a convolution in numbers
+``convolutions`` what their entry says; ``embedding`` bounds of those that are no circulants
 ``fourier``      the frequency domain: exact norms of circulants, with a certificate
 ``operators``    layers as linear maps: matrices, Lanczos, certificates for small layers
-``pooling``      which windows a pixel is in, and what follows
-``layers``       the norm of a layer, whatever its kind
-``graph``        a network as a list of steps, read off its torch.fx graph
-``networks``     bounds of a whole network: the product, a tighter one, one from below
+``linear``, ``pooling``, ``diagonals``, ``activations``   what the other entries say
+
+A whole network:
+
+``networks``     its bounds and its table: what is called from outside
+``graph``        the network as a list of ``steps``, by ``reading`` its torch.fx graph
+``rows``         the table, a row for each step
+``bounds``       from above: the product, and a tighter one; ``logarithms`` of both
+``ascent``       from below: the largest slope that is found
 ``certificates`` the radius around an image within which no change of class is possible
 ``local``        the same, on the ball itself; ``pooled`` with convolutions and max pooling
 """
 
+from .activations import LocalContrastNormalisation
 from .certificates import (
     METHODS,
     certified_accuracy,
@@ -18,38 +29,37 @@ from .certificates import (
     certified_radius,
     margins,
 )
+from .convolutions import symbols
 from .layers import (
-    LayerNorm,
-    LocalContrastNormalisation,
     NormBounds,
+    NormRow,
     differentiable_norm,
     explicit_matrix,
     fold_batch_norm,
-    layer_norm,
     norm_bounds,
+    norm_row,
     operator_norm,
     singular_values,
     slope_range,
-    symbols,
 )
 from .networks import Lipschitz, lipschitz
 
 __all__ = [
     "METHODS",
-    "LayerNorm",
     "Lipschitz",
     "LocalContrastNormalisation",
     "NormBounds",
+    "NormRow",
     "certified_accuracy",
     "certified_radii",
     "certified_radius",
     "differentiable_norm",
     "explicit_matrix",
     "fold_batch_norm",
-    "layer_norm",
     "lipschitz",
     "margins",
     "norm_bounds",
+    "norm_row",
     "operator_norm",
     "singular_values",
     "slope_range",

@@ -7,7 +7,7 @@ weakest to the strongest, L being the product of section 4.3:
 ``"half"``   2 L: each of two logits moves by at most L
 ``"root"``   √2 L: z_y - z_j is (e_y - e_j)ᵀ z, and ||e_y - e_j|| = √2
 ``"pairs"``  ||w_y - w_j|| times the product of the layers below the last, whose rows are the w
-``"tight"``  LipLT for each pair, with w_y - w_j as the last layer (:mod:`.networks`)
+``"tight"``  LipLT for each pair, with w_y - w_j as the last layer (:mod:`.bounds`)
 ``"local"``  on the ball itself, where most units cannot reach their largest slope (:mod:`.local`)
 ``"box"``    the same, for changes that stay in the box [0, 1] of the pixels only
 
@@ -24,9 +24,13 @@ from torch import nn
 
 from ..attacks import measures
 from . import graph
+from .bounds import NetworkBounds
+from .kinds import rule_of
 from .local import Balls
-from .networks import UNIT, Bounds, exp
+from .logarithms import exp
 from .pooled import Pooled
+from .rules import UNIT
+from .steps import absolute_part, device_of, run
 
 METHODS = ("half", "root", "pairs", "tight", "local", "box")
 ON_BALLS = ("local", "box")
@@ -72,7 +76,7 @@ def certified_radii(
             "A certificate needs logits (N, classes), at least two; for one image this network "
             f"gives the shape {program[-1].shape}."
         )
-    bounds = Bounds(program)
+    bounds = NetworkBounds(program)
     images = images.detach().double().to(bounds.device)
     labels = checked_labels(labels, images, classes)
     wanted = {*methods, "tight"} if set(methods) & set(ON_BALLS) else set(methods)
@@ -119,9 +123,9 @@ def margins(net: nn.Module, images: torch.Tensor, labels=None) -> torch.Tensor:
     """
     check(images)
     program = graph.trace(net, images.shape[1:])
-    images = images.detach().double().to(graph.device_of(program))
+    images = images.detach().double().to(device_of(program))
     labels = checked_labels(labels, images, program[-1].size)
-    logits = torch.cat([graph.run(program, x)[-1] for x in images.split(CHUNK)])
+    logits = torch.cat([run(program, x)[-1] for x in images.split(CHUNK)])
     labels = logits.argmax(1) if labels is None else labels
     own = logits.gather(1, labels[:, None])
     return (own - logits.scatter(1, labels[:, None], -torch.inf)).amin(1)
@@ -146,13 +150,13 @@ def checked_labels(labels, images: torch.Tensor, classes: int) -> torch.Tensor |
     return measures.check_labels(labels, len(images), classes).to(images.device)
 
 
-def on_balls(bounds: Bounds) -> Balls:
+def on_balls(bounds: NetworkBounds) -> Balls:
     """What certifies on balls: by matrices where layers are small, else by diagonals."""
     found = Balls(bounds)
     return found if found.able else Pooled(bounds)
 
 
-def pair_slopes(bounds: Bounds, method: str) -> torch.Tensor:
+def pair_slopes(bounds: NetworkBounds, method: str) -> torch.Tensor:
     """(classes, classes) log K, K the most by which z_y - z_j grows per unit of distance."""
     if method == "half":
         return bounds.whole(bounds.product[-1]) + math.log(2) / 2
@@ -172,7 +176,7 @@ def radius_of(gaps: torch.Tensor, labels: torch.Tensor, table: torch.Tensor) -> 
 
 
 @torch.no_grad()
-def guarded_gaps(bounds: Bounds, x: torch.Tensor, labels=None):
+def guarded_gaps(bounds: NetworkBounds, x: torch.Tensor, labels=None):
     """(N, classes) z_y - z_j, less what rounding may have added to it, inf for j = y; and the
     labels, the network's own answers where there are none."""
     logits, error = logits_with_error(bounds, x)
@@ -183,7 +187,7 @@ def guarded_gaps(bounds: Bounds, x: torch.Tensor, labels=None):
     return gaps.scatter(1, own, torch.inf), labels
 
 
-def logits_with_error(bounds: Bounds, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def logits_with_error(bounds: NetworkBounds, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The logits in float64 and, element by element, a bound of their rounding errors.
 
     A sum of n products errs by at most γ = n u / (1 - n u) times the sum of their absolute values,
@@ -196,12 +200,12 @@ def logits_with_error(bounds: Bounds, x: torch.Tensor) -> tuple[torch.Tensor, to
         value = step.apply(inputs)
         gamma = 1.01 * UNIT * (inputs[0][0].numel() + 16)
         if step.kind == "affine":
-            whole = graph.absolute_part(step.module, offset=True)(inputs[0].abs())
-            error = graph.absolute_part(step.module)(passed[0]) * (1 + gamma) + gamma * whole
+            whole = absolute_part(step.module, offset=True)(inputs[0].abs())
+            error = absolute_part(step.module)(passed[0]) * (1 + gamma) + gamma * whole
         elif step.kind == "slope":
-            steepest = max(map(abs, step.slopes))
+            steepest = step.slopes.steepest
             error = steepest * passed[0] + 16 * UNIT * (value.abs() + steepest * inputs[0].abs())
-        elif isinstance(step.module, graph.POOLS):
+        elif step.kind == "lipschitz" and rule_of(step.module).selects:
             error = step.module(passed[0])
         elif step.kind == "lipschitz":  # only the norm of its error is known
             sizes = [v.flatten(1).norm(dim=1) for v in (passed[0], inputs[0], value)]

@@ -7,13 +7,12 @@ turns into one D x C·s² matrix per frequency, its *symbol*. The layer's singul
 all its symbols, and its norm is the largest of them; groups are separate layers side by side.
 
 The same holds if the signal changes its sign on its way round the grid (a *twist*; the frequencies
-then lie half way between the usual ones). Zero padding needs that: see layers.py.
+then lie half way between the usual ones). Zero padding needs that: see embedding.py.
 """
 
 import dataclasses
 import itertools
 import math
-from typing import NamedTuple
 
 import scipy.sparse.linalg
 import torch
@@ -256,7 +255,8 @@ def larger(best: float, at: int | None, value: float, i: int) -> tuple[float, in
     return (value, i) if value > best else (best, at)
 
 
-class Top(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Top:
     """The largest singular value over all frequencies and where it is.
 
     value: float; lower, upper: rigorous; group, frequency: where it is (numerators of ω, see
@@ -340,3 +340,10 @@ def rounded(thin: Polyphase, value: float, limit: float) -> tuple[float, float]:
     upper = math.sqrt(limit + 4 * EPS * terms * total**2 + factor) * (1 + 4 * EPS)
     lower = value * (1 - 4 * EPS * (rows + columns)) - 4 * EPS * (taps + rows + 8) * total
     return max(lower, 0.0), upper
+
+
+def at_vectors(split: Polyphase, best: Top | None = None) -> Tensor:
+    """u* S(ω) v at the frequency and the vectors of the largest singular value."""
+    best = best or top(split)
+    symbol = split.symbols(best.frequency[None])[best.group, 0]
+    return (best.left.conj() @ symbol @ best.right).real

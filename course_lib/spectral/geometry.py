@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-FUNCTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Geometry:
         """The layer without its bias: (B, C, *n) -> (B, D, *outputs)."""
         stride = tuple(axis.s for axis in self.axes)
         dilation = tuple(axis.d for axis in self.axes)
-        convolve = FUNCTIONS[len(self.axes)]
+        convolve = CONVOLVE[len(self.axes)]
         return convolve(self.pad(x), self.weight, None, stride, 0, dilation, self.groups)
 
 

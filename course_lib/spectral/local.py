@@ -29,13 +29,14 @@ is made a millionth larger than it comes out, which is far more than rounding ta
 """
 
 import dataclasses
-import math
 
 import torch
 from torch import Tensor, nn
 
-from . import graph
-from .networks import UNIT, Bounds, upper_norm
+from .bounds import NetworkBounds, upper_norm
+from .kinds import rule_of
+from .rules import UNIT, Kink, Smooth
+from .steps import run
 
 WIDEST = 1024  # units of the first layer: its Gram matrix is decomposed for each image
 GRID = 16  # points on each side of a unit's range
@@ -44,11 +45,6 @@ TRIALS = 9  # radii tried for an image
 CLOSE = 2e-3  # a radius is as good as another that is nearer to it
 KINKS = (0.3, 1.0)  # curvatures tried at kinks, in units of 1 / range
 ITEMS = 2**24  # numbers in the matrices that are decomposed at once
-# largest |φ''| and |φ'''|; the slope of both rises to 0 and falls again
-SMOOTH = {
-    nn.Sigmoid: (1 / (6 * math.sqrt(3)), 1 / 8),
-    nn.Tanh: (4 / (3 * math.sqrt(3)), 2.0),
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,14 +56,15 @@ class Side:
     offset: Tensor
 
 
+def curve_of(module: nn.Module) -> Kink | Smooth | None:
+    """How an activation bends; None for what is none, or where that is not known."""
+    rule = rule_of(module)
+    return rule.curve if rule else None
+
+
 def derivatives(module: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
-    """φ' and φ'' at ``z``."""
-    value = module(z)
-    if isinstance(module, nn.Sigmoid):
-        first = value * (1 - value)
-        return first, first * (1 - 2 * value)
-    first = 1 - value * value
-    return first, -2 * value * first
+    """φ' and φ'' at ``z`` of a smooth activation."""
+    return curve_of(module).derivatives(module(z))
 
 
 def smooth_side(module: nn.Module, z: Tensor, reach: Tensor, sign: Tensor) -> Side:
@@ -76,7 +73,7 @@ def smooth_side(module: nn.Module, z: Tensor, reach: Tensor, sign: Tensor) -> Si
     Q(u) = sign (φ(z) + φ'(z) u - φ(z + u)) / u² is - sign ∫ (1 - t) φ''(z + t u) dt, so that it
     changes by at most max |φ'''| / 6 per unit of u: its values at some points bound it in between.
     """
-    _, third = SMOOTH[type(module)]
+    third = curve_of(module).third
     first, second = derivatives(module, z)
     at_zero = -sign * second / 2
     value = module(z)
@@ -98,7 +95,7 @@ def smooth_chords(module: nn.Module, z: Tensor, reach: Tensor) -> tuple[Tensor, 
     It is a mean of φ' from z to z + u, which rises to one peak and falls: so it is least at an
     end; and it changes by at most max |φ''| / 2 per unit of u.
     """
-    second, _ = SMOOTH[type(module)]
+    second = curve_of(module).second
     first, _ = derivatives(module, z)
     value, low, high = module(z), first, first
     for k in range(1, GRID + 1):
@@ -161,7 +158,7 @@ class Balls:
     of at most :data:`WIDEST`; elsewhere the radius is the one that comes in.
     """
 
-    def __init__(self, bounds: Bounds):
+    def __init__(self, bounds: NetworkBounds):
         self.bounds = bounds
         self.steps = bounds.steps
         self.places = [i for i, step in enumerate(self.steps) if step.nonlinear]
@@ -182,8 +179,7 @@ class Balls:
 
     def _able(self) -> bool:
         chain = all(step.inputs == (i,) for i, step in enumerate(self.steps[1:]))
-        known = (nn.ReLU, *SMOOTH)
-        if not chain or not all(isinstance(self.steps[i].module, known) for i in self.places):
+        if not chain or not all(curve_of(self.steps[i].module) for i in self.places):
             return False
         sizes = [self.steps[i].size for i in self.places]
         return all(size <= WIDEST for size in sizes) and self.steps[-1].kind != "slope"
@@ -245,7 +241,7 @@ class Balls:
 
     def _values(self, x: Tensor) -> list[Tensor]:
         """What enters the units of each layer, (N, width)."""
-        values = graph.run(self.steps, x)
+        values = run(self.steps, x)
         return [values[self.steps[i].inputs[0]].flatten(1) for i in self.places]
 
     def _linear(self, values: list[Tensor], labels: Tensor, gaps: Tensor) -> Tensor:
@@ -255,14 +251,15 @@ class Balls:
         for z, module, weight in zip(
             reversed(values), reversed(self.units), reversed(self.weights[:-1]), strict=True
         ):
-            slope = (z > 0).to(z) if isinstance(module, nn.ReLU) else derivatives(module, z)[0]
+            bent = isinstance(curve_of(module), Kink)
+            slope = (z > 0).to(z) if bent else derivatives(module, z)[0]
             c = (c * slope[:, None]) @ weight
         return gaps / c.norm(dim=2).clamp_min(1e-300)
 
     def _bound(self, x, values, labels, gaps, r, items, box) -> Tensor:
         """(len(items),) a lower bound of z_y - z_j within r, for each (image, j) in items."""
         width = self.weights[0].shape[0] if self.units else 1
-        kinks = KINKS if any(isinstance(unit, nn.ReLU) for unit in self.units) else (0.0,)
+        kinks = KINKS if any(isinstance(curve_of(unit), Kink) for unit in self.units) else (0.0,)
         found = []
         for image, pair in (part.T for part in items.split(max(1, ITEMS // width**2))):
             z = [value[image] for value in values]
@@ -318,12 +315,12 @@ class Balls:
         return above
 
     def _side(self, k: int, z, reach, sign, kink: float) -> Side:
-        if isinstance(self.units[k], nn.ReLU):
+        if isinstance(curve_of(self.units[k]), Kink):
             return kinked_side(z, reach, sign, kink)
         return smooth_side(self.units[k], z, reach, sign)
 
     def _chords(self, k: int, z, reach) -> tuple[Tensor, Tensor]:
-        if isinstance(self.units[k], nn.ReLU):
+        if isinstance(curve_of(self.units[k]), Kink):
             return kinked_chords(z, reach)
         return smooth_chords(self.units[k], z, reach)
 

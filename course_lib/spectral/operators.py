@@ -7,6 +7,7 @@ from above come from fourier.py, or for small layers from a Cholesky factor of t
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -118,8 +119,16 @@ def eigenvector(operator: LinearMap, begin: Tensor, tolerance: float) -> Tensor:
     return torch.from_numpy(vectors[:, 0])
 
 
-def leading(operator: LinearMap, precise: bool = True) -> tuple[float, Tensor, Tensor]:
-    """The largest singular value that ARPACK finds, from below, and its vectors (left, right).
+class Leading(NamedTuple):
+    """A singular value, and its vectors in the shapes of one output and one input."""
+
+    value: float
+    left: Tensor
+    right: Tensor
+
+
+def leading(operator: LinearMap, precise: bool = True) -> Leading:
+    """The largest singular value that ARPACK finds, from below, and its vectors.
 
     From a random start with a fixed seed; large layers first in float32, and with ``precise`` then
     in float64. Either way the value is |A v| of the unit vector v returned, computed in float64: a
@@ -141,7 +150,7 @@ def leading(operator: LinearMap, precise: bool = True) -> tuple[float, Tensor, T
     value = float(torch.linalg.vector_norm(far))
     far = far / value if value else far
     left, right = (near, far) if operator.wide else (far, near)
-    return value, left[0], right[0]
+    return Leading(value, left[0], right[0])
 
 
 def gram_of(matrix: Tensor) -> Tensor:

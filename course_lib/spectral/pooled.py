@@ -20,10 +20,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from . import graph
-from .geometry import CONVOLUTIONS
-from .local import SMOOTH, SPARE, Balls, boxed, kinked_side
-from .networks import Bounds, exp
+from .bounds import NetworkBounds
+from .kinds import kind_of, rule_of
+from .local import SPARE, Balls, boxed, curve_of, kinked_side
+from .logarithms import exp
+from .steps import absolute_part, linear_part, run
 
 ITEMS = 2**22  # numbers in a layer of the images that are treated at once
 
@@ -60,7 +61,7 @@ class Range:
 class Pooled(Balls):
     """:class:`~.local.Balls` for single layers, units and max pooling without overlap."""
 
-    def __init__(self, bounds: Bounds):
+    def __init__(self, bounds: NetworkBounds):
         self.bounds, self.steps = bounds, bounds.steps
         self.stages = self._stages()
         self.able = self.stages is not None
@@ -96,14 +97,14 @@ class Pooled(Balls):
 
     def _stage(self, source, layers, tail, end) -> Stage | None:
         modules = [self.steps[i].module for i in tail]
-        units = [m for m in modules if isinstance(m, (nn.ReLU, *SMOOTH))]
-        pools = [m for m in modules if isinstance(m, nn.MaxPool2d)]
+        units = [m for m in modules if curve_of(m)]
+        pools = [m for m in modules if rule_of(m).selects and isinstance(m, nn.MaxPool2d)]
         fits = len(layers) == 1 and len(units) + len(pools) == len(modules) and len(pools) <= 1
         if not fits or (tail and len(units) != 1):
             return None
         layer = self.steps[layers[0]].module
         zeros = getattr(layer, "padding_mode", "zeros") == "zeros"
-        if not isinstance(layer, (nn.Linear, *CONVOLUTIONS)) or not zeros:
+        if not kind_of(layer).weighted or not zeros:
             return None
         target = tail[0] - 1 if tail else end
         windows = None
@@ -148,7 +149,7 @@ class Pooled(Balls):
     # --- what the search asks for ---
 
     def _values(self, x: Tensor) -> list[Tensor]:
-        values = graph.run(self.steps, x)
+        values = run(self.steps, x)
         return [values[stage.target].flatten(1) for stage in self.stages[:-1]]
 
     def _linear(self, values, labels, gaps) -> Tensor:
@@ -278,8 +279,8 @@ def spread(stage: Stage, top: Tensor, h: Tensor, like: Tensor) -> Tensor:
 def twin(module: nn.Module, how: str) -> nn.Module:
     """The layer without its bias, its weights as they are, in absolute value or squared."""
     if how == "linear":
-        return graph.linear_part(module)
-    found = graph.absolute_part(module)
+        return linear_part(module)
+    found = absolute_part(module)
     if how == "squared":
         found = copy.copy(found)
         found._parameters = dict(found._parameters)

@@ -10,15 +10,18 @@ import math
 import numpy as np
 import scipy.linalg
 import scipy.sparse
+import torch
 from torch import nn
 
 from .geometry import shape_of
+from .operators import LinearMap
+from .rules import UNIT, Measured, Size, closed_form
 
 MAXIMUM = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 AVERAGE = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 ADAPTIVE_MAXIMUM = (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
 ADAPTIVE_AVERAGE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-KINDS = (*MAXIMUM, *AVERAGE, *ADAPTIVE_MAXIMUM, *ADAPTIVE_AVERAGE)
+POOLINGS = (*MAXIMUM, *AVERAGE, *ADAPTIVE_MAXIMUM, *ADAPTIVE_AVERAGE)
 SPECTRUM_SIZE = 4096  # the longest axis whose matrix gets all singular values
 
 
@@ -29,7 +32,7 @@ def each_axis(value, axes: int) -> tuple:
 
 def axes_of(layer: nn.Module) -> int:
     """1, 2 or 3, from the name of the layer's class in torch."""
-    return next(int(base.__name__[-2]) for base in type(layer).__mro__ if base in KINDS)
+    return next(int(base.__name__[-2]) for base in type(layer).__mro__ if base in POOLINGS)
 
 
 def intervals(n: int, k: int, s: int, p: int, d: int, ceil_mode: bool) -> list[list[int]]:
@@ -141,3 +144,55 @@ def average_spectrum(layer: nn.Module, input_shape) -> np.ndarray:
         rows, columns = rows * matrix.shape[0], columns * matrix.shape[1]
     found = np.concatenate([found, np.zeros(min(rows, columns) - len(found))])
     return np.sort(np.repeat(found, channels))[::-1]
+
+
+# --- what the rules say ---------------------------------------------------------------------------
+
+
+def measure_maximum(layer: nn.Module, shape, upper: bool) -> Measured:
+    """A change of one pixel changes at most as many outputs as it is in windows."""
+    return closed_form(math.sqrt(largest_count(layer, shape)), "windows of a pixel")
+
+
+def measure_average(layer: nn.Module, shape, upper: bool) -> Measured:
+    return closed_form(average_norm(layer, shape), "product of the axes")
+
+
+def average_map(layer: nn.Module, shape) -> LinearMap:
+    outputs = (shape[0], *(len(axis) for axis in windows(layer, shape)))
+    return LinearMap(layer.forward, shape, outputs, torch.device("cpu"))
+
+
+def size(layer: nn.Module, shape) -> Size:
+    """The windows and their stride; of an adaptive layer, whose windows vary, nothing."""
+    if not hasattr(layer, "kernel_size"):
+        return Size()
+    axes = axes_of(layer)
+    kernel = each_axis(layer.kernel_size, axes)
+    stride = each_axis(layer.stride, axes) if layer.stride is not None else kernel
+    return Size(" x ".join(map(str, kernel)), stride)
+
+
+class Mean(nn.Module):
+    """The mean over some axes of each image (axes counted with the batch's, which is 0)."""
+
+    def __init__(self, axes, keepdim):
+        super().__init__()
+        self.axes, self.keepdim = axes, keepdim
+
+    def forward(self, x):
+        return x.mean(self.axes, self.keepdim)
+
+    def output_shape(self, shape) -> tuple[int, ...]:
+        """Of the mean of one image of ``shape``."""
+        sizes = [1 if i in self.axes else n for i, n in enumerate(shape, 1)]
+        return tuple(n for i, n in enumerate(sizes, 1) if self.keepdim or i not in self.axes)
+
+
+def measure_mean(layer: Mean, shape, upper: bool) -> Measured:
+    value = math.sqrt(math.prod(layer.output_shape(shape)) / math.prod(shape))
+    return Measured(value, value, value * (1 + 4 * UNIT), "closed form")
+
+
+def mean_size(layer: Mean, shape) -> Size:
+    return Size(" x ".join(map(str, layer.output_shape(shape))))

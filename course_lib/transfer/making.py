@@ -117,7 +117,8 @@ def against_paper(table: TransferTable, printed: dict, columns: Sequence[str]) -
 
     printed: paper.TABLE2 or TABLE4; columns: their networks. Under the paper's convention. Each
     entry has "row", "column", "here" (an Estimate), "paper", "low" and "high", Wilson's interval of
-    the paper's share if it rests on 256 images (see PAPER_FACTS), and "overlap", of the intervals.
+    the paper's share if it rests on 256 images (a guess), and "overlap", of the
+    intervals.
     """
     found = []
     for row, shares in printed.items():

@@ -5,7 +5,6 @@ the network's weights, the images, their labels and targets, the attack's settin
 on nothing else: these make the key under which it lies in the course's folder.
 """
 
-import ast
 import dataclasses
 import functools
 import hashlib
@@ -19,11 +18,12 @@ import torch
 from torch import nn
 
 from .. import attacks, storage, zoo
-from ..attacks.minimal import INTERRUPTED, Adversarial
+from ..attacks import Adversarial, Call, Status
 from ..data import Dataset
+from ..sourcecode import code_digest
 
 BLOCK = 10_000  # images that share a file: what an interruption by force can cost
-FIELDS = [f.name for f in dataclasses.fields(Adversarial) if f.name not in ("originals", "key")]
+FIELDS = [f.name for f in dataclasses.fields(Adversarial) if f.name not in ("originals", "call")]
 JOINED = ("images", "success", "distortion", "overshoot", "targets", "predictions", "status")
 TARGETS = ("random", "nearest")
 
@@ -36,8 +36,8 @@ class AdversarialSet:
     where the attack failed; success: (N,) bool, the network gives the target; distortion: (N,) rms
     of the change, 0 where the clean image has the target already, NaN at a failure; overshoot: (N,)
     the target's logit minus the largest other, 0 on the boundary itself; targets, predictions:
-    (N,), the latter of the clean images; status: (N,) into attacks.STATUS. settings: loss, rule of
-    the targets and whatever else was asked for.
+    (N,), the latter of the clean images; status: (N,) int64, each an attacks.Status. settings:
+    loss, rule of the targets and whatever else was asked for.
     """
 
     dataset: Dataset
@@ -184,25 +184,6 @@ def folder() -> Path:
     return storage.home() / "transfer"
 
 
-@functools.cache
-def code_digest() -> str:
-    """A hash over the code of the attack, comments and docstrings apart."""
-    total = hashlib.sha256()
-    for package in ("attacks", "lbfgsb"):
-        for path in sorted((storage.PACKAGE / package).glob("*.py")):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
-                body = getattr(node, "body", None)
-                if isinstance(body, list):
-                    node.body = [line for line in body if not _is_text(line)]
-            total.update(f"{package}/{path.name} {ast.dump(tree)}".encode())
-    return total.hexdigest()
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
 def key(net: nn.Module, dataset: Dataset, targets, settings: dict) -> str:
     """What decides the adversarial images, as a short hash: any change of it is another file."""
     what = {
@@ -210,7 +191,7 @@ def key(net: nn.Module, dataset: Dataset, targets, settings: dict) -> str:
         "images": zoo.weights_digest({"images": dataset.images, "labels": dataset.labels}),
         "targets": None if targets is None else targets.tolist(),
         "settings": sorted(settings.items()),
-        "code": code_digest(),
+        "code": code_digest(Path(attacks.__file__)),
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -221,10 +202,10 @@ def _block(net, few, targets, settings, path, progress) -> Adversarial:
         attacks.minimal_adversarial, net, few.images, targets, few.labels, **settings
     )
     before = None if path is None else _read(path, few)
-    if before is not None and (before.status != INTERRUPTED).all():
+    if before is not None and (before.status != Status.INTERRUPTED).all():
         return before
     found = attack(resume=before, progress=progress)
-    unfinished = int((found.status == INTERRUPTED).sum())
+    unfinished = int((found.status == Status.INTERRUPTED).sum())
     if path is not None:
         _write(path, found)
     if unfinished:
@@ -238,7 +219,9 @@ def _block(net, few, targets, settings, path, progress) -> Adversarial:
 def _write(path: Path, found: Adversarial) -> None:
     tensors = {name: getattr(found, name).detach().cpu().contiguous() for name in FIELDS}
     card = {
-        "call": found.key,  # by which the attack knows an interrupted result of its own
+        "call": dataclasses.asdict(
+            found.call
+        ),  # by which the attack knows an interrupted result of its own
         "weights": zoo.weights_digest(tensors),
         "torch": torch.__version__,
     }
@@ -261,6 +244,7 @@ def _read(path: Path, few: Dataset) -> Adversarial | None:
         with safetensors.safe_open(path, framework="pt") as file:
             card = json.loads((file.metadata() or {})["card"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        call = Call(**card["call"])
         if card["weights"] != zoo.weights_digest(tensors) or set(tensors) != set(FIELDS):
             raise ValueError("its contents do not match their checksum")
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
@@ -270,6 +254,5 @@ def _read(path: Path, few: Dataset) -> Adversarial | None:
         )
         return None
     where = few.images.device
-    call = tuple(tuple(part) if isinstance(part, list) else part for part in card["call"])
     stored = {name: value.to(where) for name, value in tensors.items()}
-    return Adversarial(originals=few.images.to(stored["images"].dtype), key=call, **stored)
+    return Adversarial(originals=few.images.to(stored["images"].dtype), call=call, **stored)

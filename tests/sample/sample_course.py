@@ -7,7 +7,8 @@ from pathlib import Path
 import sample_checks
 
 from course_lib import storage
-from course_lib.authoring.build import Place, build
+from course_lib.authoring.build import build
+from course_lib.authoring.files import Place
 from course_lib.authoring.registry import Registered, Registry
 
 HERE = Path(__file__).parent

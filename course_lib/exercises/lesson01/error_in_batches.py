@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `error-in-batches`, lesson 01."""
+"""`error-in-batches`, lesson 01: a bug hunt.
+
+A short batch that follows full ones is all wrong, so that its weight shows.
+"""
 
 import numpy as np
 import torch
@@ -6,12 +9,12 @@ from torch import nn
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import _net
+from .shared import sequential
 
 
 def batch_cases(rng):
     def case(label, n, batch_size, late):
-        net = _net(nn.Flatten(), nn.Linear(6, 4))
+        net = sequential(nn.Flatten(), nn.Linear(6, 4))
         images = torch.randn(n, 1, 2, 3, generator=rng)
         labels = net(images).argmax(1)
         wrong = torch.zeros(n, dtype=torch.bool)
@@ -79,69 +82,54 @@ def error_one_batch(net, images, labels, batch_size=100):
     return 1 - float((net(images).argmax(1) == labels).double().mean())
 
 
-def _batched(finish, full_only=False):
-    """A wrong error rate: finish(errors of each batch, sizes, number of images, batch size)."""
-
-    @torch.no_grad()
-    def wrong(net, images, labels, batch_size=100):
-        counts, sizes = [], []
-        for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-            if full_only and len(x) < batch_size:
-                continue
-            counts.append(int((net(x).argmax(1) != y).sum()))
-            sizes.append(len(y))
-        return float(finish(np.array(counts), np.array(sizes), len(images), batch_size))
-
-    return wrong
-
-
 EXERCISE.mistake(
     "short batch dropped",
     "The short last batch is left out: the result no longer depends on how it is weighed, "
     "but its images are never looked at.",
-    _batched(lambda c, s, n, b: c.sum() / s.sum() if len(s) else 0.0, full_only=True),
+    ("0, len(images), batch", "0, len(images) - batch_size + 1, batch"),
+    ("wrong / len(images)", "wrong / max(1, len(images) // batch_size * batch_size)"),
 )
 
 EXERCISE.mistake(
     "short batch dropped, all counted",
     "The errors of the short last batch are left out while its images are counted: the "
     "error comes out too small.",
-    _batched(lambda c, s, n, b: c.sum() / n, full_only=True),
+    ("0, len(images), batch", "0, len(images) - batch_size + 1, batch"),
 )
 
 EXERCISE.mistake(
     "all batches counted as full",
     "You divide by the number of batches times the batch size, which is more than there "
     "are images: divide by `len(images)`.",
-    _batched(lambda c, s, n, b: c.sum() / (len(c) * b)),
+    ("wrong / len(images)", "wrong / (start + batch_size)"),
 )
 
 EXERCISE.mistake(
     "accuracy",
     "This is the share that is right, the accuracy: the error rate is 1 minus that.",
-    _batched(lambda c, s, n, b: 1 - c.sum() / n),
+    ("return wrong", "return 1 - wrong"),
 )
 
 EXERCISE.mistake(
     "a count",
     "This is the number of errors: divide it by the number of images.",
-    _batched(lambda c, s, n, b: c.sum()),
+    (" / len(images)", ""),
 )
 
 EXERCISE.mistake(
     "the last batch only",
     "Only the last batch's errors are left at the end: add them up over the batches.",
-    _batched(lambda c, s, n, b: c[-1] / n),
+    ("wrong +=", "wrong ="),
 )
 
 EXERCISE.mistake(
     "divided by the number of batches",
     "The errors are divided by the number of batches: divide by the number of images.",
-    _batched(lambda c, s, n, b: c.sum() / len(c)),
+    ("wrong / len(images)", "wrong / len(images[::batch_size])"),
 )
 
 EXERCISE.mistake(
     "percent",
     "These are percent: the course's error rates are shares in [0, 1].",
-    _batched(lambda c, s, n, b: 100 * c.sum() / n),
+    ("return wrong", "return 100 * wrong"),
 )

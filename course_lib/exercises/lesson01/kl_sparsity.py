@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `kl-sparsity`, lesson 01."""
+"""`kl-sparsity`, lesson 01: the values and their gradients are compared.
+
+One batch has as many images as units, where a mean along the wrong axis keeps its shape.
+"""
 
 import scipy.stats
 import torch

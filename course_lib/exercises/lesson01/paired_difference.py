@@ -1,4 +1,8 @@
-"""The cases, right and wrong answers of `paired-difference`, lesson 01."""
+"""`paired-difference`, lesson 01: an interval for the difference of two error rates.
+
+The oracle reads Bonett and Price's as Wald's, on the images and two invented ones. In two cases the
+networks differ never, or on one side only: there the other intervals fail.
+"""
 
 import math
 
@@ -72,25 +76,13 @@ def paired_tensor(wrong_a, wrong_b):
     return torch.stack([(table[2] - table[1]) / table.sum(), p - q - reach, p - q + reach])
 
 
-def _counts(wrong_a, wrong_b):
-    only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
-    return only_a, only_b, len(wrong_a)
-
-
-def _spread(p, q):
-    return p + q - (p - q) ** 2
-
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "Wald",
     "Nothing is added to the counts, so two networks that never differ on 30 images get "
     "an interval of length 0, as if that were proof: use p and q with the + 1 and + 2.",
+    ("(only_a + 1) / (n + 2), (only_b + 1) / (n + 2)", "only_a / n, only_b / n"),
+    ("/ (n + 2)) **", "/ n) **"),
 )
-def wald(wrong_a, wrong_b):
-    only_a, only_b, n = _counts(wrong_a, wrong_b)
-    d = (only_a - only_b) / n
-    reach = Z * math.sqrt(_spread(only_a / n, only_b / n) / n)
-    return d, d - reach, d + reach
 
 
 @EXERCISE.mistake(
@@ -122,65 +114,46 @@ def swapped(wrong_a, wrong_b):
     return two_more_images(wrong_b, wrong_a)
 
 
-def _adjusted(wrong_a, wrong_b):
-    only_a, only_b, n = _counts(wrong_a, wrong_b)
-    return (only_a + 1) / (n + 2), (only_b + 1) / (n + 2), n
-
-
-def _paired(interval):
-    """A wrong interval: interval(p, q, n, d) -> (middle, reach), p and q the adjusted shares."""
-
-    def wrong(wrong_a, wrong_b):
-        p, q, n = _adjusted(wrong_a, wrong_b)
-        only_a, only_b, n = _counts(wrong_a, wrong_b)
-        middle, reach = interval(p, q, n, (only_a - only_b) / n)
-        return (only_a - only_b) / n, middle - reach, middle + reach
-
-    return wrong
-
-
 EXERCISE.mistake(
     "spread of one image",
     "The reach is that of one image's difference: the variance of a mean over n + 2 of "
     "them is n + 2 times smaller.",
-    _paired(lambda p, q, n, d: (p - q, Z * math.sqrt(_spread(p, q)))),
+    (" / (n + 2)) **", ") **"),
 )
 
 EXERCISE.mistake(
     "one standard error",
     "The reach is one standard error, which covers 68 %: a 95 % interval takes 1.96.",
-    _paired(lambda p, q, n, d: (p - q, math.sqrt(_spread(p, q) / (n + 2)))),
+    ("scipy.stats.norm.ppf(0.975) * ", ""),
 )
 
 EXERCISE.mistake(
     "90 %",
     "A factor of 1.645 leaves 5 % on each side, so this is a 90 % interval: 95 % takes 1.96.",
-    _paired(
-        lambda p, q, n, d: (
-            p - q,
-            scipy.stats.norm.ppf(0.95) * math.sqrt(_spread(p, q) / (n + 2)),
-        )
-    ),
+    ("0.975", "0.95"),
 )
 
 EXERCISE.mistake(
     "no squared difference",
     "The variance lacks its - (p - q)²: an image's difference has mean p - q, and p + q "
     "is the mean of its square.",
-    _paired(lambda p, q, n, d: (p - q, Z * math.sqrt((p + q) / (n + 2)))),
+    (" - (p - q) ** 2", ""),
 )
 
 EXERCISE.mistake(
     "middle not shifted",
     "The reach is right, but the interval is centred on the raw difference: its middle is "
     "p - q, a little nearer to 0.",
-    _paired(lambda p, q, n, d: (d, Z * math.sqrt(_spread(p, q) / (n + 2)))),
+    (
+        "p - q - reach, p - q + reach",
+        "(only_a - only_b) / n - reach, (only_a - only_b) / n + reach",
+    ),
 )
 
 EXERCISE.mistake(
     "divided by n",
     "The variance is divided by n: with two more images in the counts it is n + 2.",
-    _paired(lambda p, q, n, d: (p - q, Z * math.sqrt(_spread(p, q) / n))),
+    ("/ (n + 2)) **", "/ n) **"),
 )
 
 EXERCISE.mistake(
@@ -189,13 +162,9 @@ EXERCISE.mistake(
     lambda wrong_a, wrong_b: [100 * v for v in two_more_images(wrong_a, wrong_b)],
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "the middle returned as the difference",
     "The first number is the interval's middle: return the difference that was seen, "
     "(only_a - only_b) / n, nothing added.",
+    ("(only_a - only_b) / n", "p - q"),
 )
-def middle_for_difference(wrong_a, wrong_b):
-    p, q, n = _adjusted(wrong_a, wrong_b)
-    reach = Z * math.sqrt(_spread(p, q) / (n + 2))
-    return p - q, p - q - reach, p - q + reach

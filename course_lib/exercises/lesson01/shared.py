@@ -3,5 +3,5 @@
 from torch import nn
 
 
-def _net(*layers):
+def sequential(*layers):
     return nn.Sequential(*layers)

@@ -1,4 +1,8 @@
-"""The cases, right and wrong answers of `sigmoid-layer-backward`, lesson 01."""
+"""`sigmoid-layer-backward`, lesson 01: against autograd in double precision.
+
+One layer has as many inputs as units: a transposed weight fits there, and nothing but the numbers
+tells.
+"""
 
 import torch
 
@@ -72,116 +76,93 @@ def layer_numpy(x, weight, h, g):
     return [dz @ weight, dz.T @ x, dz.sum(axis=0)]
 
 
-def _layer(slope, scale=lambda dx, dw, db, n: (dx, dw, db)):
-    """A backward pass whose dz is slope(h, g), its results passed through ``scale``."""
-
-    def wrong(x, weight, h, g):
-        dz = slope(h, g)
-        return scale(dz @ weight, dz.T @ x, dz.sum(0), len(x))
-
-    return wrong
-
-
 EXERCISE.mistake(
     "no derivative of the sigmoid",
     "The gradient g is passed on as if the layer were linear: from h back to the "
     "pre-activation, multiply by σ'.",
-    _layer(lambda h, g: g),
+    ("g * h * (1 - h)", "g"),
 )
 
 EXERCISE.mistake(
     "σ' of the activation",
     "The derivative is taken at h, which went through the sigmoid already: σ'(z) is "
     "h (1 - h), without another sigmoid.",
-    _layer(lambda h, g: g * torch.sigmoid(h) * (1 - torch.sigmoid(h))),
+    ("g * h * (1 - h)", "g * torch.sigmoid(h) * (1 - torch.sigmoid(h))"),
 )
 
 EXERCISE.mistake(
     "h for σ'",
     "Here g is multiplied by h alone: σ' is h (1 - h), small at both ends.",
-    _layer(lambda h, g: g * h),
+    ("g * h * (1 - h)", "g * h"),
 )
 
 EXERCISE.mistake(
     "the other half of σ'",
     "Here g is multiplied by 1 - h alone: σ' is h (1 - h), small at both ends.",
-    _layer(lambda h, g: g * (1 - h)),
+    ("g * h * (1 - h)", "g * (1 - h)"),
 )
 
 EXERCISE.mistake(
     "tanh's derivative",
     "The slope 1 - h² is the derivative of tanh: the sigmoid's is h (1 - h).",
-    _layer(lambda h, g: g * (1 - h * h)),
+    ("g * h * (1 - h)", "g * (1 - h**2)"),
 )
 
 EXERCISE.mistake(
     "g left out",
     "The gradient g does not appear: by the chain rule σ' is multiplied by what comes back "
     "from above.",
-    _layer(lambda h, g: h * (1 - h)),
+    ("g * h * (1 - h)", "h * (1 - h)"),
 )
-
-
-def _true_slope(h, g):
-    return g * h * (1 - h)
-
 
 EXERCISE.mistake(
     "a mean for dW and db",
     "Both dW and db are divided by N once too often: the mean over the batch is part of "
     "the loss, so its 1/N is in g already. Sum over the images here.",
-    _layer(_true_slope, lambda dx, dw, db, n: (dx, dw / n, db / n)),
+    ("dz.T @ x, dz.sum(dim=0)", "dz.T @ x / len(x), dz.mean(dim=0)"),
 )
 
 EXERCISE.mistake(
     "a mean for db",
     "Your db is a mean over the images and dW a sum: both are sums, the 1/N is in g already.",
-    _layer(_true_slope, lambda dx, dw, db, n: (dx, dw, db / n)),
+    ("dz.sum(dim=0)", "dz.mean(dim=0)"),
 )
 
 EXERCISE.mistake(
     "a mean for everything",
     "Everything is divided by N, which the loss has done already: g is the gradient of "
     "the mean loss, with the 1/N in it.",
-    _layer(_true_slope, lambda dx, dw, db, n: (dx / n, dw / n, db / n)),
+    ("g * h * (1 - h)", "g * h * (1 - h) / len(x)"),
 )
 
 EXERCISE.mistake(
     "multiplied by N",
     "Both dW and db are N times too large: sum dz over the images, and multiply by nothing.",
-    _layer(_true_slope, lambda dx, dw, db, n: (dx, dw * n, db * n)),
+    ("dz.T @ x, dz.sum(dim=0)", "len(x) * dz.T @ x, len(x) * dz.sum(dim=0)"),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "W transposed in dx",
     "Your dx goes through the transposed weight: forward it was x @ Wᵀ, so backwards it is "
     "dz @ W. With as many inputs as units no error message would tell you.",
+    ("dz @ weight", "dz @ weight.T"),
 )
-def transposed_weight(x, weight, h, g):
-    dz = g * h * (1 - h)
-    return dz @ weight.T, dz.T @ x, dz.sum(0)
-
 
 EXERCISE.mistake(
     "dW transposed",
     "The gradient dW must have the shape of W, (units, inputs): yours is its transpose.",
-    _layer(_true_slope, lambda dx, dw, db, n: (dx, dw.T, db)),
+    ("dz.T @ x", "x.T @ dz"),
 )
 
 EXERCISE.mistake(
     "db for each image",
     "Your db has a row per image: the bias is shared by all of them, so its gradient is "
     "the sum over the images.",
-    lambda x, weight, h, g: (
-        (g * h * (1 - h)) @ weight,
-        (g * h * (1 - h)).T @ x,
-        g * h * (1 - h),
-    ),
+    ("dz.sum(dim=0)", "dz"),
 )
 
 EXERCISE.mistake(
     "another order",
     "The three are right and in another order: return dx, dW, db.",
-    _layer(_true_slope, lambda dx, dw, db, n: (dw, db, dx)),
+    ("dz @ weight, dz.T @ x, dz.sum(dim=0)", "dz.T @ x, dz.sum(dim=0), dz @ weight"),
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `stable-cross-entropy`, lesson 01."""
+"""`stable-cross-entropy`, lesson 01: the values and their gradients, for extreme logits, too.
+
+A small number in the logarithm shows at extreme logits only: a probe looks for it.
+"""
 
 import math
 

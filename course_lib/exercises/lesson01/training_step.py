@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `training-step`, lesson 01."""
+"""`training-step`, lesson 01: what is compared is the loss returned and where the weights are then.
+
+One network comes with the gradients of an earlier batch.
+"""
 
 import copy
 
@@ -9,7 +12,7 @@ from torch import nn
 from course_lib import training
 from course_lib.exercises import Case, Exercise
 
-from .shared import _net
+from .shared import sequential
 
 
 def step_cases(rng):
@@ -19,19 +22,19 @@ def step_cases(rng):
 
     yield Case(
         "one linear layer, two images",
-        _net(nn.Flatten(), nn.Linear(6, 3)),
+        sequential(nn.Flatten(), nn.Linear(6, 3)),
         *batch(2),
         learning_rate=0.5,
         decay=0.1,
     )
     yield Case(
         "a hidden layer, no decay",
-        _net(nn.Flatten(), nn.Linear(6, 4), nn.Sigmoid(), nn.Linear(4, 3)),
+        sequential(nn.Flatten(), nn.Linear(6, 4), nn.Sigmoid(), nn.Linear(4, 3)),
         *batch(5),
         learning_rate=2.0,
         decay=0.0,
     )
-    used = _net(nn.Flatten(), nn.Linear(6, 5), nn.Sigmoid(), nn.Linear(5, 3))
+    used = sequential(nn.Flatten(), nn.Linear(6, 5), nn.Sigmoid(), nn.Linear(5, 3))
     images, labels = batch(4)
     F.cross_entropy(used(images), labels).backward()
     yield Case(
@@ -88,9 +91,8 @@ EXERCISE = Exercise(
 )
 
 
-def _objective(net, images, labels, decay, reduction="mean"):
-    loss = F.cross_entropy(net(images), labels, reduction=reduction)
-    return loss + training.weight_decay(net, decay, "half")
+def _objective(net, images, labels, decay):
+    return F.cross_entropy(net(images), labels) + training.weight_decay(net, decay, "half")
 
 
 @EXERCISE.variant
@@ -127,109 +129,82 @@ def step_data(net, images, labels, learning_rate, decay):
     return float(objective.detach())
 
 
-def _step(objective=_objective, zero=True, sign=-1, after=False, late_zero=False):
-    """A wrong training step."""
-
-    def wrong(net, images, labels, learning_rate, decay):
-        if zero:
-            net.zero_grad()
-        loss = objective(net, images, labels, decay)
-        loss.backward()
-        if late_zero:
-            for p in net.parameters():
-                p.grad.zero_()
-        with torch.no_grad():
-            for p in net.parameters():
-                p += sign * learning_rate * p.grad
-            if after:
-                loss = objective(net, images, labels, decay)
-        return loss.detach()
-
-    return wrong
-
-
 EXERCISE.mistake(
     "gradients not zeroed",
     "The gradients of an earlier batch are still in `.grad`, and `backward()` adds to "
     "them: set them to zero before.",
-    _step(zero=False),
+    ("net.zero_grad()", ""),
 )
 
 EXERCISE.mistake(
     "no step",
     "The objective is right, but nothing has moved: is there a step, in place, and are the "
     "gradients set to zero before `backward()` and not after it?",
-    _step(late_zero=True),
+    (
+        "net.zero_grad()\n    objective.backward()",
+        "objective.backward()\n    net.zero_grad(set_to_none=False)",
+    ),
 )
 
 EXERCISE.mistake(
     "uphill",
     "The step goes uphill: the gradient points to where the loss grows, so subtract it.",
-    _step(sign=1),
+    ("parameter -=", "parameter +="),
 )
 
 EXERCISE.mistake(
     "the objective after the step",
     "The step is right, but the objective is that of the changed weights: return the one "
     "before the step.",
-    _step(after=True),
+    (
+        "return objective.detach()",
+        'return stable_cross_entropy(net(images), labels) + weight_decay(net, decay, "half")',
+    ),
 )
 
 EXERCISE.mistake(
     "no decay",
     "The weight decay is missing from the objective.",
-    _step(lambda net, x, y, decay: F.cross_entropy(net(x), y)),
+    (' + weight_decay(net, decay, "half")', ""),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "decay not in the result",
     "The weights are right, but the number returned is the cross-entropy alone: return "
     "the whole objective, weight decay included.",
+    ("objective = stable", "loss = objective = stable"),
+    ("return objective", "return loss"),
 )
-def decay_in_gradient_only(net, images, labels, learning_rate, decay):
-    loss = F.cross_entropy(net(images), labels).detach()
-    _step()(net, images, labels, learning_rate, decay)
-    return loss
-
 
 EXERCISE.mistake(
     "the paper's convention",
     'The decay is in the paper\'s convention, the default of `weight_decay`: here "half" '
     "is asked for.",
-    _step(lambda net, x, y, decay: F.cross_entropy(net(x), y) + training.weight_decay(net, decay)),
+    ('decay, "half")', "decay)"),
 )
-
-
-def all_decay(net, images, labels, decay):
-    return F.cross_entropy(net(images), labels) + decay / 2 * sum(
-        p.square().sum() for p in net.parameters()
-    )
-
 
 EXERCISE.mistake(
     "biases decay",
     "The biases decay, too: the decay belongs to the weight matrices.",
-    _step(all_decay),
+    (
+        'weight_decay(net, decay, "half")',
+        "decay / 2 * sum(p.square().sum() for p in net.parameters())",
+    ),
 )
 
 EXERCISE.mistake(
     "sum over the batch",
     "The cross-entropy is summed over the batch: with its mean, the step does not grow "
     "with the number of images.",
-    _step(lambda net, x, y, decay: _objective(net, x, y, decay, "sum")),
+    ("(net(images), labels)", "(net(images), labels) * len(labels)"),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "step under autograd's eyes",
     "A parameter is changed in place while autograd keeps its books: put the step inside "
     "`with torch.no_grad():`.",
+    ("with torch.no_grad():", "if True:"),
 )
-def step_recorded(net, images, labels, learning_rate, decay):
-    _objective(net, images, labels, decay).backward()
-    for p in net.parameters():
-        p -= learning_rate * p.grad
 
 
 @EXERCISE.mistake(
@@ -241,4 +216,7 @@ def step_too_early(net, images, labels, learning_rate, decay):
     with torch.no_grad():
         for p in net.parameters():
             p -= learning_rate * p.grad
-    return _step(_objective)(net, images, labels, 0.0, decay)
+    objective = _objective(net, images, labels, decay)
+    net.zero_grad()
+    objective.backward()
+    return objective.detach()

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `weight-decay`, lesson 01."""
+"""`weight-decay`, lesson 01: the term and its gradient are compared.
+
+A frozen layer and a convolution are among the networks; bad settings are left to a probe.
+"""
 
 from collections import OrderedDict
 
@@ -8,21 +11,21 @@ from torch import nn
 from course_lib import training
 from course_lib.exercises import Case, Exercise
 
-from .shared import _net
+from .shared import sequential
 
 
 def decay_cases(rng):
-    yield Case("one layer, 3 inputs, 2 units", _net(nn.Linear(3, 2)), 0.5)
-    yield Case("the same, half", _net(nn.Linear(3, 2)), 0.5, "half")
+    yield Case("one layer, 3 inputs, 2 units", sequential(nn.Linear(3, 2)), 0.5)
+    yield Case("the same, half", sequential(nn.Linear(3, 2)), 0.5, "half")
     two = OrderedDict(fc1=nn.Linear(6, 5), sigmoid1=nn.Sigmoid(), fc2=nn.Linear(5, 3))
     yield Case("two layers", nn.Sequential(two), 0.01, "paper")
     yield Case("two layers, half", nn.Sequential(OrderedDict(two)), 0.01, "half")
-    frozen = _net(nn.Linear(4, 3), nn.Sigmoid(), nn.Linear(3, 2))
+    frozen = sequential(nn.Linear(4, 3), nn.Sigmoid(), nn.Linear(3, 2))
     frozen[0].requires_grad_(False)
     yield Case("the first layer frozen", frozen, 0.2)
     yield Case(
         "a convolution",
-        _net(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)),
+        sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)),
         0.1,
         "paper",
     )
@@ -107,11 +110,11 @@ def guards(answer):
     """A probe: bad settings are refused."""
     for strength, convention in ((-1.0, "paper"), (-1.0, "half"), (1.0, "third")):
         try:
-            answer(_net(nn.Linear(2, 2)), strength, convention)
+            answer(sequential(nn.Linear(2, 2)), strength, convention)
         except ValueError:
             continue
         return GUARDED
-    answer(_net(nn.Linear(2, 2)), 0.0)  # no decay at all is allowed
+    answer(sequential(nn.Linear(2, 2)), 0.0)  # no decay at all is allowed
     return None
 
 
@@ -121,55 +124,28 @@ EXERCISE.mistake(
     ("1 / 2", "1.0"),
 )
 
-
-def _decay(term, select=training.weight_matrices):
-    """A wrong decay: the sum of term(weight, λ, convention) over ``select(net)``."""
-
-    def wrong(net, strength, convention="paper"):
-        _guard(strength, convention)
-        return sum(term(weight, strength, convention) for weight in select(net))
-
-    return wrong
-
-
-def _share(weight, convention):
-    return 1 / len(weight) if convention == "paper" else 1 / 2
-
-
-def _right(weight, strength, convention):
-    return strength * _share(weight, convention) * weight.square().sum()
-
-
 EXERCISE.mistake(
     "the half everywhere",
     'The 1/2 belongs to the convention "half" alone: the paper divides by k, and by nothing else.',
-    _decay(
-        lambda w, s, c: _right(w, s, c) / (2 if c == "paper" else 1),
-    ),
+    ("1 / len(weight)", "1 / len(weight) / 2"),
 )
 
 EXERCISE.mistake(
     "k for the inputs",
     "The k of a layer is the number of its units, its outputs: you divide by the number of "
     "inputs. The first axis of a weight matrix counts the units.",
-    _decay(
-        lambda w, s, c: s * w.square().sum() / (w.shape[1] if c == "paper" else 2),
-    ),
+    ("len(weight)", "weight.shape[1]"),
 )
 
 EXERCISE.mistake(
     "mean over all weights",
     "This divides by the number of weights (a mean of squares): the paper divides their "
     "sum by the number of units.",
-    _decay(
-        lambda w, s, c: s * (w.square().mean() if c == "paper" else w.square().sum() / 2),
-    ),
+    ("len(weight)", "weight.numel()"),
 )
 
 EXERCISE.mistake(
-    "no λ",
-    "The strength λ does not appear: multiply the sum by it.",
-    _decay(lambda w, s, c: _share(w, c) * w.square().sum()),
+    "no λ", "The strength λ does not appear: multiply the sum by it.", ("strength * share", "share")
 )
 
 EXERCISE.mistake(
@@ -192,27 +168,18 @@ def decay_all_units(net, strength, convention="paper"):
     return squares / (sum(len(w) for w in weights) if convention == "paper" else 2)
 
 
-def trainable(net):
-    return [p for p in net.parameters() if p.requires_grad]
-
-
 EXERCISE.mistake(
     "biases too",
     "The biases decay as well here: a bias does not stretch what comes in, so it is left "
     "alone. `weight_matrices(net)` leaves them out.",
-    _decay(_right, trainable),
+    ("weight_matrices(net)", "[p for p in net.parameters() if p.requires_grad]"),
 )
-
-
-def also_frozen(net):
-    return [m.weight for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-
 
 EXERCISE.mistake(
     "frozen layers too",
     "A frozen layer is counted: its weights cannot move, so its decay is a constant that "
     "only blurs the loss. `weight_matrices(net)` leaves frozen weights out.",
-    _decay(_right, also_frozen),
+    ("weight_matrices(net)", "[p for p in net.parameters() if p.ndim > 1]"),
 )
 
 EXERCISE.mistake(
@@ -237,10 +204,12 @@ EXERCISE.mistake(
     "no gradient",
     "The number is right, but no gradient flows back from it: keep the tensors, without "
     "`.item()`, `.data`, `.detach()` or `float(...)`, or the decay will not move anything.",
-    _decay(lambda w, s, c: _right(w, s, c).detach()),
+    ("return total", "return total.detach()"),
 )
 
-
-@EXERCISE.mistake("no guards", GUARDED)
-def decay_unguarded(net, strength, convention="paper"):
-    return sum(_right(w, strength, convention) for w in training.weight_matrices(net))
+EXERCISE.mistake(
+    "no guards",
+    GUARDED,
+    ("if convention not in CONVENTIONS", "if False"),
+    ("if strength < 0", "if False"),
+)

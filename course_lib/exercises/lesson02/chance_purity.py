@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `chance-purity`, lesson 02."""
+"""`chance-purity`, lesson 02: random draws, compared with the exact value.
+
+The tolerance is more than five standard errors of the draws; every wrong answer is farther off.
+"""
 
 import math
 

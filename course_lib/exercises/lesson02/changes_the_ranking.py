@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `changes-the-ranking`, lesson 02."""
+"""`changes-the-ranking`, lesson 02: eight questions, each with a mistake of its own.
+
+The oracle tries every change on random activations.
+"""
 
 import numpy as np
 

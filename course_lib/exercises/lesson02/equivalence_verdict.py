@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `equivalence-verdict`, lesson 02."""
+"""`equivalence-verdict`, lesson 02: intervals at every place round the two margins.
+
+Some lie so that only the right quantile, of the right degrees of freedom, decides as it should.
+"""
 
 import numpy as np
 import scipy.stats
@@ -106,117 +109,72 @@ def _not_significant(differences, margin):
     return "better" if found.statistic > 0 else "worse"
 
 
-def _verdict(quantile=lambda n: scipy.stats.t.ppf(0.95, n - 1), ddof=1, root=True, rule=_decide):
-    def wrong(differences, margin):
-        d = np.asarray(differences, float)
-        half = quantile(len(d)) * d.std(ddof=ddof) / (len(d) ** 0.5 if root else 1)
-        return rule(d.mean() - half, d.mean() + half, margin)
-
-    return wrong
-
-
-def _zero_first(low, high, margin):
-    if low > 0:
-        return "better"
-    if high < 0:
-        return "worse"
-    return "equivalent" if low > -margin and high < margin else "undecided"
-
-
 EXERCISE.mistake(
     "against 0 first",
     "You compare with 0 first, so a difference that is surely there and surely too small "
     "to matter is called worse or better. The margin says what matters.",
-    _verdict(rule=_zero_first),
+    ("if -margin <", 'if low > 0:\n        return "better"\n    if -margin <'),
+    ("if -margin <", 'if high < 0:\n        return "worse"\n    if -margin <'),
 )
-
-
-def _zero_last(low, high, margin):
-    if low > -margin and high < margin:
-        return "equivalent"
-    if low > 0:
-        return "better"
-    return "worse" if high < 0 else "undecided"
-
 
 EXERCISE.mistake(
     "against 0 last",
     "An interval that excludes 0 and reaches from inside the margins to beyond is called "
     "worse or better: whether the difference is large enough to matter is then undecided.",
-    _verdict(rule=_zero_last),
+    ("high < -margin", "high < 0"),
+    ("low > margin", "low > 0"),
 )
 
 EXERCISE.mistake(
     "95 % interval",
     "This is the 95 % interval: two one-sided tests at 5 % are the 90 % interval, 5 % on "
     "each side.",
-    _verdict(lambda n: scipy.stats.t.ppf(0.975, n - 1)),
+    ("0.95", "0.975"),
 )
 
 EXERCISE.mistake(
     "normal for t",
     "The quantile is the normal distribution's, 1.64: with ten networks whose spread is "
     "itself an estimate it is Student's with n - 1 degrees of freedom, 1.83.",
-    _verdict(lambda n: scipy.stats.norm.ppf(0.95)),
+    ("t.ppf(0.95, len(d) - 1)", "norm.ppf(0.95)"),
 )
 
 EXERCISE.mistake(
     "ddof 0",
     "The standard deviation divides by n (NumPy's habit): for an estimate from n networks "
     "divide by n - 1, `ddof=1`.",
-    _verdict(ddof=0),
+    ("ddof=1", "ddof=0"),
 )
 
 EXERCISE.mistake(
     "n degrees of freedom",
     "Student's t has n - 1 degrees of freedom here, not n: one is spent on the mean.",
-    _verdict(lambda n: scipy.stats.t.ppf(0.95, n)),
+    ("len(d) - 1", "len(d)"),
 )
 
 EXERCISE.mistake(
     "the spread of one network",
     "This is the spread of single networks: the interval of their *mean* is narrower by sqrt(n).",
-    _verdict(root=False),
+    (" / len(d) ** 0.5", ""),
 )
-
-
-def _mean_only(low, high, margin):
-    middle = (low + high) / 2
-    if abs(middle) < margin:
-        return "equivalent"
-    return "better" if middle > 0 else "worse"
-
 
 EXERCISE.mistake(
     "the mean only",
     "Only the mean is looked at: without its interval, two networks would decide as firmly "
     "as two hundred.",
-    _verdict(rule=_mean_only),
+    ("t * d.std(ddof=1) / len(d) ** 0.5", "0"),
 )
-
-
-def _touching(low, high, margin):
-    if high < -margin:
-        return "worse"
-    if low > margin:
-        return "better"
-    return "equivalent" if low > -margin or high < margin else "undecided"
-
 
 EXERCISE.mistake(
     "one of the two tests",
     "One of the two tests is enough for you: equivalent needs both, not too low *and* not "
     "too high.",
-    _verdict(rule=_touching),
+    ("-margin < low and high < margin", "-margin < low <= margin or -margin <= high < margin"),
 )
-
-
-def _exchanged(low, high, margin):
-    return {"better": "worse", "worse": "better"}.get(found := _decide(low, high, margin), found)
-
 
 EXERCISE.mistake(
     "worse for better",
     "Worse and better are exchanged: a difference above 0 means that units are better.",
-    _verdict(rule=_exchanged),
+    ('return "worse"', 'return "better"'),
+    ('return "better" if', 'return "worse" if'),
 )

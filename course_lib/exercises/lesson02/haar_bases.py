@@ -1,4 +1,8 @@
-"""The cases, right and wrong answers of `haar-bases`, lesson 02."""
+"""`haar-bases`, lesson 02: facts are compared that hold for every right draw.
+
+The numbers themselves are up to the answer; whether the generator decides them is a probe's
+question.
+"""
 
 import scipy.stats
 import torch
@@ -115,76 +119,58 @@ def not_reproducible(answer):
     return None if same and not other else GENERATOR
 
 
-def _qr(draw, signs=True):
-    def wrong(count, width, generator):
-        q, r = torch.linalg.qr(draw(count, width, generator))
-        return q * torch.diagonal(r, dim1=1, dim2=2).sign()[:, None] if signs else q
-
-    return wrong
-
-
-def _gaussian(count, width, generator):
-    return torch.randn(count, width, width, generator=generator)
-
-
 EXERCISE.mistake(
     "signs left to the library",
     "QR leaves the signs of its columns open, and the library picks them by a rule of its "
     "own: most of the diagonal of Q is negative. Multiply every column by the sign of R's "
     "diagonal entry.",
-    _qr(_gaussian, signs=False),
+    ("q * signs[:, None, :]", "q"),
 )
-
-
-def _box(count, width, generator):
-    return torch.rand(count, width, width, generator=generator)
-
 
 EXERCISE.mistake(
     "cube directions",
     "The numbers before the QR are uniform, so they fill a cube, and directions towards "
     "its corners are more likely than others: begin with Gaussian numbers (`randn`), whose "
     "density depends on the length alone.",
-    _qr(lambda *draw: 2 * _box(*draw) - 1),
+    (
+        "torch.randn(count, width, width, generator=generator)",
+        "2 * torch.rand(count, width, width, generator=generator) - 1",
+    ),
 )
 
 EXERCISE.mistake(
     "positive numbers",
     "The numbers before the QR are all positive (`rand`): the first direction is never "
     "opposite to (1, ..., 1). Use `randn`.",
-    _qr(_box),
+    ("torch.randn(", "torch.rand("),
 )
 
 EXERCISE.mistake(
     "columns not orthogonal",
     "The columns have length 1 and are not orthogonal: this is a set of random directions. "
     "A basis needs `torch.linalg.qr`.",
-    lambda *draw: F.normalize(_gaussian(*draw), dim=1),
+    ("return q * signs[:, None, :]", "return gaussian / gaussian.norm(dim=1, keepdim=True)"),
 )
 
 EXERCISE.mistake(
     "rows not orthogonal",
     "The rows have length 1, and neither they nor the columns are orthogonal: this is a "
     "set of random directions. A basis needs `torch.linalg.qr`.",
-    lambda *draw: F.normalize(_gaussian(*draw), dim=2),
+    ("return q * signs[:, None, :]", "return gaussian / gaussian.norm(dim=2, keepdim=True)"),
 )
 
 EXERCISE.mistake(
     "one basis for all",
     "All bases are the same one: draw a Gaussian matrix for each, (count, width, width).",
-    lambda count, width, generator: _qr(_gaussian)(1, width, generator).expand(count, width, width),
+    ("randn(count", "randn(1"),
+    ("q * signs[:, None, :]", "(q * signs[:, None, :]).expand(count, width, width)"),
 )
 
 EXERCISE.mistake(
     "one basis only",
     "This is a single basis: `count` of them are asked for, (count, width, width).",
-    lambda count, width, generator: _qr(_gaussian)(1, width, generator)[0],
+    ("randn(count", "randn(1"),
+    ("q * signs[:, None, :]", "(q * signs[:, None, :])[0]"),
 )
 
-EXERCISE.mistake(
-    "the generator is not used",
-    GENERATOR,
-    lambda count, width, generator: _qr(
-        lambda *_: torch.randn(count, width, width)  # the global random numbers
-    )(count, width, generator),
-)
+EXERCISE.mistake("the generator is not used", GENERATOR, (", generator=generator", ""))

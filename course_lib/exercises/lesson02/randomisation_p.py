@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `randomisation-p`, lesson 02."""
+"""`randomisation-p`, lesson 02: units beyond all bases, among them, and tied with some.
+
+The oracle ranks means that it has rounded, so that a tie is a tie in any order of summation.
+"""
 
 import numpy as np
 import scipy.stats
@@ -70,43 +73,26 @@ def p_of_scipy(units, bases):
     return min(1.0, 2 * min((1 + t * n) / (1 + n) for t in tails))
 
 
-def _sides(units, bases, strict=False):
-    seen, chance = units.mean(), bases.mean(1)
-    chance = torch.where((chance - seen).abs() < 1e-9, seen, chance)
-    if strict:
-        return int((chance > seen).sum()), int((chance < seen).sum()), len(chance)
-    return int((chance >= seen).sum()), int((chance <= seen).sum()), len(chance)
-
-
-def _p(formula, strict=False):
-    return lambda units, bases: formula(*_sides(units, bases, strict))
-
-
 EXERCISE.mistake(
     "no + 1",
     "The units themselves are not counted, so p can be 0, which no finite number of bases "
     "can show: (1 + count) / (1 + B).",
-    _p(lambda above, below, n: min(1.0, 2 * min(above, below) / n)),
+    ("2 * (1 + min(above, below)) / (1 + len(chance))", "2 * min(above, below) / len(chance)"),
 )
 
 EXERCISE.mistake(
     "+ 1 above only",
     "The + 1 belongs to both: the units are one more basis in the count and in the number "
     "of bases.",
-    _p(lambda above, below, n: min(1.0, 2 * (1 + min(above, below)) / n)),
+    ("(1 + len(chance))", "len(chance)"),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "directions as n",
     "Every direction of every basis counts as a draw of its own. The test asks how the "
     "mean over a whole basis varies: reduce each basis to its mean first.",
+    ("bases.mean(dim=1)", "bases.flatten()"),
 )
-def _per_direction(units, bases):
-    seen, chance = units.mean(), bases.flatten()
-    chance = torch.where((chance - seen).abs() < 1e-9, seen, chance)
-    sides = int((chance >= seen).sum()), int((chance <= seen).sum())
-    return min(1.0, 2 * (1 + min(sides)) / (1 + len(chance)))
 
 
 @EXERCISE.mistake(
@@ -124,33 +110,43 @@ EXERCISE.mistake(
     "one side (above)",
     "This is the p-value of one side, above: units may also be *less* meaningful. Twice "
     "the smaller side.",
-    _p(lambda above, below, n: (1 + above) / (1 + n)),
+    (
+        "min(1.0, 2 * (1 + min(above, below)) / (1 + len(chance)))",
+        "(1 + above) / (1 + len(chance))",
+    ),
 )
 
 EXERCISE.mistake(
     "one side (below)",
     "This is the p-value of one side, below: units may also be *more* meaningful. Twice "
     "the smaller side.",
-    _p(lambda above, below, n: (1 + below) / (1 + n)),
+    (
+        "min(1.0, 2 * (1 + min(above, below)) / (1 + len(chance)))",
+        "(1 + below) / (1 + len(chance))",
+    ),
 )
 
 EXERCISE.mistake(
     "the smaller side, not doubled",
     "The smaller side is picked after looking at the data, which is two tests: double it.",
-    _p(lambda above, below, n: (1 + min(above, below)) / (1 + n)),
+    ("2 * (1 +", "(1 +"),
 )
 
 EXERCISE.mistake(
     "above 1",
     "A p-value is at most 1: where both sides hold more than half, cap it.",
-    _p(lambda above, below, n: 2 * (1 + min(above, below)) / (1 + n)),
+    (
+        "min(1.0, 2 * (1 + min(above, below)) / (1 + len(chance)))",
+        "2 * (1 + min(above, below)) / (1 + len(chance))",
+    ),
 )
 
 EXERCISE.mistake(
     "ties not counted",
     "A basis exactly as good as the units is as extreme as they are: count with >= and "
     "<=, not > and <.",
-    _p(lambda a, b, n: min(1.0, 2 * (1 + min(a, b)) / (1 + n)), strict=True),
+    ("chance >= seen", "chance > seen"),
+    ("chance <= seen", "chance < seen"),
 )
 
 
@@ -177,9 +173,8 @@ def _normal(units, bases):
     return 2 * scipy.stats.norm.sf(abs(z))
 
 
-@EXERCISE.mistake(
-    "the first unit", "Only the first unit is compared: the units' mean stands for them."
+EXERCISE.mistake(
+    "the first unit",
+    "Only the first unit is compared: the units' mean stands for them.",
+    ("units.mean()", "units[0]"),
 )
-def _p_units_first(units, bases):
-    """Compares basis by basis the first unit's value instead of the mean."""
-    return min(1.0, 2 * (1 + min(_sides(units[:1], bases)[:2])) / (1 + len(bases)))

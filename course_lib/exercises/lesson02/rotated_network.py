@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `rotated-network`, lesson 02."""
+"""`rotated-network`, lesson 02: outputs, and what arrives at the layer that is counter-rotated.
+
+A network in which nothing was rotated has the right outputs, too.
+"""
 
 import copy
 from collections import OrderedDict
@@ -104,25 +107,17 @@ def _linear(weight, bias=None):
     return layer
 
 
-def _rotated(turn=lambda b: b, back=lambda b: b.T, early=False):
-    """A network with ``turn(basis)`` inserted and ``back(basis)`` behind the next weights."""
-
-    def build(net, layer, basis):
-        parts = OrderedDict(copy.deepcopy(net).named_children())
-        names = list(parts)
-        following = names[names.index(layer) + 1]
-        place = names.index(layer) + (0 if early else 1)
-        old = parts[following]
-        weight = old.weight.detach() @ back(basis)
-        parts[following] = _linear(weight, old.bias.detach())
-        items = list(parts.items())
-        items.insert(place, ("rotation", _linear(turn(basis))))
-        return nn.Sequential(OrderedDict(items))
-
-    return build
-
-
-EXERCISE.variant(_rotated())
+@EXERCISE.variant
+def rotated_by_transpose(net, layer, basis):
+    """With a linear layer made anew behind the rotation."""
+    parts = OrderedDict(copy.deepcopy(net).named_children())
+    names = list(parts)
+    following = names[names.index(layer) + 1]
+    old = parts[following]
+    parts[following] = _linear(old.weight.detach() @ basis.T, old.bias.detach())
+    items = list(parts.items())
+    items.insert(names.index(layer) + 1, ("rotation", _linear(basis)))
+    return nn.Sequential(OrderedDict(items))
 
 
 @EXERCISE.variant
@@ -162,40 +157,42 @@ EXERCISE.mistake(
     "B for its transpose",
     "The next layer is multiplied by B, and needs B's inverse, which is its transpose: W' "
     "B h = W h.",
-    _rotated(back=lambda b: b),
+    ("@ basis.T", "@ basis"),
 )
 
 EXERCISE.mistake(
     "not counter-rotated",
     "The activations are rotated and the next layer still expects the old ones: multiply "
     "its weights by B's transpose.",
-    _rotated(back=lambda b: torch.eye(len(b), device=b.device)),
+    (" @ basis.T", ""),
 )
 
 EXERCISE.mistake(
     "columns for rows",
     "The outputs are right, but the new units are the *columns* of the basis: the "
     "directions are its rows, so the inserted weights are the basis itself.",
-    _rotated(turn=lambda b: b.T, back=lambda b: b),
+    ("basis.clone()", "basis.T.clone()"),
+    ("@ basis.T", "@ basis"),
 )
 
 EXERCISE.mistake(
     "before the non-linearity",
     "The rotation stands before the non-linearity. That mixes the units first and squeezes "
     "the mixtures then, and no weights behind it can undo it: insert it after.",
-    _rotated(early=True),
+    ("insert(names.index(layer) + 1", "insert(names.index(layer)"),
 )
 
 EXERCISE.mistake(
     "nothing rotated",
     "The outputs are right because nothing was rotated: what arrives at the next layer "
     "must be the activations in the new basis.",
-    _rotated(turn=lambda b: torch.eye(len(b), device=b.device), back=lambda b: b @ b.T),
+    ("basis.clone()", "torch.eye(len(basis)).to(basis)"),
+    (" @ basis.T", ""),
 )
 
 EXERCISE.mistake(
     "both transposed",
     "Both are transposed, or neither undoes the other: h' = B h wants the basis in the "
     "inserted layer and its transpose behind the next weights.",
-    _rotated(turn=lambda b: b.T, back=lambda b: b.T),
+    ("basis.clone()", "basis.T.clone()"),
 )

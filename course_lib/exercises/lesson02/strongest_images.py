@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `strongest-images`, lesson 02."""
+"""`strongest-images`, lesson 02: the ties are what the cases are about.
+
+The activations are coarse, and exact in float32 however they are summed, so equal scores are equal.
+"""
 
 import numpy as np
 import torch
@@ -81,45 +84,23 @@ def ranked_by_two_sorts(parts, directions, k):
     return order.gather(0, again)[:k].T
 
 
-def _wrongly_ranked(choose):
-    """A wrong ranking: choose(parts, directions) gives the parts and what to sort by first."""
-
-    def wrong(parts, directions, k):
-        h, before, sign, size = choose(parts)
-        scores, second = directions @ h.T, directions @ before.T
-        if size:
-            scores, second = scores.abs(), second.abs()
-        order = (sign * second).argsort(dim=1, descending=True, stable=True)
-        best = (sign * scores.gather(1, order)).argsort(dim=1, descending=True, stable=True)
-        return order.gather(1, best)[:, :k]
-
-    return wrong
-
-
 EXERCISE.mistake(
     "training images",
     "These are training images. The network was fitted to them, and what excites it most "
     'among them it may know by heart: rank the held-out ones, `parts["test"]`.',
-    _wrongly_ranked(lambda parts: (*parts["train"], 1, False)),
+    ('parts["test"]', 'parts["train"]'),
 )
-
-
-def _together(parts):
-    h, before = (torch.cat(pair) for pair in zip(parts["train"], parts["test"], strict=True))
-    return h, before, 1, False
-
 
 EXERCISE.mistake(
     "all images",
     "Training and test images are ranked together: the paper takes images that the "
     'network was not trained on, `parts["test"]` alone.',
-    _wrongly_ranked(_together),
+    ('parts["test"]', 'map(torch.cat, zip(parts["train"], parts["test"]))'),
 )
 
 
-def _ranked(scores, k, sign=1, rows=None):
-    order = (sign * scores).argsort(dim=1, descending=True, stable=True)[:, :k]
-    return order if rows is None else rows[order]
+def _ranked(scores, k):
+    return scores.argsort(dim=1, descending=True, stable=True)[:, :k]
 
 
 EXERCISE.mistake(
@@ -149,14 +130,18 @@ EXERCISE.mistake(
 EXERCISE.mistake(
     "weakest first",
     "These are the images that excite each direction least: sort falling.",
-    _wrongly_ranked(lambda parts: (*parts["test"], -1, False)),
+    ("second.argsort(dim=1, descending=True", "second.argsort(dim=1"),
+    ("scores.argsort(dim=1, descending=True", "scores.argsort(dim=1"),
 )
 
 EXERCISE.mistake(
     "by size",
     "Scores are ranked by their size, so strongly negative ones count as strong. The "
     "paper takes the maximum of <h, v>, with its sign.",
-    _wrongly_ranked(lambda parts: (*parts["test"], 1, True)),
+    (
+        "directions @ h.T, directions @ before.T",
+        "(directions @ h.T).abs(), (directions @ before.T).abs()",
+    ),
 )
 
 

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `amplify`, lesson 03."""
+"""`amplify`, lesson 03: changes whose mean is not 0, some of them beyond the box.
+
+The mean tells the rms from a standard deviation; an image that leaves the box tells who clips.
+"""
 
 import math
 
@@ -78,37 +81,32 @@ PRINTED = (
     "MNIST). Divide by the rms."
 )
 
-
-def _amplified(size, finish=lambda x, a, r, k: x + k * r):
-    """A wrong amplification: stddev / size(change (N, pixels)) as the factor k, then finish."""
-
-    def wrong(adversarial, images, stddev):
-        change = adversarial - images
-        factor = (stddev / size(change.flatten(1))).reshape(-1, *[1] * (images.ndim - 1))
-        return finish(images, adversarial, change, factor)
-
-    return wrong
-
-
-EXERCISE.mistake("the printed formula", PRINTED, _amplified(lambda change: change.norm(dim=1)))
+EXERCISE.mistake("the printed formula", PRINTED, (".square().mean(dim=1).sqrt()", ".norm(dim=1)"))
 
 EXERCISE.mistake(
     "the printed formula, one norm for all",
     PRINTED + " And the norm is one for the whole batch: each image has its own.",
-    _amplified(lambda change: change.norm().repeat(len(change))),
+    ("change.flatten(1).square().mean(dim=1).sqrt()", "change.norm().repeat(len(change))"),
 )
+
+OUT = "images + factor.reshape(-1, *[1] * (images.ndim - 1)) * change"
+CLIPPED = (OUT, f"({OUT}).clamp(0, 1)")
 
 EXERCISE.mistake(
     "the printed formula, clipped",
     PRINTED + " And do not clip: that shortens the change again.",
-    _amplified(lambda change: change.norm(dim=1), lambda x, a, r, k: (x + k * r).clamp(0, 1)),
+    (".square().mean(dim=1).sqrt()", ".norm(dim=1)"),
+    CLIPPED,
 )
 
 EXERCISE.mistake(
     "one factor for all",
     "All images get the same factor, that of the whole set: each is to have an rms of "
     "stddev by itself.",
-    _amplified(lambda change: change.square().mean().sqrt().repeat(len(change))),
+    (
+        "change.flatten(1).square().mean(dim=1).sqrt()",
+        "change.square().mean().sqrt().repeat(len(change))",
+    ),
 )
 
 STD = (
@@ -117,61 +115,60 @@ STD = (
 )
 
 EXERCISE.mistake(
-    "standard deviation", STD, _amplified(lambda change: change.std(dim=1, correction=0))
+    "standard deviation", STD, (".square().mean(dim=1).sqrt()", ".std(dim=1, correction=0)")
 )
 
 EXERCISE.mistake(
     "standard deviation, n - 1",
     STD + " Besides, `.std()` divides by the number of pixels minus 1.",
-    _amplified(lambda change: change.std(dim=1)),
+    (".square().mean(dim=1).sqrt()", ".std(dim=1)"),
 )
 
 EXERCISE.mistake(
     "standard deviation of the batch",
     STD + " And it is one for the whole batch: each image has its own.",
-    _amplified(lambda change: change.std().repeat(len(change))),
+    ("change.flatten(1).square().mean(dim=1).sqrt()", "change.std().repeat(len(change))"),
 )
 
-for name, correction in (("", 0), (", n - 1", 1)):
-    EXERCISE.mistake(
-        f"standard deviation{name}, clipped",
-        f"{STD} And do not clip (after `.std(correction={correction})`): that shortens "
-        "the change again.",
-        _amplified(
-            lambda change, correction=correction: change.std(dim=1, correction=correction),
-            lambda x, a, r, k: (x + k * r).clamp(0, 1),
-        ),
-    )
+EXERCISE.mistake(
+    "standard deviation, clipped",
+    STD + " And do not clip (after `.std(correction=0)`): that shortens the change again.",
+    (".square().mean(dim=1).sqrt()", ".std(dim=1, correction=0)"),
+    CLIPPED,
+)
 
-
-def _rms(change):
-    return change.square().mean(1).sqrt()
-
+EXERCISE.mistake(
+    "standard deviation, n - 1, clipped",
+    STD + " And do not clip (after `.std(correction=1)`): that shortens the change again.",
+    (".square().mean(dim=1).sqrt()", ".std(dim=1)"),
+    CLIPPED,
+)
 
 EXERCISE.mistake(
     "from the adversarial image",
     "The stretched change is added to the adversarial image, so it is in there twice: add "
     "it to the clean one.",
-    _amplified(_rms, lambda x, a, r, k: a + k * r),
+    ("return images", "return adversarial"),
 )
 
 EXERCISE.mistake(
     "the image stretched",
     "The adversarial image is multiplied, not the change: a brighter picture.",
-    _amplified(_rms, lambda x, a, r, k: k * a),
+    ("return images + ", "return "),
+    ("* change", "* adversarial"),
 )
 
 EXERCISE.mistake(
     "the change returned",
     "This is the stretched change: add it to the images.",
-    _amplified(_rms, lambda x, a, r, k: k * r),
+    ("return images + ", "return "),
 )
 
 EXERCISE.mistake(
     "clipped",
     "The result is clipped to [0, 1], so its rms is no longer the stddev asked for: leave "
     "it (and whoever clips has to measure again).",
-    _amplified(_rms, lambda x, a, r, k: (x + k * r).clamp(0, 1)),
+    CLIPPED,
 )
 
 EXERCISE.mistake(
@@ -183,11 +180,11 @@ EXERCISE.mistake(
 EXERCISE.mistake(
     "the other way",
     "The change points the other way: it goes from the image to the adversarial image.",
-    _amplified(_rms, lambda x, a, r, k: x - k * r),
+    ("return images +", "return images -"),
 )
 
 EXERCISE.mistake(
     "mean square",
     "You divide by the mean square: its root is missing.",
-    _amplified(lambda change: change.square().mean(1)),
+    (".mean(dim=1).sqrt()", ".mean(dim=1)"),
 )

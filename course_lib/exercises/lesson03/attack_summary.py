@@ -1,6 +1,8 @@
-"""The cases, right and wrong answers of `attack-summary`, lesson 03."""
+"""`attack-summary`, lesson 03: a bug hunt.
 
-import math
+Mistakes from the start, failures, and images that moved in vain: each wrong choice of images shows
+in some case.
+"""
 
 import numpy as np
 import torch
@@ -87,59 +89,39 @@ def summary_subset(images, adversarial, labels, clean, fooled):
     return success.double().mean(), sizes.mean()
 
 
-def _summary(rate, mean):
-    """A wrong summary: rate(correct, changed) and mean(sizes, correct, changed)."""
-
-    def wrong(images, adversarial, labels, clean, fooled):
-        correct, changed = clean == labels, fooled != labels
-        sizes = measures.distortion(adversarial, images)
-        return rate(correct, changed), mean(sizes, correct, changed)
-
-    return wrong
-
-
-def _share(correct, changed):
-    return changed[correct].double().mean()
-
-
 EXERCISE.mistake(
     "failures count as 0",
     "The rate is right, but the images at which the attack failed are still in the mean "
     "distortion, with their change of 0: a worse attack would get a smaller mean.",
-    _summary(_share, lambda s, correct, changed: s[correct].mean()),
+    ("sizes[success]", "sizes[correct]"),
 )
 
 EXERCISE.mistake(
     "mistakes count as 0",
     "Images that the network got wrong from the start are still in the mean distortion, "
     "with their change of 0.",
-    _summary(_share, lambda s, correct, changed: s[changed].mean()),
+    ("sizes[success]", "sizes[fooled != labels]"),
 )
-
-
-def _size(sizes, correct, changed):
-    return sizes[correct & changed].mean()
-
 
 EXERCISE.mistake(
     "the rate as it was",
     "The mean distortion is right, but the rate still counts images that were mistakes "
     "from the start as successes of the attack.",
-    _summary(lambda correct, changed: changed.double().mean(), _size),
+    ("success.sum() / correct.sum()", "(fooled != labels).double().mean()"),
 )
 
 EXERCISE.mistake(
     "out of all images",
     "The rate divides by all images, also those that were mistakes from the start and so "
     "could not be attacked: divide by the number of images that were right.",
-    _summary(lambda correct, changed: (correct & changed).double().mean(), _size),
+    ("/ correct.sum()", "/ len(labels)"),
 )
 
 EXERCISE.mistake(
     "accuracy that is left",
     "The first number is the share that the network still gets right: the attack's rate of "
     "success is 1 minus that.",
-    _summary(lambda correct, changed: 1 - _share(correct, changed), _size),
+    ("float(rate)", "float(1 - rate)"),
 )
 
 EXERCISE.mistake(
@@ -147,10 +129,8 @@ EXERCISE.mistake(
     "The failures are out of both numbers now, but images that the network got wrong from "
     "the start still count as successes in both: a success is `clean == labels` first and "
     "`fooled != labels` then, and the rate is out of the images that were right.",
-    _summary(
-        lambda correct, changed: changed.double().mean(),
-        lambda s, correct, changed: s[changed].mean(),
-    ),
+    ("correct & (fooled", "(fooled"),
+    ("/ correct.sum()", "/ len(labels)"),
 )
 
 EXERCISE.mistake(
@@ -158,17 +138,14 @@ EXERCISE.mistake(
     "You divide by the number of images that were right, but count successes (and average) "
     "over all that are wrong now, also those that were wrong from the start: leave these "
     "out of the successes, too.",
-    _summary(
-        lambda correct, changed: changed.double().sum() / correct.sum(),
-        lambda s, correct, changed: s[changed].mean(),
-    ),
+    ("correct & (fooled", "(fooled"),
 )
 
 EXERCISE.mistake(
     "all images in the mean",
     "The rate is right, but the mean distortion still runs over all images, also those "
     "that were wrong from the start or at which the attack failed.",
-    _summary(_share, lambda s, correct, changed: s.mean()),
+    ("sizes[success]", "sizes"),
 )
 
 EXERCISE.mistake(
@@ -176,20 +153,16 @@ EXERCISE.mistake(
     "The successes are the right ones now, but the rate divides by all images, and the "
     "mean distortion runs over all: divide by those that were right, and average over the "
     "successes.",
-    _summary(
-        lambda correct, changed: (correct & changed).double().mean(),
-        lambda s, correct, changed: s.mean(),
-    ),
+    ("/ correct.sum()", "/ len(labels)"),
+    ("sizes[success]", "sizes"),
 )
 
 EXERCISE.mistake(
     "failures in the mean, mistakes in the rate",
     "Two things are left: the rate counts images that were wrong from the start, and the "
     "mean distortion runs over the failures, too.",
-    _summary(
-        lambda correct, changed: changed.double().mean(),
-        lambda s, correct, changed: s[correct].mean(),
-    ),
+    ("success.sum() / correct.sum()", "(fooled != labels).double().mean()"),
+    ("sizes[success]", "sizes[correct]"),
 )
 
 MOVED = (
@@ -197,65 +170,50 @@ MOVED = (
     "into the right one, counts as a success: leave out what was wrong before."
 )
 
-
-def _moved(part, out_of_right):
-    """A wrong summary: an image whose class changed, right or wrong before, is a success."""
-
-    def wrong(images, adversarial, labels, clean, fooled):
-        moved, sizes = fooled != clean, measures.distortion(adversarial, images)
-        number = (clean == labels).sum() if out_of_right else len(labels)
-        return moved.sum() / number, part(sizes, moved).mean()
-
-    return wrong
-
-
 EXERCISE.mistake(
     "any change of class, all in the mean",
     MOVED + " And the mean distortion runs over all images, not the successes.",
-    _moved(lambda s, moved: s, out_of_right=False),
+    ("correct & (fooled != labels)", "fooled != clean"),
+    ("/ correct.sum()", "/ len(labels)"),
+    ("sizes[success]", "sizes"),
 )
 
 EXERCISE.mistake(
     "any change of class, out of the right ones",
     MOVED + " You divide by the right number already.",
-    _moved(lambda s, moved: s[moved], out_of_right=True),
+    ("correct & (fooled != labels)", "fooled != clean"),
 )
 
 EXERCISE.mistake(
     "any change of class in the mean",
     "The rate is right, but the mean distortion still counts images that were wrong from "
     "the start and changed to another class: leave those out.",
-    lambda images, adversarial, labels, clean, fooled: (
-        _share(clean == labels, fooled != labels),
-        measures.distortion(adversarial, images)[fooled != clean].mean(),
-    ),
+    ("sizes[success]", "sizes[fooled != clean]"),
 )
 
 EXERCISE.mistake(
-    "any change of class", MOVED, _moved(lambda s, moved: s[moved], out_of_right=False)
+    "any change of class",
+    MOVED,
+    ("correct & (fooled != labels)", "fooled != clean"),
+    ("/ correct.sum()", "/ len(labels)"),
 )
 
 EXERCISE.mistake(
     "rms of the set",
     "The distortion is one root over all the successes' pixels: the paper's is the mean "
     "of the images' own.",
-    _summary(_share, lambda s, correct, changed: s[correct & changed].square().mean().sqrt()),
+    ("sizes[success].mean()", "sizes[success].square().mean().sqrt()"),
 )
 
 EXERCISE.mistake(
     "median",
     "This is the median of the distortions: the paper reports their mean.",
-    _summary(
-        _share,
-        lambda s, correct, changed: (
-            s[correct & changed].quantile(0.5) if (correct & changed).any() else math.nan
-        ),
-    ),
+    ("sizes[success].mean()", "sizes[success].quantile(0.5) if success.any() else torch.nan"),
 )
 
 EXERCISE.mistake(
     "unchanged images by their size",
     "You leave out the images whose change is 0. An attack that fails may well have moved "
     "the image, and that change is no distance to a mistake: ask the network's answers.",
-    _summary(_share, lambda s, correct, changed: s[s > 0].mean()),
+    ("sizes[success]", "sizes[sizes > 0]"),
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `distortion`, lesson 03."""
+"""`distortion`, lesson 03: images changed in all pixels, in one, and in none.
+
+Two shapes that would broadcast are to be refused: a probe asks for that.
+"""
 
 import numpy as np
 import torch

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `nearest-in-box`, lesson 03."""
+"""`nearest-in-box`, lesson 03: the oracle finds the multiplier by Brent's method.
+
+Small weights make the multiplier large, for answers that stop at an upper end; a probe tries any.
+"""
 
 import numpy as np
 import scipy.special

@@ -1,8 +1,10 @@
-"""The cases, right and wrong answers of `nearest-plane`, lesson 03."""
+"""`nearest-plane`, lesson 03: the runner-up in the logits is not the nearest class in one case.
+
+Some images are mistakes already, where the distance is negative.
+"""
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from course_lib.exercises import Case, Exercise
 
@@ -93,33 +95,11 @@ def plane_points(weight, bias, x, labels):
     return list(distances), list(classes)
 
 
-def _planes(weight, bias, x, labels):
-    """Leads z_y - z_j (N, classes), normals w_y - w_j (N, classes, pixels), the labels' mask."""
-    z = x @ weight.T + bias
-    own = F.one_hot(labels, len(weight)).bool()
-    return z[own][:, None] - z, weight[labels][:, None] - weight, own
-
-
-def _smallest(table, own):
-    table = table.masked_fill(own, float("inf"))
-    return table.amin(1), table.argmin(1)
-
-
-def _nearest_by(measure):
-    """A wrong nearest plane: measure(lead, normals, weight) -> (N, classes)."""
-
-    def wrong(weight, bias, x, labels):
-        lead, normals, own = _planes(weight, bias, x, labels)
-        return _smallest(measure(lead, normals, weight), own)
-
-    return wrong
-
-
 EXERCISE.mistake(
     "smallest margin",
     "These are leads in the logits, not distances: divide by the norm of w_y - w_j before "
     "you look for the smallest. The second-best class need not be the nearest.",
-    _nearest_by(lambda lead, normals, weight: lead),
+    (" / (weight[labels][:, None] - weight).norm(dim=2)", ""),
 )
 
 
@@ -130,27 +110,28 @@ EXERCISE.mistake(
     "the distances, not the logits.",
 )
 def plane_runner_up(weight, bias, x, labels):
-    lead, normals, own = _planes(weight, bias, x, labels)
-    _, j = _smallest(lead, own)
     rows = torch.arange(len(x), device=x.device)
-    return lead[rows, j] / normals[rows, j].norm(dim=1), j
+    logits = x @ weight.T + bias
+    lead = logits.gather(1, labels[:, None]) - logits
+    lead[rows, labels] = float("inf")
+    j = lead.argmin(dim=1)
+    return lead[rows, j] / (weight[labels] - weight[j]).norm(dim=1), j
 
 
 EXERCISE.mistake(
     "norm of w_j",
     "You divide by the norm of w_j: the lead z_y - z_j changes along w_y - w_j, so it is "
     "that difference whose norm counts.",
-    _nearest_by(lambda lead, normals, weight: lead / weight.norm(dim=1)),
+    ("(weight[labels][:, None] - weight).norm(dim=2)", "weight.norm(dim=1)"),
 )
 
 EXERCISE.mistake(
     "norms apart",
     "You divide by the difference of two norms, ||w_y|| - ||w_j||: it is the norm of the "
     "difference, ||w_y - w_j||, that counts.",
-    _nearest_by(
-        lambda lead, normals, weight: (
-            lead / ((normals + weight).norm(dim=2) - weight.norm(dim=1)).abs().clamp(min=1e-12)
-        )
+    (
+        "(weight[labels][:, None] - weight).norm(dim=2)",
+        "(weight.norm(dim=1)[labels][:, None] - weight.norm(dim=1)).abs()",
     ),
 )
 
@@ -158,87 +139,72 @@ EXERCISE.mistake(
     "squared norm",
     "You divide by the squared norm of w_y - w_j. That is the factor μ in front of w_y - "
     "w_j in the step r; the step's length is μ times one norm, so one power remains.",
-    _nearest_by(lambda lead, normals, weight: lead / normals.square().sum(2)),
+    (".norm(dim=2)", ".square().sum(dim=2)"),
 )
 
 EXERCISE.mistake(
     "1-norm",
     "You divide by the 1-norm, which gives the distance in the max norm (the smallest ε of "
     "a sign step): the L2 distance has the L2 norm.",
-    _nearest_by(lambda lead, normals, weight: lead / normals.abs().sum(2)),
+    (".norm(dim=2)", ".abs().sum(dim=2)"),
 )
 
 EXERCISE.mistake(
     "rms",
     "These are distortions: the L2 distance is asked for, which is larger by the root of "
     "the number of pixels.",
-    _nearest_by(lambda lead, normals, weight: lead / normals.norm(dim=2) / normals.shape[2] ** 0.5),
+    (".norm(dim=2)", ".norm(dim=2) / x.shape[1] ** 0.5"),
 )
 
 EXERCISE.mistake(
     "absolute value",
     "The sign is lost: an image that lies beyond a plane already has a negative distance, "
     "and is no farther from being a mistake, it is one.",
-    _nearest_by(lambda lead, normals, weight: (lead / normals.norm(dim=2)).abs()),
+    ("lead / ", "lead.abs() / "),
 )
 
 EXERCISE.mistake(
     "sign",
     "The sign is turned: z_y - z_j is positive while the label is ahead.",
-    _nearest_by(lambda lead, normals, weight: -lead / normals.norm(dim=2)),
+    ("lead / ", "-lead / "),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "the label itself",
     "The nearest class is the label itself here, at distance 0: leave its column out, for "
     "example by an infinity.",
+    (".norm(dim=2)", ".norm(dim=2).clamp(min=1e-12)"),
+    ('distances[rows, labels] = float("inf")', ""),
 )
-def plane_own_class(weight, bias, x, labels):
-    lead, normals, _ = _planes(weight, bias, x, labels)
-    table = lead / normals.norm(dim=2).clamp(min=1e-12)
-    return table.amin(1), table.argmin(1)
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "0/0",
     "There are NaNs: in the label's own column both the lead and the norm are 0. Leave "
     "that column out, for example by an infinity.",
+    ('distances[rows, labels] = float("inf")', ""),
 )
-def plane_nan(weight, bias, x, labels):
-    lead, normals, _ = _planes(weight, bias, x, labels)
-    table = lead / normals.norm(dim=2)
-    return table.amin(1), table.argmin(1)
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "the network's answer for the label",
     "You measure from the class that wins, not from the label: for an image that is a "
     "mistake these differ, and its distance is to come out negative.",
+    ("lead = ", "labels = logits.argmax(dim=1)\n    lead = "),
 )
-def plane_own_answer(weight, bias, x, labels):
-    return plane_cdist(weight, bias, x, (x @ weight.T + bias).argmax(1))
-
 
 EXERCISE.mistake(
     "no biases",
     "The biases are missing from the logits: a plane need not go through the black image.",
-    lambda weight, bias, x, labels: plane_cdist(weight, bias * 0, x, labels),
+    (" + bias", ""),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "distances only",
     "These are the distances; the classes are asked for as well: return both, distances first.",
+    ("nearest.values, nearest.indices", "nearest.values"),
 )
-def plane_distances_only(weight, bias, x, labels):
-    return plane_cdist(weight, bias, x, labels)[0]
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "classes first",
     "The two results are in the other order: first the distances, then the classes.",
+    ("nearest.values, nearest.indices", "nearest.indices, nearest.values"),
 )
-def plane_swapped(weight, bias, x, labels):
-    distances, classes = plane_cdist(weight, bias, x, labels)
-    return classes, distances

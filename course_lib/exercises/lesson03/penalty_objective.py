@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `penalty-objective`, lesson 03."""
+"""`penalty-objective`, lesson 03: the oracle differentiates by differences, in double precision.
+
+Where r is 0, as at the start of every search, its norm counts as flat; a NaN hides there.
+"""
 
 import numpy as np
 import scipy.special
@@ -149,144 +152,107 @@ def has_history(answer):
     return HISTORY if any(getattr(part, "requires_grad", False) for part in parts) else None
 
 
-def _penalised(sizes=None, losses=None, inputs=None, total=None):
-    """A wrong objective, by autograd throughout: parts replaced by sizes(r (N, pixels)),
-    losses(logits, targets, clean logits), inputs(x, r), total(sizes, losses, c)."""
-    sizes = sizes or (lambda r: torch.linalg.vector_norm(r, dim=1))
-    losses = losses or (lambda z, t, clean: F.cross_entropy(z, t, reduction="none"))
-    inputs = inputs or (lambda x, r: x + r)
-    total = total or (lambda s, f, c: c * s + f)
-
-    def wrong(net, images, r, targets, c):
-        r = r.detach().clone().requires_grad_()
-        logits = net(inputs(images, r))
-        parts = losses(logits, targets, net(images).detach())
-        values = total(sizes(r.flatten(1)), parts, c)
-        (gradients,) = torch.autograd.grad(values.sum(), r)
-        return values.detach(), gradients
-
-    return wrong
-
-
 EXERCISE.mistake(
     "NaN at 0",
     "The gradient is NaN where r = 0, which is where every search starts: r / ||r|| is 0/0 "
     "there, and autograd through a root gives the same. Take 0 for the norm's gradient.",
-    _penalised(sizes=lambda r: r.square().sum(1).sqrt()),
+    (".clamp(min=1e-12)", ""),
 )
 
 EXERCISE.mistake(
     "batch mean",
     "The losses are averaged over the batch, so each image's value depends on its company: "
     "these are N problems, `reduction='none'`.",
-    _penalised(losses=lambda z, t, clean: F.cross_entropy(z, t).repeat(len(t))),
+    ("losses.detach()", "losses.detach().mean()"),
 )
 
+EXERCISE.mistake(
+    "batch mean throughout, loss",
+    "The loss is averaged over the batch, so each image's value depends on its company "
+    "and the gradient of the loss is N times too small: these are N problems. Ask "
+    "for `reduction='none'`, and differentiate the sum.",
+    (', reduction="none"', ""),
+)
 
-def penalty_mean_loss(net, images, r, targets, c):
-    r = r.detach().clone().requires_grad_()
-    loss = F.cross_entropy(net(images + r), targets)
-    (slopes,) = torch.autograd.grad(loss, r)
-    r = r.detach()
-    units = F.normalize(r.flatten(1), dim=1).reshape(r.shape)
-    return c * r.flatten(1).norm(dim=1) + loss.detach(), c * units + slopes
+EXERCISE.mistake(
+    "batch mean throughout, all",
+    "The loss is averaged over the batch, so each image's value depends on its company "
+    "and the gradient is N times too small: these are N problems. Ask "
+    "for `reduction='none'`, and differentiate the sum.",
+    (', reduction="none"', ""),
+    ("c * r / each + slopes", "c * r / each / len(r) + slopes"),
+)
 
-
-def penalty_mean_all(net, images, r, targets, c):
-    r = r.detach().clone().requires_grad_()
-    sizes = torch.linalg.vector_norm(r.flatten(1), dim=1)
-    values = c * sizes + F.cross_entropy(net(images + r), targets)
-    (slopes,) = torch.autograd.grad(values.mean(), r)
-    return values.detach(), slopes
-
-
-for name, what, function in (
-    ("loss", " of the loss", penalty_mean_loss),
-    ("all", "", penalty_mean_all),
-):
-    EXERCISE.mistake(
-        f"batch mean throughout, {name}",
-        "The loss is averaged over the batch, so each image's value depends on its company "
-        f"and the gradient{what} is N times too small: these are N problems. Ask "
-        "for `reduction='none'`, and differentiate the sum.",
-        function,
-    )
-
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "gradient of the mean",
     "The values are right, but you differentiate their mean: each image's gradient is N "
     "times too small. Differentiate the sum.",
+    ("c * r / each + slopes", "(c * r / each + slopes) / len(r)"),
 )
-def penalty_gradient_of_mean(net, images, r, targets, c):
-    values, gradients = penalty_autograd(net, images, r, targets, c)
-    return values, gradients / len(r)
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "batch mean in the gradient",
     "The values are right, but the loss's gradient is that of the batch's mean, N times "
     "too small beside c·r/||r||: differentiate the sum of the losses.",
+    ("losses.sum()", "losses.mean()"),
 )
-def penalty_mean_gradient(net, images, r, targets, c):
-    values, _ = penalty_autograd(net, images, r, targets, c)
-    r = r.detach().clone().requires_grad_()
-    F.cross_entropy(net(images + r), targets).backward(inputs=[r])
-    units = F.normalize(r.detach().flatten(1), dim=1).reshape(r.shape)
-    return values, r.grad + c * units
-
 
 EXERCISE.mistake(
     "squared norm",
     "The penalty here is the norm ||r||, not its square (which is what most later papers "
     "take: then c means something else).",
-    _penalised(sizes=lambda r: r.square().sum(1)),
+    (".norm(dim=1)", ".square().sum(dim=1)"),
+    ("c * r / each", "2 * c * r"),
 )
 
 EXERCISE.mistake(
     "1-norm",
     "This penalty is the sum of absolute values: the L2 norm is asked for.",
-    _penalised(sizes=lambda r: r.abs().sum(1)),
+    (".norm(dim=1)", ".abs().sum(dim=1)"),
+    ("c * r / each", "c * r.sign()"),
 )
 
 EXERCISE.mistake(
     "distortion for norm",
     "The penalty is the distortion, the norm divided by the root of the number of pixels: "
     "the norm itself is asked for.",
-    _penalised(sizes=lambda r: torch.linalg.vector_norm(r, dim=1) / r.shape[1] ** 0.5),
+    ("sizes = r", "c = c / r[0].numel() ** 0.5\n    sizes = r"),
 )
 
 EXERCISE.mistake(
     "one norm for the batch",
     "The norm is that of the whole batch: each image has its own, along its pixels.",
-    _penalised(sizes=lambda r: torch.linalg.vector_norm(r).repeat(len(r))),
+    ("r.flatten(1).norm(dim=1)", "r.norm().repeat(len(r))"),
+    ("c * r /", "len(r) * c * r /"),
 )
 
 EXERCISE.mistake(
     "c on the loss",
     "Here c multiplies the loss: in the paper it multiplies |r|. (In Carlini and Wagner's "
     "paper it is the loss: their large c is a small one here.) Swap the two factors.",
-    _penalised(total=lambda s, f, c: s + c * f),
+    ("c * sizes + losses", "sizes + c * losses"),
+    ("c * r / each + slopes", "r / each + c * slopes"),
 )
 
 EXERCISE.mistake(
     "away from the answer",
     "This raises the loss of the class that the network gave before, whichever class wins "
     "then: the paper lowers the loss of the target.",
-    _penalised(losses=lambda z, t, clean: -F.cross_entropy(z, clean.argmax(1), reduction="none")),
+    ("losses = F", "losses = -F"),
+    (" targets, reduction", " net(images).argmax(1), reduction"),
 )
 
 EXERCISE.mistake(
     "the answer for the target",
     "The loss is that of the class that the network gives the clean image, which is what "
     "training lowers: an attack lowers the loss of the target.",
-    _penalised(losses=lambda z, t, clean: F.cross_entropy(z, clean.argmax(1), reduction="none")),
+    (" targets, reduction", " net(images).argmax(1), reduction"),
 )
 
 EXERCISE.mistake(
     "uphill",
     "The loss has the wrong sign: minimising this leads away from the target.",
-    _penalised(losses=lambda z, t, clean: -F.cross_entropy(z, t, reduction="none")),
+    ("losses = F", "losses = -F"),
 )
 
 EXERCISE.mistake(
@@ -294,47 +260,32 @@ EXERCISE.mistake(
     "The image is clipped inside the objective: a pixel that left the box then has no "
     "gradient, and nothing tells it to come back. The optimiser keeps x + r in the box; "
     "the objective takes what it is given.",
-    _penalised(inputs=lambda x, r: (x + r).clamp(0, 1)),
+    ("net(images + r),", "net((images + r).clamp(0, 1)),"),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "the penalty has no gradient",
     "The values are right, but the gradient is that of the loss alone: c·||r|| pulls r "
     "back, by c·r/||r||.",
+    ("c * r / each + slopes", "slopes"),
 )
-def penalty_slopes_only(net, images, r, targets, c):
-    r = r.detach().clone().requires_grad_()
-    losses = F.cross_entropy(net(images + r), targets, reduction="none")
-    (slopes,) = torch.autograd.grad(losses.sum(), r)
-    return c * r.detach().flatten(1).norm(dim=1) + losses.detach(), slopes
-
 
 EXERCISE.mistake(
     "the r alone",
     "The network gets r without the image: its input is images + r.",
-    _penalised(inputs=lambda x, r: r),
+    ("net(images + r),", "net(r),"),
 )
 
+EXERCISE.mistake(
+    "summed",
+    "The values are added up: one per image is asked for, (N,).",
+    ("c * sizes + losses.detach()", "(c * sizes + losses.detach()).sum()"),
+)
 
-@EXERCISE.mistake("summed", "The values are added up: one per image is asked for, (N,).")
-def penalty_total(net, images, r, targets, c):
-    values, gradients = penalty_autograd(net, images, r, targets, c)
-    return values.sum(), gradients
+EXERCISE.mistake("history", HISTORY, ("losses.detach()", "losses"))
 
-
-@EXERCISE.mistake("history", HISTORY)
-def penalty_with_history(net, images, r, targets, c):
-    r = r.detach().clone().requires_grad_()
-    losses = F.cross_entropy(net(images + r), targets, reduction="none")
-    values = c * torch.linalg.vector_norm(r.flatten(1), dim=1) + losses
-    (gradients,) = torch.autograd.grad(values.sum(), r, create_graph=True)
-    return values, gradients
-
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "values only",
     "These are the values; the gradients are asked for, too: return both, values first.",
+    (", c * r / each + slopes", ""),
 )
-def penalty_values_only(net, images, r, targets, c):
-    return penalty_autograd(net, images, r, targets, c)[0]

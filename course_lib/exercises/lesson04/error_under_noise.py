@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `error-under-noise`, lesson 04."""
+"""`error-under-noise`, lesson 04: other numbers of pixels than 784, and images on the wrong side.
+
+The oracle is the tail of SciPy's normal distribution.
+"""
 
 import math
 
@@ -8,16 +11,16 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import _double
+from .shared import doubles
 
 
 def noise_cases(rng):
-    yield Case("two images", _double(0.02, 0.05), 0.5, 100)
+    yield Case("two images", doubles(0.02, 0.05), 0.5, 100)
     few = torch.rand(7, generator=rng, dtype=torch.float64) * 0.06 + 0.005
     yield Case("seven images", few, 0.3, 784)
-    yield Case("images on the wrong side", torch.cat([few, _double(-0.01, -0.05)]), 0.4, 784)
+    yield Case("images on the wrong side", torch.cat([few, doubles(-0.01, -0.05)]), 0.4, 784)
     yield Case("little noise, the pixels of MNIST", few / 4, 0.06)
-    yield Case("one pixel", _double(0.2, 0.1, 0.9), 0.2, 1)
+    yield Case("one pixel", doubles(0.2, 0.1, 0.9), 0.2, 1)
 
 
 def noise_of_scipy(distortion, stddev, pixels=784):
@@ -57,69 +60,62 @@ def noise_normal(distortion, stddev, pixels=784):
     return (1 - component.cdf(distortion.double() * math.sqrt(pixels))).mean()
 
 
-def _noise(argument, finish=lambda p: p.mean(), pre=lambda d: d):
-    def wrong(distortion, stddev, pixels=784):
-        return finish(torch.special.ndtr(argument(pre(distortion), stddev, pixels)))
-
-    return wrong
-
-
 EXERCISE.mistake(
     "rms for length",
     "The distortion, a root mean square per pixel, is compared with σ as it is (or both "
     "are multiplied by √pixels, which is the same). The way to the boundary has the length "
     "distortion · √pixels, 28 times as much on MNIST, and the noise's component along it "
     "has the standard deviation σ: all the rest of the noise points sideways.",
-    _noise(lambda d, s, n: -d / s),
+    ("distortion * pixels**0.5", "distortion"),
 )
 
 EXERCISE.mistake(
     "times the number of pixels",
     "The distortion is multiplied by the number of pixels: an L2 length takes its root.",
-    _noise(lambda d, s, n: -d * n / s),
+    ("pixels**0.5", "pixels"),
 )
 
 EXERCISE.mistake(
     "28 for every image size",
     "The length is 28 times the distortion whatever `pixels` says: 28 is √784. Take the "
     "root of `pixels`, which is 100 in the first case and 1 in the last.",
-    _noise(lambda d, s, n: -d * 28 / s),
+    ("pixels**0.5", "28"),
 )
 
 EXERCISE.mistake(
     "the mean distance",
     "The distances are averaged first. The images near a boundary make up nearly all of "
     "the error, and a mean forgets them: average the probabilities.",
-    _noise(lambda d, s, n: -d * n**0.5 / s, pre=lambda d: d.mean()),
+    ("distortion * ", "distortion.mean() * "),
 )
 
 EXERCISE.mistake(
     "accuracy",
     "This is the share that stays right: the error is what crosses, Φ(-d/σ).",
-    _noise(lambda d, s, n: d * n**0.5 / s),
+    ("-distance", "distance"),
 )
 
 EXERCISE.mistake(
     "two sides",
     "This counts both tails, 2Φ(-d/σ): the boundary lies on one side of the image.",
-    _noise(lambda d, s, n: -d * n**0.5 / s, finish=lambda p: 2 * p.mean()),
+    ("return torch", "return 2 * torch"),
 )
 
 EXERCISE.mistake(
     "the absolute distance",
     "The sign of the distance is lost: an image on the wrong side already, with a negative "
     "one, is mostly still wrong under noise.",
-    _noise(lambda d, s, n: -d.abs() * n**0.5 / s),
+    ("-distance", "-distance.abs()"),
 )
 
 EXERCISE.mistake(
     "variance",
     "The distance is divided by the variance σ²: divide by the standard deviation.",
-    _noise(lambda d, s, n: -d * n**0.5 / s**2),
+    ("/ stddev", "/ stddev**2"),
 )
 
 EXERCISE.mistake(
     "one for each image",
     "This is one probability per image: their mean is asked for.",
-    _noise(lambda d, s, n: -d * n**0.5 / s, finish=lambda p: p),
+    (".mean()", ""),
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `projected-gradient`, lesson 04."""
+"""`projected-gradient`, lesson 04: points at the bounds, near them and between.
+
+The oracle goes entry by entry, as the stopping test of the original L-BFGS-B does.
+"""
 
 import math
 
@@ -8,20 +11,20 @@ import torch
 from course_lib.exercises import Case, Exercise
 from course_lib.lbfgsb import plain
 
-from .shared import _double
+from .shared import doubles
 
 
 def projected_cases(rng):
     def draw(n):
         return torch.rand(n, generator=rng, dtype=torch.float64)
 
-    yield Case("three variables", _double(0, 0.5, 1), _double(0.2, 0.1, 0.3))
+    yield Case("three variables", doubles(0, 0.5, 1), doubles(0.2, 0.1, 0.3))
     yield Case(
         "at and near the bounds",
-        _double(0, 0, 1, 1, 0.01, 0.99, 0.5),
-        _double(3, -3, 3, -3, 0.4, -0.4, 0),
+        doubles(0, 0, 1, 1, 0.01, 0.99, 0.5),
+        doubles(3, -3, 3, -3, 0.4, -0.4, 0),
     )
-    yield Case("a box of its own", 4 * draw(6) - 2, 6 * draw(6) - 3, -2.0, _double(*[2.5] * 6))
+    yield Case("a box of its own", 4 * draw(6) - 2, 6 * draw(6) - 3, -2.0, doubles(*[2.5] * 6))
     low = draw(8) - 1
     x = torch.where(draw(8) < 0.4, low, low + draw(8))
     yield Case("a bound on one side", x, 4 * draw(8) - 2, low, math.inf)

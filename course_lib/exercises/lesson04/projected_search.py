@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `projected-search`, lesson 04."""
+"""`projected-search`, lesson 04: bowls, waves and a hill.
+
+Each is drawn so that one rule of the search decides where it ends.
+"""
 
 import numpy as np
 import torch
@@ -6,7 +9,7 @@ import torch
 from course_lib.exercises import Case, Exercise
 from course_lib.lbfgsb import plain
 
-from .shared import _double
+from .shared import doubles
 
 
 class Bowl:
@@ -52,37 +55,37 @@ def search_cases(rng):
         return Case(label, fun, x, value, gradient, direction, *box)
 
     identity = torch.eye(2, dtype=torch.float64)
-    bowl = Bowl(2 * identity, _double(0.8, 0.8))
-    yield case("the full step is right", bowl, _double(0.9, 0.9), _double(-0.5, -0.5))
-    yield case("too long a step", bowl, _double(0.9, 0.5), _double(-4, -0.8), -9.0, 9.0)
-    yield case("a bound on the way", bowl, _double(0.1, 0.9), _double(-0.4, -0.5))
+    bowl = Bowl(2 * identity, doubles(0.8, 0.8))
+    yield case("the full step is right", bowl, doubles(0.9, 0.9), doubles(-0.5, -0.5))
+    yield case("too long a step", bowl, doubles(0.9, 0.5), doubles(-4, -0.8), -9.0, 9.0)
+    yield case("a bound on the way", bowl, doubles(0.1, 0.9), doubles(-0.4, -0.5))
     # (0, 0) at t = 1, too high; (0.8, 0.15) at t = 1/16, where the second has left its bound
-    curved = Bowl(torch.diag(_double(1, 30)), _double(0.5, 15))
-    yield case("a bend, and t = 1 too far", curved, _double(0.9, 0.9), _double(-1.6, -12))
-    yield case("uphill", bowl, _double(0.9, 0.9), _double(1, 1), -9.0, 9.0)
-    far = _double(-1e6, -0.3)
-    yield case("one variable far beyond its bound", bowl, _double(0.6, 0.9), far)
-    a = _double(1, 1.9, 1.9, 4).reshape(2, 2)
-    steep = Bowl(a, a @ _double(0.5, 0) - _double(0.2, 0.9))
-    newton = -torch.linalg.solve(a, _double(0.2, 0.9))
-    yield case("down without the box, up within", steep, _double(0.5, 0), newton)
-    yield case("hills", Waves(), _double(0.5, 0.2, 0.9), _double(2.5, -3, 1.0), -3.0, 3.0)
-    corner = _double(0, 0)
-    yield case("pushed into a corner", Bowl(identity, _double(-1, -2)), corner, _double(-1, -2))
-    yield case("the box of the defaults", Bowl(identity, _double(3, 0.5)), corner, _double(3, 0.5))
+    curved = Bowl(torch.diag(doubles(1, 30)), doubles(0.5, 15))
+    yield case("a bend, and t = 1 too far", curved, doubles(0.9, 0.9), doubles(-1.6, -12))
+    yield case("uphill", bowl, doubles(0.9, 0.9), doubles(1, 1), -9.0, 9.0)
+    far = doubles(-1e6, -0.3)
+    yield case("one variable far beyond its bound", bowl, doubles(0.6, 0.9), far)
+    a = doubles(1, 1.9, 1.9, 4).reshape(2, 2)
+    steep = Bowl(a, a @ doubles(0.5, 0) - doubles(0.2, 0.9))
+    newton = -torch.linalg.solve(a, doubles(0.2, 0.9))
+    yield case("down without the box, up within", steep, doubles(0.5, 0), newton)
+    yield case("hills", Waves(), doubles(0.5, 0.2, 0.9), doubles(2.5, -3, 1.0), -3.0, 3.0)
+    corner = doubles(0, 0)
+    yield case("pushed into a corner", Bowl(identity, doubles(-1, -2)), corner, doubles(-1, -2))
+    yield case("the box of the defaults", Bowl(identity, doubles(3, 0.5)), corner, doubles(3, 0.5))
     # x² from 1 to -1 + δ: the decrease is δ/2 of what the slope promises
     for label, δ in (("barely enough", 3e-4), ("not quite enough", 1.4e-4)):
-        way = _double(-2 + δ, 0)
-        yield case(label, Bowl(2 * identity, corner), _double(1, 0.25), way, -9.0, 9.0)
+        way = doubles(-2 + δ, 0)
+        yield case(label, Bowl(2 * identity, corner), doubles(1, 0.25), way, -9.0, 9.0)
     yield case(
         "hardly lower",
-        Bowl(2 * identity, _double(0, 0)),
-        _double(1, 0.25),
-        _double(-1.99996, 0),
+        Bowl(2 * identity, doubles(0, 0)),
+        doubles(1, 0.25),
+        doubles(-1.99996, 0),
         -9.0,
         9.0,
     )
-    yield case("over the hill", Tilted(), _double(0.3, 0.5), _double(-0.4, 0.4), 0.0, 0.9)
+    yield case("over the hill", Tilted(), doubles(0.3, 0.5), doubles(-0.4, 0.4), 0.0, 0.9)
     n = 6
     wide = draw(n)
     big = Bowl(torch.diag(torch.linspace(1, 30, n, dtype=torch.float64)), wide)
@@ -168,68 +171,35 @@ GIVEN_UP = (
 @EXERCISE.probe
 def goes_on(answer):
     """Where the first variable goes uphill and the second down, no farther than 0.1."""
-    bowl, x = Bowl(torch.eye(2, dtype=torch.float64), _double(0.2, -0.9)), _double(0.5, 0.1)
-    return None if answer(bowl, x, *bowl(x), _double(0.6, -0.5)) is not None else GIVEN_UP
-
-
-def _search(
-    place=lambda x, move, low, high: plain.project(x + move, low, high),
-    slope=lambda gradient, point, x, move: gradient @ (point - x),
-    promise=lambda gradient, point, x, move: gradient @ (point - x),
-    negative=True,
-    armijo=1e-4,
-    start=1.0,
-    factor=0.5,
-    fail=lambda x, value, gradient: None,
-    give=lambda point, new, old: (point, *new),
-    condition=None,
-    give_up=False,
-):
-    """A wrong search; slope: what has to be negative; promise: what the decrease is compared to."""
-
-    def wrong(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
-        length = start
-        for _ in range(31):
-            move = length * direction
-            point = place(x, move, lower, upper)
-            down = slope(gradient, point, x, move)
-            new = fun(point)
-            promised = promise(gradient, point, x, move)
-            low_enough = new[0] <= value + armijo * promised
-            if condition:
-                low_enough = condition(new[0], value)
-            if give_up and not down < 0:
-                break
-            allowed = down <= 0 if negative == "or 0" else down < 0 or not negative
-            if low_enough and allowed:
-                return give(point, new, gradient)
-            length *= factor
-        return fail(x, value, gradient)
-
-    return wrong
+    bowl, x = Bowl(torch.eye(2, dtype=torch.float64), doubles(0.2, -0.9)), doubles(0.5, 0.1)
+    return None if answer(bowl, x, *bowl(x), doubles(0.6, -0.5)) is not None else GIVEN_UP
 
 
 EXERCISE.mistake(
     "no projection",
     "The points are not brought back into the box.",
-    _search(place=lambda x, move, low, high: x + move),
+    ("project(x + 0.5**halvings * direction, lower, upper)", "x + 0.5**halvings * direction"),
 )
 
 
-def shortened(x, move, lower, upper):
-    """The straight step, only as long as it stays in the box."""
-    low, high = (torch.as_tensor(b).to(x).expand_as(x) for b in (lower, upper))
-    room = torch.where(move > 0, (high - x) / move, torch.where(move < 0, (low - x) / move, 1.0))
-    return x + room.clamp(0, 1).min() * move
-
-
-EXERCISE.mistake(
+@EXERCISE.mistake(
     "stopped at the first bound",
     "The step is cut short where the straight line leaves the box, and there all "
     "variables stop together. On the projected path the one that reaches its bound stays "
     "there while the others go on.",
-    _search(place=shortened),
 )
+def cut_short(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+    low, high = (torch.as_tensor(b).to(x).expand_as(x) for b in (lower, upper))
+    for halvings in range(31):
+        move = 0.5**halvings * direction
+        room = torch.where(move > 0, high - x, low - x) / move  # of each variable, in moves
+        point = x + room[move != 0].clamp(0, 1).min() * move
+        slope = gradient @ (point - x)
+        new_value, new_gradient = fun(point)
+        if slope < 0 and new_value <= value + 1e-4 * slope:
+            return point, new_value, new_gradient
+    return None
+
 
 CHORD = (
     "You project once, at t = 1, and then go back on the straight line from x to that point. "
@@ -238,40 +208,32 @@ CHORD = (
     "has lost its share of the step."
 )
 
+ON_THE_CHORD = (
+    "for halvings",
+    "direction = project(x + direction, lower, upper) - x\n    for halvings",
+)
 
-def on_the_chord(search):
-    """A search on the straight line to P(x + direction), which is projected once."""
-
-    def wrong(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
-        end = plain.project(x + direction, lower, upper)
-        return search(fun, x, value, gradient, end - x, lower, upper)
-
-    return wrong
-
-
-EXERCISE.mistake("on the chord", CHORD, on_the_chord(plain.projected_search))
+EXERCISE.mistake("on the chord", CHORD, ON_THE_CHORD)
 
 EXERCISE.mistake(
     "on the chord, a positive slope allowed",
     f"{CHORD} A point where the slope is positive must not be taken either.",
-    on_the_chord(_search(negative=False)),
+    ON_THE_CHORD,
+    ("if not slope < 0", "if False"),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "backwards",
     "No point was accepted where one can be found: you go the other way. The path is x + t "
     "· direction, and the direction leads down already.",
+    ("x + 0.5**", "x - 0.5**"),
 )
-def backwards(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
-    return plain.projected_search(fun, x, value, gradient, -direction, lower, upper)
-
 
 EXERCISE.mistake(
     "the box of the defaults",
     "The points are brought into [0, 1], whatever the bounds are: hand `lower` and `upper` "
     "on to `project`.",
-    _search(place=lambda x, move, low, high: plain.project(x + move)),
+    (", lower, upper)", ")"),
 )
 
 CUT_OFF = (
@@ -279,24 +241,21 @@ CUT_OFF = (
     "it is cut off. Compare with gradient · (point - x)."
 )
 
-
-def without_the_box(gradient, point, x, move):
-    """What the slope promises for the straight step."""
-    return gradient @ move
-
-
 EXERCISE.mistake(
-    "slope of the direction", CUT_OFF, _search(slope=without_the_box, promise=without_the_box)
+    "slope of the direction",
+    CUT_OFF,
+    ("gradient @ (point - x)", "gradient @ (0.5**halvings * direction)"),
 )
 
 EXERCISE.mistake(
     "slope of the direction, its sign not looked at",
     f"{CUT_OFF} It also has to be negative.",
-    _search(promise=without_the_box, negative=False),
+    ("gradient @ (point - x)", "gradient @ (0.5**halvings * direction)"),
+    ("if not slope < 0", "if False"),
 )
 
 EXERCISE.mistake(
-    "given up at the first slope that is not negative", GIVEN_UP, _search(give_up=True)
+    "given up at the first slope that is not negative", GIVEN_UP, ("continue", "break")
 )
 
 EXERCISE.mistake(
@@ -304,14 +263,14 @@ EXERCISE.mistake(
     "Any lower point is taken, however little lower. Steps that gain next to nothing can "
     "go on for ever without reaching the minimum: ask for 1e-4 of the decrease that the "
     "slope promises.",
-    _search(condition=lambda new, value: new < value),
+    ("new_value <= value + 1e-4 * slope", "new_value < value"),
 )
 
 EXERCISE.mistake(
     "half of the promised decrease",
     "The decrease is compared with half of gradient · (point - x), which many a good step "
     "misses by a little: ask for 1e-4 of it.",
-    _search(armijo=0.5),
+    ("1e-4 * slope", "0.5 * slope"),
 )
 
 EXERCISE.mistake(
@@ -319,7 +278,7 @@ EXERCISE.mistake(
     "Where gradient · (point - x) is positive, value + 1e-4 · slope lies above the old "
     "value, so that a higher point can be taken for a decrease: go on to the next length "
     "there.",
-    _search(negative=False),
+    ("if not slope < 0", "if False"),
 )
 
 EXERCISE.mistake(
@@ -327,34 +286,36 @@ EXERCISE.mistake(
     "Where every variable is pushed against its bound, the projected path does not move, "
     "and you return x itself as the lower point: gradient · (point - x) has to be "
     "negative, not 0.",
-    _search(negative="or 0"),
+    ("slope < 0", "slope <= 0"),
 )
 
 EXERCISE.mistake(
     "the old gradient",
     "The gradient returned is the one at x: the caller needs the one at the new point.",
-    _search(give=lambda point, new, old: (point, new[0], old)),
+    ("return point, new_value, new_gradient", "return point, new_value, gradient"),
 )
 
 EXERCISE.mistake(
     "first length 1/2",
     "The first length tried is 1/2: begin with 1, the quasi-Newton step itself, which is "
     "the right one near a minimum.",
-    _search(start=0.5),
+    ("range(31)", "range(1, 32)"),
 )
 
-EXERCISE.mistake("tenths", "The length is divided by 10 each time: halve it.", _search(factor=0.1))
+EXERCISE.mistake(
+    "tenths", "The length is divided by 10 each time: halve it.", ("0.5**halvings", "0.1**halvings")
+)
 
 EXERCISE.mistake(
     "x when nothing was found",
     "Where no point is low enough you return x as if it were one: return None, so that "
     "the caller can tell.",
-    _search(fail=lambda x, value, gradient: (x, value, gradient)),
+    ("return None", "return x, value, gradient"),
 )
 
 EXERCISE.mistake(
     "the point alone",
     "This is the point alone: return its value and its gradient, too, which are known "
     "already and need not be computed again.",
-    _search(give=lambda point, new, old: point),
+    ("return point, new_value, new_gradient", "return point"),
 )

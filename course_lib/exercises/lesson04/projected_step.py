@@ -5,14 +5,14 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import _double
+from .shared import doubles
 
 
 def step_cases(rng):
     def draw(*shape):
         return torch.rand(*shape, generator=rng, dtype=torch.float64)
 
-    yield Case("three pixels", _double(0.2, 0, 1), _double(0.1, 0, -0.3), _double(1, 1, -5), 0.1)
+    yield Case("three pixels", doubles(0.2, 0, 1), doubles(0.1, 0, -0.3), doubles(1, 1, -5), 0.1)
     image = draw(1, 3, 4).round(decimals=1)
     image[0, 0], image[0, 1] = 0, 1
     r = (image + draw(1, 3, 4) - 0.5).clamp(0, 1) - image

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `search-for-c`, lesson 04."""
+"""`search-for-c`, lesson 04: a bug hunt, on solvers that are made up.
+
+In one of them a larger c ends farther away, so the newest success is not the best.
+"""
 
 import math
 
@@ -101,38 +104,12 @@ def search_c_shrinking(solve, smallest=1e-4, largest=1e2, tries=12):
     return best_c, best_r
 
 
-def _search_c(upwards=True, keep="best", mean="geometric", none="none", start=None):
-    """A wrong search for c."""
-
-    def wrong(solve, smallest=1e-4, largest=1e2, tries=12):
-        low, high = smallest, largest
-        best, last = (None, None), (None, None)
-        for _ in range(tries):
-            c = (low * high) ** 0.5 if mean == "geometric" else (low + high) / 2
-            r, success = solve(c)
-            last = c, r
-            better = best[1] is None or r.norm() < best[1].norm()
-            if keep == "any":
-                best = last if better else best
-            elif success and (better or keep == "newest" or (keep == "largest" and c > best[0])):
-                best = last
-            if success == upwards:
-                low = c
-            else:
-                high = c
-        if keep == "last":
-            return last
-        return last if best[0] is None and none == "last" else best
-
-    return wrong
-
-
 EXERCISE.mistake(
     "direction mended, last result",
     "The search now goes the right way, but it returns the last r that was tried, "
     "successful or not: half of such results are not adversarial. Keep the best "
     "successful one on the way.",
-    _search_c(keep="last"),
+    ("return best", "return c, r"),
 )
 
 EXERCISE.mistake(
@@ -140,33 +117,45 @@ EXERCISE.mistake(
     "The best result is kept now, but the search still goes to the smallest c after each "
     "success, where r is largest: c multiplies |r|, so the smallest r needs the largest c "
     "that succeeds.",
-    _search_c(upwards=False),
+    ("success:\n            low", "success:\n            high"),
+    ("else:\n            high", "else:\n            low"),
 )
 
 EXERCISE.mistake(
     "the newest success",
     "What is returned is the newest success: on a network an earlier, smaller c can have "
     "ended at a nearer minimum. Compare the sizes of r.",
-    _search_c(keep="newest"),
+    ("if best[1] is None or r.norm() < best[1].norm()", "if True"),
 )
 
-EXERCISE.mistake(
+
+@EXERCISE.mistake(
     "the smallest r of all",
     "The smallest r of all tries is returned, whether it reached the target or not: only "
     "successes may be compared.",
-    _search_c(keep="any"),
 )
+def smallest_of_all(solve, smallest=1e-4, largest=1e2, tries=12):
+    low, high = smallest, largest
+    best = None, None
+    for _ in range(tries):
+        c = (low * high) ** 0.5
+        r, success = solve(c)
+        if best[1] is None or r.norm() < best[1].norm():
+            best = c, r
+        low, high = (c, high) if success else (low, c)
+    return best
+
 
 EXERCISE.mistake(
     "the last try where nothing succeeded",
     "Where no c succeeds, this returns the last try, which the caller would count as an "
     "adversarial image: return (None, None), as the docstring says.",
-    _search_c(none="last"),
+    ("return best", "return (c, r) if best[1] is None else best"),
 )
 
 EXERCISE.mistake(
     "arithmetic mean",
     "The bracket is halved on the plain scale of c: over six powers of ten most of the "
     "tries are spent between 1 and 100. The given code takes the geometric mean.",
-    _search_c(mean="arithmetic"),
+    ("(low * high) ** 0.5", "(low + high) / 2"),
 )

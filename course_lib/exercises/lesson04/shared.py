@@ -3,5 +3,5 @@
 import torch
 
 
-def _double(*numbers):
+def doubles(*numbers):
     return torch.tensor(numbers, dtype=torch.float64)

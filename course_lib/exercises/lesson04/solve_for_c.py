@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `solve-for-c`, lesson 04."""
+"""`solve-for-c`, lesson 04: against SciPy's own L-BFGS-B on the same objective.
+
+The tolerance allows for where two minimisers stop.
+"""
 
 import itertools
 import math
@@ -135,45 +138,19 @@ def c_projected_gradient(net, image, target, c):
     return z - image, bool(net(z[None]).argmax() == target)
 
 
-def _solve_c(
-    size=lambda r: r @ r,
-    loss=lambda logits, target, label: -logits.log_softmax(1)[0, target],
-    weigh=lambda size, loss, c: c * size + loss,
-    won=lambda logits, target, label: logits.argmax() == target,
-    box=lambda x: (-x, 1 - x),
-    after=lambda z: z,
-    result=lambda r, success, image: (r, success),
-    judged="changed",
-):
-    """A wrong solve; the variable is r."""
-
-    def wrong(net, image, target, c):
-        x = image.double().flatten()
-        label = int(net(image[None]).argmax())
-
-        def objective(r):
-            logits = net((x + r).reshape(1, *image.shape))
-            return weigh(size(r), loss(logits, target, label), c)
-
-        found = plain.minimize(plain.with_gradient(objective), torch.zeros_like(x), *box(x))
-        r = (after(x + found.x) - x).reshape(image.shape)
-        logits = net((image + r if judged == "changed" else r)[None])
-        return result(r, bool(won(logits, target, label)), image)
-
-    return wrong
-
-
 EXERCISE.mistake(
     "the box for r",
     "It is r that is kept between 0 and 1, so pixels can only become brighter, and image "
     "+ r can exceed 1: the box is that of image + r.",
-    _solve_c(box=lambda x: (0.0, 1.0)),
+    ("0.0,", "start,"),
+    ("1.0,", "start + 1,"),
 )
 
 EXERCISE.mistake(
     "no box",
     "There are no bounds at all: image + r leaves [0, 1].",
-    _solve_c(box=lambda x: (-math.inf, math.inf)),
+    ("0.0,", "-torch.inf,"),
+    ("1.0,", "torch.inf,"),
 )
 
 EXERCISE.mistake(
@@ -181,96 +158,95 @@ EXERCISE.mistake(
     "The problem is solved without bounds, and the result is cut off at the end. What is "
     "cut off is missing from the attack, and the pixels that are free do not make up for "
     "it: give the bounds to `minimize`.",
-    _solve_c(box=lambda x: (-math.inf, math.inf), after=lambda z: z.clamp(0, 1)),
+    ("0.0,", "-torch.inf,"),
+    ("1.0,", "torch.inf,"),
+    ("found.x - start", "found.x.clamp(0, 1) - start"),
 )
 
 EXERCISE.mistake(
     "c on the loss",
     "Here c multiplies the loss: in the paper's problem it multiplies |r|. Carlini and "
     "Wagner put it on the loss later, where a large c means the opposite.",
-    _solve_c(weigh=lambda size, loss, c: size + c * loss),
+    ("c * size + F", "size + c * F"),
 )
 
-EXERCISE.mistake(
-    "no c",
-    "The constant c does not appear in the objective.",
-    _solve_c(weigh=lambda size, loss, c: size + loss),
-)
+EXERCISE.mistake("no c", "The constant c does not appear in the objective.", ("c * size", "size"))
 
 EXERCISE.mistake(
     "mean of the squares",
     "The squares of r are averaged over the pixels: sum them, or c means something else "
     "for every image size.",
-    _solve_c(size=lambda r: r.square().mean()),
+    (".sum()", ".mean()"),
 )
 
 EXERCISE.mistake(
     "the norm and not its square",
     "Here c multiplies |r| itself. The text takes the square, the sum of the squares of r: "
     "|r| has no gradient at r = 0, where every run starts.",
-    _solve_c(size=lambda r: r.norm()),
+    (".square().sum()", ".norm()"),
 )
 
 EXERCISE.mistake(
     "the root of the sum of squares",
     "Your c multiplies the root of the sum of squares, |r|, whose gradient at r = 0, where "
     "every run starts, is 0/0: take the sum of the squares without the root.",
-    _solve_c(size=lambda r: r.square().sum().sqrt()),
+    (".sum()", ".sum().sqrt()"),
 )
 
 EXERCISE.mistake(
     "half of the squares",
     "The squares of r have a factor 1/2 in front: without it here.",
-    _solve_c(size=lambda r: r @ r / 2),
+    ("c * size", "c / 2 * size"),
 )
 
 EXERCISE.mistake(
     "away from the label",
     "The loss drives away from the class that the network gives the image, to wherever is "
     "near: the paper's loss pulls towards the target.",
-    _solve_c(loss=lambda logits, target, label: logits.log_softmax(1)[0, label]),
+    ("torch.tensor([target])", "net(image[None]).argmax(1)"),
+    ("+ F.", "- F."),
 )
 
 EXERCISE.mistake(
     "the label for the target",
     "The cross-entropy is that of the network's own class for the image, not of the "
     "target: it holds the image where it is.",
-    _solve_c(loss=lambda logits, target, label: -logits.log_softmax(1)[0, label]),
+    ("torch.tensor([target])", "net(image[None]).argmax(1)"),
 )
 
 EXERCISE.mistake(
     "away from the target",
     "The sign of the loss is wrong: it drives away from the target.",
-    _solve_c(loss=lambda logits, target, label: logits.log_softmax(1)[0, target]),
+    ("+ F.", "- F."),
 )
 
 EXERCISE.mistake(
     "any other class counts",
     "Success is counted for any class but the old one: it has to be the target.",
-    _solve_c(won=lambda logits, target, label: logits.argmax() != label),
+    (".argmax()) == target", ".argmax()) != int(net(image[None]).argmax())"),
 )
 
 EXERCISE.mistake(
     "half of the probability",
     "Success is counted when the target has more than half of the probability: it has won "
     "as soon as no other class has more, which with ten classes can be at 20 %.",
-    _solve_c(won=lambda logits, target, label: logits.softmax(1)[0, target] > 0.5),
+    (".argmax()) == target", ".softmax(1)[0, target] > 0.5)"),
 )
 
 EXERCISE.mistake(
     "success of r alone",
     "The network is asked for the class of r, not of image + r.",
-    _solve_c(judged="r"),
+    ("(image + r)[None]", "r[None]"),
 )
 
 EXERCISE.mistake(
     "the changed image",
     "This returns the changed image: subtract the image, r is asked for.",
-    _solve_c(result=lambda r, success, image: (image + r, success)),
+    ("return r,", "return image + r,"),
 )
 
 EXERCISE.mistake(
     "r without success",
     "Only r is returned: whether the network says the target for image + r belongs to it.",
-    _solve_c(result=lambda r, success, image: r),
+    ("return r, int(net((image + r)[None]).argmax()) == target", "return r"),
 )

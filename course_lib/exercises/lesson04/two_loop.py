@@ -1,12 +1,14 @@
-"""The cases, right and wrong answers of `two-loop`, lesson 04."""
+"""`two-loop`, lesson 04: against the inverse Hessian as a matrix.
+
+Pairs to leave out stand among the others, and once at the newest place.
+"""
 
 import numpy as np
 import torch
 
 from course_lib.exercises import Case, Exercise
-from course_lib.lbfgsb import plain
 
-from .shared import _double
+from .shared import doubles
 
 
 def two_loop_cases(rng):
@@ -18,22 +20,22 @@ def two_loop_cases(rng):
         hessian = a @ a.T / n + torch.eye(n, dtype=torch.float64)
         return [(s, hessian @ s) for s in draw(count, n)]
 
-    yield Case("no pair yet", _double(1, -2), [])
+    yield Case("no pair yet", doubles(1, -2), [])
     # the smallest failing case is shown, and of a list only its length: the label has the numbers
-    old, new = (_double(1, 0), _double(2, 1)), (_double(1, 1), _double(3, 4))
-    bent = (_double(0, 1), _double(1, -2))
-    yield Case("one pair, s = (1, 0) and y = (2, 1)", _double(1, 3), [old])
+    old, new = (doubles(1, 0), doubles(2, 1)), (doubles(1, 1), doubles(3, 4))
+    bent = (doubles(0, 1), doubles(1, -2))
+    yield Case("one pair, s = (1, 0) and y = (2, 1)", doubles(1, 3), [old])
     label = "two pairs, s = (1, 0), y = (2, 1) and the newer s = (1, 1), y = (3, 4)"
-    yield Case(label, _double(1, 3), [old, new])
+    yield Case(label, doubles(1, 3), [old, new])
     label = "two pairs, s = (1, 0), y = (2, 1) and the newer s = (0, 1), y = (1, -2) with s·y < 0"
-    yield Case(label, _double(1, 3), [old, bent])
+    yield Case(label, doubles(1, 3), [old, bent])
     yield Case("three pairs of three variables", draw(3), pairs(3, 3))
     yield Case("four pairs", draw(6), pairs(6, 4))
     short = [(0.1 * s, 0.1 * y) for s, y in pairs(4, 3)]
     yield Case("three short steps", draw(4), short)
     some = pairs(5, 3)
     bent = draw(5)
-    flat = _double(1, 0, 0, 0, 0)
+    flat = doubles(1, 0, 0, 0, 0)
     yield Case(
         "pairs without positive curvature among them",
         draw(5),
@@ -114,61 +116,27 @@ def two_loop_indexed(gradient, pairs):
     return q
 
 
-def _two_loop(
-    keep=lambda s, y: s @ y > 0,
-    first=reversed,
-    second=list,
-    gamma=lambda pairs: (pairs[-1][0] @ pairs[-1][1]) / (pairs[-1][1] @ pairs[-1][1]),
-    beta=True,
-    sign=1,
-    shared=lambda order: order,
-):
-    """A wrong two-loop recursion; shared: whose α the second loop takes for each pair."""
-
-    def wrong(gradient, pairs):
-        given = pairs
-        pairs = [(s, y) for s, y in pairs if keep(s, y)]
-        if not pairs:
-            return sign * gradient.clone()
-        q, shares = gradient, {}
-        order = list(range(len(pairs)))
-        for i in first(order):
-            s, y = pairs[i]
-            shares[i] = (s @ q) / (s @ y)
-            q = q - shares[i] * y
-        r = (gamma(given) if gamma is of_the_newest_given else gamma(pairs)) * q
-        for i, k in zip(second(order), shared(list(second(order))), strict=True):
-            s, y = pairs[i]
-            r = r + (shares[k] - (y @ r) / (s @ y) * beta) * s
-        return sign * r
-
-    return wrong
-
-
-def of_the_newest_given(pairs):
-    s, y = pairs[-1]
-    return (s @ y) / (y @ y)
-
-
 EXERCISE.mistake(
     "first loop from the oldest",
     "The first loop goes from the oldest pair to the newest. It has to begin with the "
     "newest: that update was made last and is undone first.",
-    _two_loop(first=list),
+    ("in reversed(pairs)", "in pairs"),
+    ("reversed(shares)", "shares"),
 )
 
 EXERCISE.mistake(
     "second loop from the newest",
     "The second loop goes from the newest pair to the oldest: it runs the other way than "
     "the first, from the oldest on.",
-    _two_loop(second=reversed),
+    ("zip(pairs, reversed(shares)", "zip(reversed(pairs), shares"),
 )
 
 EXERCISE.mistake(
     "both loops the wrong way",
     "Both loops run the wrong way round: the first goes from the newest pair to the "
     "oldest, the second back. The list has the oldest first.",
-    _two_loop(first=list, second=reversed),
+    ("in reversed(pairs)", "in pairs"),
+    ("zip(pairs", "zip(reversed(pairs)"),
 )
 
 EXERCISE.mistake(
@@ -176,81 +144,81 @@ EXERCISE.mistake(
     "Each pair needs its own α in the second loop, but yours come in the order in which "
     "the first loop found them: the newest pair's α goes to the oldest pair. The second "
     "loop runs the other way, so take the list of α from its end.",
-    _two_loop(shared=lambda order: order[::-1]),
+    ("reversed(shares)", "shares"),
 )
 
 EXERCISE.mistake(
     "one α for all pairs",
     "The second loop uses one α for all pairs, the last that the first loop found: keep "
     "them all, one for each pair.",
-    _two_loop(shared=lambda order: [order[0]] * len(order)),
+    ("(share - ", "(shares[-1] - "),
 )
 
 EXERCISE.mistake(
     "γ of the oldest pair",
     "The scale γ is that of the oldest pair: take the newest, which knows the curvature "
     "where the search is now.",
-    _two_loop(gamma=lambda pairs: (pairs[0][0] @ pairs[0][1]) / (pairs[0][1] @ pairs[0][1])),
+    ("s, y = pairs[-1]", "s, y = pairs[0]"),
 )
 
 EXERCISE.mistake(
     "no γ",
     "There is no scale between the loops: q should be multiplied by γ = s·y / y·y of the "
     "newest pair, or every direction that no pair knows gets a step of the wrong length.",
-    _two_loop(gamma=lambda pairs: 1.0),
+    ("(s @ y) / (y @ y) * q", "q"),
 )
 
 EXERCISE.mistake(
     "γ upside down",
     "The scale γ is upside down: s·y / y·y has the units of an inverse curvature.",
-    _two_loop(gamma=lambda pairs: (pairs[-1][1] @ pairs[-1][1]) / (pairs[-1][0] @ pairs[-1][1])),
+    ("(s @ y) / (y @ y)", "(y @ y) / (s @ y)"),
 )
 
 EXERCISE.mistake(
     "γ with s·s",
     "This γ is s·s / s·y, also an inverse curvature (Barzilai and Borwein's long one), but "
     "L-BFGS has the shorter s·y / y·y.",
-    _two_loop(gamma=lambda pairs: (pairs[-1][0] @ pairs[-1][0]) / (pairs[-1][0] @ pairs[-1][1])),
+    ("(s @ y) / (y @ y)", "(s @ s) / (s @ y)"),
 )
 
 EXERCISE.mistake(
     "every pair kept",
     "Pairs with s·y <= 0 are used like the others: they describe a function that curves "
     "downwards, and the result need no longer be a descent direction. Leave them out.",
-    _two_loop(keep=lambda s, y: True),
+    (" if s @ y > 0", ""),
 )
 
 EXERCISE.mistake(
     "pairs with s·y = 0 kept",
     "A pair with s·y = 0 is kept, and divided by: leave it out, too.",
-    _two_loop(keep=lambda s, y: s @ y >= 0),
+    ("if s @ y > 0", "if s @ y >= 0"),
 )
 
 EXERCISE.mistake(
     "γ of a pair that is left out",
     "The scale γ comes from the last pair of the list, even if that one has s·y <= 0 and "
     "was left out: γ is then negative. Take the newest of those that you keep.",
-    _two_loop(gamma=of_the_newest_given),
+    ("pairs = [", "given, pairs = pairs, ["),
+    ("s, y = pairs[-1]", "s, y = given[-1]"),
 )
 
 EXERCISE.mistake(
-    "no β", "The second loop adds α s: subtract β = y·r / s·y from α first.", _two_loop(beta=0)
+    "no β",
+    "The second loop adds α s: subtract β = y·r / s·y from α first.",
+    (" - (y @ r) / (s @ y)", ""),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "s and y exchanged",
     "Steps and changes of the gradient are exchanged: this multiplies by the Hessian and "
     "not by its inverse.",
+    ("[(s, y) for", "[(y, s) for"),
 )
-def shares_of_s(gradient, pairs):
-    """y and s exchanged: the Hessian instead of its inverse."""
-    return plain.two_loop(gradient, [(y, s) for s, y in pairs])
-
 
 EXERCISE.mistake(
     "sign",
     "The sign is wrong: this is minus the product. The step will go against it, but that "
     "minus is set later.",
-    _two_loop(sign=-1),
+    ("return gradient", "return -gradient"),
+    ("return r", "return -r"),
 )

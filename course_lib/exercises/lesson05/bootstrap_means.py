@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `bootstrap-means`, lesson 05."""
+"""`bootstrap-means`, lesson 05: the draws are given, so nothing is left to chance.
+
+The oracle weighs rows and columns by how often they were drawn.
+"""
 
 import numpy as np
 import torch

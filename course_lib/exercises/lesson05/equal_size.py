@@ -1,11 +1,12 @@
-"""The cases, right and wrong answers of `equal-size`, lesson 05."""
+"""`equal-size`, lesson 05: every image's change has another size, and the directions have a mean.
+
+So each way to measure a size gives another result.
+"""
 
 import numpy as np
 import torch
 
 from course_lib.exercises import Case, Exercise
-
-from .shared import _rms
 
 
 def equal_cases(rng):
@@ -60,52 +61,45 @@ def equal_einsum(images, adversarial, direction):
     return torch.einsum("n,n...->n...", factor, direction) + images
 
 
-def _equal(factor=None, finish=lambda out: out, start=lambda x, a: x):
-    def wrong(images, adversarial, direction):
-        change = adversarial - images
-        k = factor(change, direction) if factor else _rms(change) / _rms(direction)
-        return finish(start(images, adversarial) + k * direction)
-
-    return wrong
-
-
 EXERCISE.mistake(
     "clipped",
     "The result is clipped to [0, 1]. Most pixels of a digit are at 0, and half of what a "
     "random direction asks of them is cut off: the control is then smaller than what it is "
     "compared with.",
-    _equal(finish=lambda out: out.clamp(0, 1)),
+    (
+        "images + factor.reshape(-1, *axes) * direction",
+        "(images + factor.reshape(-1, *axes) * direction).clamp(0, 1)",
+    ),
 )
 
 EXERCISE.mistake(
     "the mean size for all",
     "All images get the mean size. Adversarial changes differ much in size: each image "
     "has to have that of its own.",
-    _equal(lambda change, d: _rms(change).mean() / _rms(d)),
+    ("factor = size", "factor = size.mean()"),
 )
 
 EXERCISE.mistake(
     "the direction not measured",
     "The direction is multiplied by the size of the change, which is right only if its "
     "own rms happens to be 1: divide by it, for each image.",
-    _equal(lambda change, d: _rms(change)),
+    ("direction.flatten(1).norm(dim=1)", "images[0].numel() ** 0.5"),
 )
 
 EXERCISE.mistake(
     "the direction measured over the batch",
     "The direction's rms is one number for the whole batch: some images then get more "
     "than their share and some less.",
-    _equal(lambda change, d: _rms(change) / d.square().mean().sqrt()),
+    ("direction.flatten(1).norm(dim=1)", "direction.norm() * len(direction) ** 0.5"),
 )
 
 EXERCISE.mistake(
     "standard deviation",
     "With `std` the mean of the direction is taken off first. A direction with a mean has "
     "a larger rms than that, and the result is too large.",
-    _equal(
-        lambda change, d: (
-            _rms(change) / d.flatten(1).std(dim=1, correction=0).reshape(-1, *[1] * (d.ndim - 1))
-        )
+    (
+        "direction.flatten(1).norm(dim=1)",
+        "direction.flatten(1).std(dim=1, correction=0) / images[0].numel() ** 0.5",
     ),
 )
 
@@ -113,11 +107,9 @@ EXERCISE.mistake(
     "on the adversarial images",
     "The direction is added to the adversarial images, so they carry both changes: start "
     "from the clean ones.",
-    _equal(start=lambda x, a: a),
+    ("return images", "return adversarial"),
 )
 
 EXERCISE.mistake(
-    "the change",
-    "This is the change: add it to the images.",
-    _equal(start=lambda x, a: torch.zeros_like(x)),
+    "the change", "This is the change: add it to the images.", ("return images + ", "return ")
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `gradient-cosine`, lesson 05."""
+"""`gradient-cosine`, lesson 05: against the chain rule by hand, in NumPy.
+
+A network with itself and with its opposite has the cosines 1 and -1.
+"""
 
 import itertools
 
@@ -124,19 +127,17 @@ def cosine_of_jacobians(net_a, net_b, images, targets):
     return (sides[0] * sides[1]).sum(1)
 
 
-def _slopes(net, images, targets, loss=None):
+def _slopes(net, images, targets):
     x = images.detach().clone().requires_grad_()
-    loss = loss or (lambda z: F.cross_entropy(z, targets, reduction="sum"))
-    return torch.autograd.grad(loss(net(x)), x)[0].flatten(1)
+    loss = F.cross_entropy(net(x), targets, reduction="sum")
+    return torch.autograd.grad(loss, x)[0].flatten(1)
 
 
-def _cosine(of, loss=None):
-    """A wrong cosine: of(a, b), the gradients (N, pixels) of the two; loss(z, targets)."""
+def _cosine(of):
+    """A wrong cosine: of(a, b), the gradients (N, pixels) of the two."""
 
     def wrong(net_a, net_b, images, targets):
-        chosen = loss and (lambda z: loss(z, targets))
-        a, b = (_slopes(net, images, targets, chosen) for net in (net_a, net_b))
-        return of(a, b)
+        return of(*(_slopes(net, images, targets) for net in (net_a, net_b)))
 
     return wrong
 
@@ -178,7 +179,10 @@ EXERCISE.mistake(
     "the target's logit",
     "This is the gradient of the target's logit. The attack descends the loss, which also "
     "pulls the other logits down: take the cross-entropy.",
-    _cosine(_each, lambda z, t: -z.gather(1, t[:, None]).sum()),
+    (
+        'F.cross_entropy(net(x), targets, reduction="sum")',
+        "-net(x).gather(1, targets[:, None]).sum()",
+    ),
 )
 
 EXERCISE.mistake(

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `reaches`, lesson 05."""
+"""`reaches`, lesson 05: changes that go far enough, sideways, and the opposite way.
+
+The oracle projects and compares lengths; the solution multiplies instead.
+"""
 
 import numpy as np
 import torch

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `strict-row`, lesson 05."""
+"""`strict-row`, lesson 05: clean errors in every network, and failures of the attack.
+
+So each way to choose the images of the row gives other shares.
+"""
 
 import numpy as np
 import torch
@@ -79,76 +82,63 @@ def row_of_sums(clean, adversarial, labels, success, source):
     return wrong, int(use.sum()), (wrong.sum() - wrong[source]) / (m - 1)
 
 
-def _row(use=None, mean=None, each=None):
-    """A wrong row: use(right, success, source), (N,) or (M, N) bool; mean(shares, source)."""
-
-    def wrong(clean, adversarial, labels, success, source):
-        right = clean == labels
-        use_ = (use or (lambda right, success, source: success & right.all(0)))(
-            right, success, source
-        )
-        use_ = use_.expand_as(right)
-        shares = ((adversarial != labels) & use_).double().sum(1) / use_.sum(1)
-        counts = use_.sum(1)
-        others = torch.arange(len(shares), device=shares.device) != source
-        average = mean(shares, source) if mean else shares[others].mean()
-        same = bool((counts == counts[0]).all())
-        return shares, counts[0] if same or each is None else counts[source], average
-
-    return wrong
-
-
 EXERCISE.mistake(
     "the source in its own mean",
     "The mean includes the source's own cell, which is 100 % because the images were made "
     "for it. Transfer is what the others say.",
-    _row(mean=lambda shares, source: shares.mean()),
+    ("shares[others].mean()", "shares.mean()"),
 )
 
-EXERCISE.mistake(
+
+@EXERCISE.mistake(
     "own images for each cell",
     "Each network is measured on the images that it had right itself, so the cells of the "
     "row stand for different images and cannot be compared: take the images that all of "
     "them had right.",
-    _row(lambda right, success, source: success & right, each="own"),
 )
+def own_images(clean, adversarial, labels, success, source):
+    use = success & (clean == labels)
+    shares = ((adversarial != labels) & use).double().sum(dim=1) / use.sum(dim=1)
+    others = torch.arange(len(clean), device=shares.device) != source
+    return shares, int(use[source].sum()), shares[others].mean()
+
 
 EXERCISE.mistake(
     "only the source's errors left out",
     "The images are those that the source had right. The other networks' clean errors are "
     "still in, and count as fooled.",
-    _row(lambda right, success, source: success & right[source]),
+    ("(clean == labels).all(dim=0)", "(clean[source] == labels)"),
 )
 
 EXERCISE.mistake(
     "failures kept",
     "Images for which the attack failed are kept: they are unchanged and dilute every cell.",
-    _row(lambda right, success, source: right.all(0)),
+    ("success & ", ""),
 )
 
 EXERCISE.mistake(
     "all images",
     "All images count, so this is the paper's way, with the failures of the attack and all "
     "clean errors in it.",
-    _row(lambda right, success, source: torch.ones_like(success)),
+    ("success & (clean == labels).all(dim=0)", "torch.ones_like(success)"),
 )
 
 EXERCISE.mistake(
     "only failures left out",
     "Only the attack's failures are left out. The clean errors of every network are still "
     "counted as fooled.",
-    _row(lambda right, success, source: success),
+    (" & (clean == labels).all(dim=0)", ""),
 )
 
 EXERCISE.mistake(
     "some network right",
     "An image is kept if at least one network had it right: it takes all of them.",
-    _row(lambda right, success, source: success & right.any(0)),
+    (".all(dim=0)", ".any(dim=0)"),
 )
 
 EXERCISE.mistake(
     "the sum over the others divided by all",
     "The sum over the other networks is divided by the number of all networks, the source "
     "included: there is one fewer.",
-    _row(mean=lambda shares, source: (shares.sum() - shares[source]) / len(shares)),
+    ("shares[others].mean()", "shares[others].sum() / len(shares)"),
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `transfer-cell`, lesson 05."""
+"""`transfer-cell`, lesson 05: images that were right and are wrong now, and the other way round.
+
+In a difference of two error rates they cancel.
+"""
 
 import numpy as np
 import torch
@@ -62,35 +65,25 @@ def cell_of_changes(clean, adversarial, labels):
     return torch.stack([error, before, ((adversarial != clean) * right).sum() / right.sum()])
 
 
-def _cell(fooled):
-    """A wrong third number: fooled(c, a, y) of what was said before, after, and the labels."""
-
-    def wrong(clean, adversarial, labels):
-        error, before, _ = cell_of_changes(clean, adversarial, labels)
-        return torch.stack([error, before, fooled(clean, adversarial, labels)])
-
-    return wrong
-
-
 EXERCISE.mistake(
     "clean errors as fooled",
     "Every image that is wrong now counts as fooled, also those that the network misread "
     "before anybody changed them: only images that it had right can be fooled.",
-    _cell(lambda c, a, y: (a != y).double().mean()),
+    ("wrong[right]", "wrong"),
 )
 
 EXERCISE.mistake(
     "over all images",
     "The newly wrong images are counted, but divided by all images: an image that was "
     "wrong from the start could not be fooled and does not belong in the denominator.",
-    _cell(lambda c, a, y: ((c == y) & (a != y)).double().mean()),
+    ("wrong[right]", "(wrong & right)"),
 )
 
 EXERCISE.mistake(
     "error minus clean error",
     "This is the difference of the two error rates. Images that were wrong and are right "
     "now hide as many fooled ones in it: look at the images that were right.",
-    _cell(lambda c, a, y: (a != y).double().mean() - (c != y).double().mean()),
+    ("wrong[right].double().mean()", "wrong.double().mean() - (~right).double().mean()"),
 )
 
 EXERCISE.mistake(
@@ -98,10 +91,9 @@ EXERCISE.mistake(
     "This is the difference of the two error rates over the share that was right. Images "
     "that were wrong and are right now still hide as many fooled ones in it: count the "
     "images that were right and are wrong now.",
-    _cell(
-        lambda c, a, y: (
-            ((a != y).double().mean() - (c != y).double().mean()) / (c == y).double().mean()
-        )
+    (
+        "wrong[right].double().mean()",
+        "(wrong.double() - (~right).double()).mean() / right.double().mean()",
     ),
 )
 
@@ -109,29 +101,27 @@ EXERCISE.mistake(
     "any change",
     "Every change of mind counts here, also from one wrong class to another, or to the "
     "right one: fooled means right before and wrong now.",
-    _cell(lambda c, a, y: (a != c).double().mean()),
+    ("wrong[right]", "(adversarial != clean)"),
 )
 
 EXERCISE.mistake(
     "right after all",
     "The third number is the share that *stays* right: the share that is fooled is asked for.",
-    _cell(lambda c, a, y: (a == y)[c == y].double().mean()),
+    ("wrong[right]", "(~wrong)[right]"),
 )
 
 EXERCISE.mistake(
     "accuracies",
     "The first two numbers are accuracies: an error rate is the share that is not the label.",
-    lambda clean, adversarial, labels: torch.stack(
-        [
-            (adversarial == labels).double().mean(),
-            (clean == labels).double().mean(),
-            (adversarial != labels)[clean == labels].double().mean(),
-        ]
-    ),
+    ("return wrong", "return (~wrong)"),
+    ("(~right)", "right"),
 )
 
 EXERCISE.mistake(
     "before and after exchanged",
     "The two error rates are exchanged: first the one on the adversarial images.",
-    lambda clean, adversarial, labels: cell_of_changes(clean, adversarial, labels)[[1, 0, 2]],
+    (
+        "wrong.double().mean(), (~right).double().mean()",
+        "(~right).double().mean(), wrong.double().mean()",
+    ),
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `convolution-matrix`, lesson 06."""
+"""`convolution-matrix`, lesson 06: against unit inputs that NumPy correlates.
+
+A circular kernel longer than its line comes round to the same pixel twice.
+"""
 
 import numpy as np
 import torch
@@ -6,18 +9,18 @@ import torch.nn.functional as F
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import _double, _draw
+from .shared import doubles, drawn
 
 
 def matrix_cases(rng):
-    yield Case("two taps, three pixels", _double(2, 5), 3, 0)
-    yield Case("padded by 1", _double(1, -1, 0), 5, 1)
-    yield Case("padded by 2, five taps", _draw(rng, 5), 7, 2)
-    yield Case("stride 2", _draw(rng, 3), 8, 1, 2)
-    yield Case("stride 3, no padding", _draw(rng, 4), 11, 0, 3)
-    yield Case("circular", _draw(rng, 3), 6, 1, circular=True)
-    yield Case("circular, stride 2", _draw(rng, 4), 8, 1, 2, circular=True)
-    yield Case("circular, once round", _draw(rng, 5), 3, 2, circular=True)
+    yield Case("two taps, three pixels", doubles(2, 5), 3, 0)
+    yield Case("padded by 1", doubles(1, -1, 0), 5, 1)
+    yield Case("padded by 2, five taps", drawn(rng, 5), 7, 2)
+    yield Case("stride 2", drawn(rng, 3), 8, 1, 2)
+    yield Case("stride 3, no padding", drawn(rng, 4), 11, 0, 3)
+    yield Case("circular", drawn(rng, 3), 6, 1, circular=True)
+    yield Case("circular, stride 2", drawn(rng, 4), 8, 1, 2, circular=True)
+    yield Case("circular, once round", drawn(rng, 5), 3, 2, circular=True)
 
 
 def matrix_of_numpy(kernel, n, padding, stride=1, circular=False):
@@ -84,102 +87,69 @@ def matrix_by_where(kernel, n, padding, stride=1, circular=False):
     return total
 
 
-def _matrix(
-    place=None,
-    add=True,
-    shift=True,
-    flip=False,
-    step=True,
-    always=None,
-    finish=lambda m: m,
-    left_edge=True,
-    in_place=True,
-):
-    """A wrong matrix of a convolution."""
-
-    def wrong(kernel, n, padding, stride=1, circular=False):
-        stride = stride if step else 1
-        outputs = (n + 2 * padding - len(kernel)) // stride + 1
-        matrix = kernel.new_zeros(outputs, n)
-        round_ = circular if always is None else always
-        for j in range(outputs):
-            for m in range(len(kernel)):
-                i = (stride if in_place else 1) * j + m - padding * shift
-                value = kernel[len(kernel) - 1 - m if flip else m]
-                if round_:
-                    i %= n
-                if i < n and (i >= 0 or not left_edge):
-                    if add:
-                        matrix[j, i] += value
-                    else:
-                        matrix[j, i] = value
-        return finish(matrix)
-
-    return wrong
-
-
 EXERCISE.mistake(
     "circular for zero",
     "The positions beyond the ends come back at the other end also where the padding is "
     "zeros: those taps read a 0 and have no entry.",
-    _matrix(always=True),
+    ("if circular:", "if True:"),
 )
 
 EXERCISE.mistake(
     "zero for circular",
     "The circular matrix is the one with zeros: there a position beyond an end is taken modulo n.",
-    _matrix(always=False),
+    ("if circular:", "if False:"),
 )
 
 EXERCISE.mistake(
     "negative positions from the end",
     "A negative position has become an entry at the far end, because Python takes an "
     "index of -1 for the last. With zeros leave it out.",
-    _matrix(left_edge=False),
+    ("0 <= i < n", "i < n"),
 )
 
 EXERCISE.mistake(
     "flipped kernel",
     "The kernel is turned round. That is the convolution of mathematics; PyTorch's layers "
     "do not turn it, so tap m reads the pixel m places to the right.",
-    _matrix(flip=True),
+    ("matrix = kernel", "kernel = kernel.flip(0)\n    matrix = kernel"),
 )
 
 EXERCISE.mistake(
     "padding not subtracted",
     "Tap 0 of output 0 reads position 0, but with padding it reads position -padding: subtract it.",
-    _matrix(shift=False),
+    ("+ m - padding", "+ m"),
 )
 
 EXERCISE.mistake(
     "padding added",
     "The padding is added to the position that a tap reads: with padding, tap 0 of output "
     "0 reads position -padding, to the left of the line. Subtract it.",
-    _matrix(shift=-1),
+    ("+ m - padding", "+ m + padding"),
 )
 
 EXERCISE.mistake(
     "stride not in the position",
     "The number of outputs is right, but each output reads one pixel to the right of the "
     "one before: with a stride, output j begins at stride · j - padding.",
-    _matrix(in_place=False),
+    ("stride * j", "j"),
 )
 
 EXERCISE.mistake(
     "overwritten",
     "Where the kernel comes round to the same pixel twice, the second tap overwrites the "
     "first: add them.",
-    _matrix(add=False),
+    ("+= kernel[m]", "= kernel[m]"),
 )
 
 EXERCISE.mistake(
     "transposed",
     "This is the transposed matrix: a row for each output, a column for each input.",
-    _matrix(finish=lambda m: m.T),
+    ("return matrix", "return matrix.T"),
 )
 
 EXERCISE.mistake(
     "stride ignored",
     "Every output is there: with a stride, only those at 0, stride, 2 · stride, ... are computed.",
-    _matrix(step=False),
+    ("len(kernel)) // stride", "len(kernel))"),
+    ("stride * j", "j"),
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `norm-from-above`, lesson 06."""
+"""`norm-from-above`, lesson 06: powers that overflow or vanish unless they are rescaled.
+
+Singular values below 1 make a forgotten root fall below the norm; what lies above is only loose.
+"""
 
 import math
 
@@ -7,18 +10,18 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import _double, _draw
+from .shared import doubles, drawn
 
 
 def above_cases(rng):
-    yield Case("two by two, no squaring", _double(3, 0, 4, 5).reshape(2, 2), 0)
-    yield Case("two by two", _double(3, 0, 4, 5).reshape(2, 2), 1)
+    yield Case("two by two, no squaring", doubles(3, 0, 4, 5).reshape(2, 2), 0)
+    yield Case("two by two", doubles(3, 0, 4, 5).reshape(2, 2), 1)
     # small singular values: a forgotten root is then no bound at all
-    yield Case("wide, three squarings", 0.02 * _draw(rng, 3, 6), 3)
-    yield Case("tall, two squarings", _draw(rng, 7, 4), 2)
-    yield Case("large entries", 3e3 * _draw(rng, 4, 5), 7)
-    yield Case("small entries", 1e-3 * _draw(rng, 5, 4), 8)
-    yield Case("all singular values equal, six squarings", 2 * torch.linalg.qr(_draw(rng, 4, 4))[0])
+    yield Case("wide, three squarings", 0.02 * drawn(rng, 3, 6), 3)
+    yield Case("tall, two squarings", drawn(rng, 7, 4), 2)
+    yield Case("large entries", 3e3 * drawn(rng, 4, 5), 7)
+    yield Case("small entries", 1e-3 * drawn(rng, 5, 4), 8)
+    yield Case("all singular values equal, six squarings", 2 * torch.linalg.qr(drawn(rng, 4, 4))[0])
 
 
 def above_of_numpy(matrix, squarings=6):
@@ -78,85 +81,54 @@ def above_by_eigenvalues(matrix, squarings=6):
     return largest.sqrt() * powers ** (1 / 2 ** (squarings + 2))
 
 
-def _above(size=lambda g: g.norm(), twice=2, root=lambda k: 2 ** (k + 1), scaled=True, first=None):
-    """A wrong bound from above."""
-
-    def wrong(matrix, squarings=6):
-        gram = first(matrix) if first else matrix.T @ matrix
-        log = 0.0
-        for _ in range(squarings):
-            s = size(gram) if scaled else torch.ones(()).double()
-            gram = (gram / s) @ (gram / s)
-            log = twice * (log + s.log())
-        return ((log + size(gram).log()) / root(squarings)).exp()
-
-    return wrong
-
-
 EXERCISE.mistake(
     "overflow",
     "The powers are taken as they are, and overflow or vanish: with 8 squarings a norm of "
     "3000 has become 3000 to the power 512, beyond any float. Divide before each squaring "
     "and keep the logarithm of what you divided by.",
-    _above(scaled=False),
+    ("(gram / size) @ (gram / size)", "gram @ gram"),
+    ("2 * (log + size.log())", "0.0"),
 )
 
 EXERCISE.mistake(
     "the square",
     "The root is of half the order: the result is a bound for σ², since G = WᵀW has the "
     "squares of the singular values.",
-    _above(root=lambda k: 2**k),
+    ("2 ** (squarings + 1)", "2**squarings"),
 )
 
 EXERCISE.mistake(
     "the root of one squaring too many",
     "The root is of twice the order: with k squarings it is of order 2ᵏ⁺¹.",
-    _above(root=lambda k: 2 ** (k + 2)),
+    ("squarings + 1", "squarings + 2"),
 )
 
 EXERCISE.mistake(
     "logarithms not doubled",
     "What you divided by is not squared when the matrix is: each squaring doubles the "
     "logarithm that you keep.",
-    _above(twice=1),
+    ("log = 2 * ", "log = "),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "doubled too early",
     "The logarithm of the newest divisor is not doubled: the matrix is divided by s before "
     "it is squared, so its square lacks s². log ← 2 (log + log s).",
+    ("2 * (log + size.log())", "2 * log + size.log()"),
 )
-def shifted_once(matrix, squarings=6):
-    """The logarithm is added after it should have been doubled."""
-    gram, log = matrix.T @ matrix, 0.0
-    for _ in range(squarings):
-        s = gram.norm()
-        gram = (gram / s) @ (gram / s)
-        log = 2 * log + s.log()
-    return ((log + gram.norm().log()) / 2 ** (squarings + 1)).exp()
-
 
 EXERCISE.mistake(
     "divisors forgotten",
     "The result lacks what was divided by on the way: keep the logarithms and add them at the end.",
-    _above(twice=0),
+    ("(log + gram", "(gram"),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "entries squared",
     "Each entry of G is squared by itself (`G ** 2`): the square of the matrix is `G @ G`. "
     "This can lie below the norm.",
+    ("(gram / size) @ (gram / size)", "(gram / size) ** 2"),
 )
-def entries_squared(matrix, squarings=6):
-    """Each entry by itself is squared, and not the matrix."""
-    gram, log = matrix.T @ matrix, 0.0
-    for _ in range(squarings):
-        s = gram.norm()
-        gram, log = (gram / s) ** 2, 2 * (log + s.log())
-    return ((log + gram.norm().log()) / 2 ** (squarings + 1)).exp()
-
 
 EXERCISE.mistake(
     "Frobenius norm of W",
@@ -177,5 +149,5 @@ EXERCISE.mistake(
     "largest entry",
     "The largest entry of the power stands for its Frobenius norm: the operator norm can "
     "be above that, so this is no bound.",
-    _above(size=lambda g: g.abs().max()),
+    ("gram.norm().log()", "gram.abs().max().log()"),
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `pooling-constant`, lesson 06."""
+"""`pooling-constant`, lesson 06: the oracle counts the windows of every pixel.
+
+A larger number is a bound still, and only loose.
+"""
 
 import math
 

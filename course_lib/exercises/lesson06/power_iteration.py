@@ -1,36 +1,39 @@
-"""The cases, right and wrong answers of `power-iteration`, lesson 06."""
+"""`power-iteration`, lesson 06: directions are compared up to their sign.
+
+Some cases stop before it has converged: there the start and the number of steps show.
+"""
 
 import numpy as np
 import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import _double, _draw
+from .shared import doubles, drawn
 
 
 def _with_singular_values(rng, rows, columns, *values):
     """A random matrix (rows, columns) whose first singular values are given, the others 0."""
-    left, right = (torch.linalg.qr(_draw(rng, n, len(values)))[0] for n in (rows, columns))
-    return left * _double(*values) @ right.T
+    left, right = (torch.linalg.qr(drawn(rng, n, len(values)))[0] for n in (rows, columns))
+    return left * doubles(*values) @ right.T
 
 
 def power_cases(rng):
-    yield Case("two by two", _double(3, 0, 4, 5).reshape(2, 2), _double(1, 0))
-    yield Case("wide", _with_singular_values(rng, 3, 7, 2, 1.2, 0.4), _draw(rng, 7))
-    yield Case("tall", _with_singular_values(rng, 8, 3, 0.7, 0.4, 0.1), 5 * _draw(rng, 3))
+    yield Case("two by two", doubles(3, 0, 4, 5).reshape(2, 2), doubles(1, 0))
+    yield Case("wide", _with_singular_values(rng, 3, 7, 2, 1.2, 0.4), drawn(rng, 7))
+    yield Case("tall", _with_singular_values(rng, 8, 3, 0.7, 0.4, 0.1), 5 * drawn(rng, 3))
     # eigenvalues ±1, so that W alone goes to and fro for ever
-    yield Case("square, not symmetric", _double(0, 9, 1 / 9, 0).reshape(2, 2), _double(1, 1))
+    yield Case("square, not symmetric", doubles(0, 9, 1 / 9, 0).reshape(2, 2), doubles(1, 1))
     square = _with_singular_values(rng, 5, 5, 3, 1.5, 1, 0.5, 0.2)
-    yield Case("five by five", square, _draw(rng, 5))
+    yield Case("five by five", square, drawn(rng, 5))
     large = _with_singular_values(rng, 4, 6, 6e4, 3e4, 1e4)
-    yield Case("large entries", large, _draw(rng, 6), 150)
+    yield Case("large entries", large, drawn(rng, 6), 150)
     small = _with_singular_values(rng, 6, 4, 5e-4, 2e-4, 1e-4)
-    yield Case("small entries", small, _draw(rng, 4), 150)
+    yield Case("small entries", small, drawn(rng, 4), 150)
     # before it has converged: only the right number of steps from the right start gives this
     close = _with_singular_values(rng, 4, 3, 2, 1.7, 1.1)
-    unit = _draw(rng, 3)
+    unit = drawn(rng, 3)
     yield Case("one step", close, unit / unit.norm(), 1)
-    yield Case("three steps", close, _draw(rng, 3), 3)
+    yield Case("three steps", close, drawn(rng, 3), 3)
 
 
 def power_of_numpy(matrix, start, steps=100):
@@ -125,71 +128,31 @@ def power_probe(answer):
         number, v = up_to_sign(answer(matrix, start, steps), matrix, start, steps)
         return np.append(np.asarray(v), float(number))
 
-    matrix, one = _double(2, 1, 0, 1, 1.5, 1, 0, 1, 1).reshape(3, 3), _double(1, 0, 0)
+    matrix, one = doubles(2, 1, 0, 1, 1.5, 1, 0, 1, 1).reshape(3, 3), doubles(1, 0, 0)
     if np.allclose(run(one, 1), run(one, 3), rtol=1e-6):
         return STEPS_IGNORED
-    if np.allclose(run(one, 1), run(_double(0, 0, 1), 1), rtol=1e-6):
+    if np.allclose(run(one, 1), run(doubles(0, 0, 1), 1), rtol=1e-6):
         return START_IGNORED
     return None
 
 
-EXERCISE.mistake(
-    "steps ignored",
-    STEPS_IGNORED,
-    lambda matrix, start, steps=100: power_both_sides(matrix, start, 150),
-)
+EXERCISE.mistake("steps ignored", STEPS_IGNORED, ("range(steps)", "range(150)"))
 
-EXERCISE.mistake(
-    "start ignored",
-    START_IGNORED,
-    lambda matrix, start, steps=100: power_both_sides(matrix, torch.ones_like(start), steps),
-)
-
-
-def _power(
-    step=lambda w, v: w.T @ (w @ v),
-    normalise=lambda v: v / v.norm(),
-    norm=lambda w, v: (w @ v).norm(),
-    give=lambda w, v: v,
-):
-    """A wrong power iteration."""
-
-    def wrong(matrix, start, steps=100):
-        v = start
-        for _ in range(steps):
-            v = normalise(step(matrix, v))
-        return norm(matrix, v), give(matrix, v)
-
-    return wrong
-
+EXERCISE.mistake("start ignored", START_IGNORED, ("v = start", "v = torch.ones_like(start)"))
 
 EXERCISE.mistake(
     "one step too few",
     "There is one step too few: after `steps` steps v has been multiplied by WᵀW `steps` "
     "times. Does the range begin at 0?",
-    lambda matrix, start, steps=100: _power()(matrix, start, steps - 1),
+    ("range(steps)", "range(steps - 1)"),
 )
-
-
-def _size_of_the_last_product(root, product):
-    """The number is taken from the last product in the loop, before v is what is returned."""
-
-    def wrong(matrix, start, steps=100):
-        v = start / start.norm()
-        for _ in range(steps):
-            number = root(product(matrix, v).norm())
-            v = matrix.T @ (matrix @ v)
-            v = v / v.norm()
-        return number, v
-
-    return wrong
-
 
 EXERCISE.mistake(
     "the stretch before the last step",
     "The first number is √‖WᵀWv‖ with the v from before the last step: the stretch of the "
     "direction that is returned is asked for, the length of Wv with the last v.",
-    _size_of_the_last_product(lambda s: s.sqrt(), lambda w, v: w.T @ (w @ v)),
+    ("v = v /", "stretch = v.norm().sqrt()\n        v = v /"),
+    ("return (matrix @ v).norm()", "return stretch"),
 )
 
 EXERCISE.mistake(
@@ -197,42 +160,37 @@ EXERCISE.mistake(
     "The first number is the length of Wᵀu, where u is the output Wv of the step before, "
     "made one unit long. The stretch of the direction that is returned is asked for, the "
     "length of Wv with the last v.",
-    _size_of_the_last_product(lambda s: s, lambda w, v: w.T @ ((w @ v) / (w @ v).norm())),
+    ("v = matrix.T @ (matrix @ v)", "u = matrix @ v\n        v = matrix.T @ (u / u.norm())"),
+    ("v = v /", "stretch = v.norm()\n        v = v /"),
+    ("return (matrix @ v).norm()", "return stretch"),
 )
 
 EXERCISE.mistake(
     "the other order",
     "The two results are in the wrong order: the stretch comes first, the direction second.",
-    lambda matrix, start, steps=100: _power()(matrix, start, steps)[::-1],
+    ("(matrix @ v).norm(), v", "v, (matrix @ v).norm()"),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "normalised after the loop",
     "The vector v is made one unit long only after the loop. By then it has been "
     "multiplied by σ two hundred times, and where its square is beyond any float, or "
     "vanishes, no division brings it back. Divide by the length in every step.",
+    ("        v = v / v.norm()", "    v = v / v.norm()"),
 )
-def _normalised_at_the_end(matrix, start, steps=100):
-    v = start
-    for _ in range(steps):
-        v = matrix.T @ (matrix @ v)
-    v = v / v.norm()
-    return (matrix @ v).norm(), v
-
 
 EXERCISE.mistake(
     "the square",
     "The first number is the square of the norm: WᵀW stretches v by σ², since v is "
     "stretched by W and again by Wᵀ. Take the length of Wv, or the root.",
-    _power(norm=lambda w, v: (w.T @ (w @ v)).norm()),
+    ("return (matrix @ v)", "return (matrix.T @ (matrix @ v))"),
 )
 
 EXERCISE.mistake(
     "never normalised",
     "The loop does not bring v back to length 1: after a hundred steps it has been "
     "multiplied by σ two hundred times, and it overflows or vanishes.",
-    _power(normalise=lambda v: v),
+    ("v = v / v.norm()", ""),
 )
 
 EXERCISE.mistake(
@@ -240,39 +198,39 @@ EXERCISE.mistake(
     "The loop multiplies v by W alone. That looks for eigenvectors, which a matrix that is "
     "not square does not have, and the largest eigenvalue of a square one can be far below "
     "its norm. Multiply by WᵀW.",
-    _power(step=lambda w, v: w @ v),
+    ("matrix.T @ (matrix @ v)", "matrix @ v"),
 )
 
 EXERCISE.mistake(
     "W Wᵀ",
     "The loop multiplies v by WWᵀ: that is the iteration for the outputs. An input is "
     "multiplied by W first and by Wᵀ then.",
-    _power(step=lambda w, v: w @ (w.T @ v)),
+    ("matrix.T @ (matrix @ v)", "matrix @ (matrix.T @ v)"),
 )
 
 EXERCISE.mistake(
     "the output direction",
     "The direction is that of the output Wv: the unit input v is asked for.",
-    _power(give=lambda w, v: (w @ v) / (w @ v).norm()),
+    ("norm(), v", "norm(), (matrix @ v) / (matrix @ v).norm()"),
 )
 
 EXERCISE.mistake(
     "direction times the norm",
     "The direction does not have length 1: normalise after the last product, too.",
-    _power(give=lambda w, v: (w @ v).norm() * v),
+    ("norm(), v", "norm(), (matrix @ v).norm() * v"),
 )
 
 EXERCISE.mistake(
     "the norm alone",
     "This is the stretch alone: return the direction as well, as a second result.",
-    lambda matrix, start, steps=100: power_both_sides(matrix, start, steps)[0],
+    ("norm(), v", "norm()"),
 )
 
 EXERCISE.mistake(
     "largest entry 1",
     "The loop divides v by its largest entry and not by its length, so that Wv is longer "
     "than the stretch.",
-    _power(normalise=lambda v: v / v.abs().max()),
+    ("v / v.norm()", "v / v.abs().max()"),
 )
 
 EXERCISE.mistake(
@@ -280,5 +238,5 @@ EXERCISE.mistake(
     "The first number is the Frobenius norm, the root of the sum of all squared entries: "
     "it is never below the operator norm, and above it where there is more than one "
     "singular value.",
-    _power(norm=lambda w, v: w.norm()),
+    ("(matrix @ v).norm()", "matrix.norm()"),
 )

@@ -4,15 +4,15 @@ import numpy as np
 import torch
 
 
-def _double(*numbers):
+def doubles(*numbers):
     return torch.tensor(numbers, dtype=torch.float64)
 
 
-def _draw(rng, *shape):
+def drawn(rng, *shape):
     return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 
-def _circular_matrix(weight, n, stride=1):
+def circular_matrix(weight, n, stride=1):
     """The layer's matrix, one unit image after the other, by sums written out in NumPy."""
     w = weight.numpy()
     outputs, inputs, height, width = w.shape

@@ -1,29 +1,32 @@
-"""The cases, right and wrong answers of `strided-norm`, lesson 06."""
+"""`strided-norm`, lesson 06: against the norm of the whole matrix, written out.
+
+What is not below it on any case is called loose, not wrong.
+"""
 
 import numpy as np
 import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import _circular_matrix, _double, _draw
+from .shared import circular_matrix, doubles, drawn
 
 
 def strided_cases(rng):
-    yield Case("stride 2, a single tap", _double(1).reshape(1, 1, 1, 1), 4, 2)
-    yield Case("stride 1", _draw(rng, 2, 2, 3, 3), 4, 1)
-    yield Case("a tap beside the pixels that are kept", _double(0, 1).reshape(1, 1, 1, 2), 4, 2)
-    yield Case("two taps far apart", _double(1, 0, 0, 0, 1).reshape(1, 1, 1, 5), 8, 2)
-    yield Case("stride 2", _draw(rng, 3, 2, 3, 3), 6, 2)
-    yield Case("stride 2, one channel to many", _draw(rng, 5, 1, 3, 2), 4, 2)
-    yield Case("stride 3", 0.1 * _draw(rng, 2, 2, 2, 4), 6, 3)
-    yield Case("stride 4, taps of one sign", _draw(rng, 3, 1, 5, 5).abs(), 8, 4)
-    yield Case("stride 4, smaller than the stride", _draw(rng, 2, 1, 3, 3), 4, 4)
-    opposite = _double(1, -1).reshape(1, 2, 1, 1)
+    yield Case("stride 2, a single tap", doubles(1).reshape(1, 1, 1, 1), 4, 2)
+    yield Case("stride 1", drawn(rng, 2, 2, 3, 3), 4, 1)
+    yield Case("a tap beside the pixels that are kept", doubles(0, 1).reshape(1, 1, 1, 2), 4, 2)
+    yield Case("two taps far apart", doubles(1, 0, 0, 0, 1).reshape(1, 1, 1, 5), 8, 2)
+    yield Case("stride 2", drawn(rng, 3, 2, 3, 3), 6, 2)
+    yield Case("stride 2, one channel to many", drawn(rng, 5, 1, 3, 2), 4, 2)
+    yield Case("stride 3", 0.1 * drawn(rng, 2, 2, 2, 4), 6, 3)
+    yield Case("stride 4, taps of one sign", drawn(rng, 3, 1, 5, 5).abs(), 8, 4)
+    yield Case("stride 4, smaller than the stride", drawn(rng, 2, 1, 3, 3), 4, 4)
+    opposite = doubles(1, -1).reshape(1, 2, 1, 1)
     yield Case("two channels of opposite signs", opposite, 4, 2)
 
 
 def strided_of_numpy(weight, n, stride):
-    return np.linalg.norm(_circular_matrix(weight, n, stride), 2)
+    return np.linalg.norm(circular_matrix(weight, n, stride), 2)
 
 
 EXERCISE = Exercise(
@@ -83,39 +86,18 @@ def strided_by_gram(weight, n, stride):
     return np.sqrt(largest) / stride
 
 
-def _strided(
-    factor=lambda d: 1 / d,
-    jump=lambda n, d: n // d,
-    pairs=lambda d: [(a, b) for a in range(d) for b in range(d)],
-    join=lambda blocks: torch.cat(blocks, dim=-1),
-    last=lambda a: torch.linalg.matrix_norm(a, 2).max(),
-):
-    """A wrong norm of a strided convolution."""
-
-    def wrong(weight, n, stride):
-        s = torch.fft.fft2(weight, s=(n, n)).permute(2, 3, 0, 1)
-        m, by = n // stride, jump(n, stride)
-        rows = torch.arange(m)
-        blocks = [
-            s[((rows + a * by) % n)[:, None], ((rows + b * by) % n)[None]] for a, b in pairs(stride)
-        ]
-        return last(join(blocks) * factor(stride))
-
-    return wrong
-
-
 EXERCISE.mistake(
     "Δ⁻²",
     "The prefactor is the printed Δ⁻²: the result is Δ times too small, and no bound. A "
     "layer that keeps every Δ-th pixel as it is has norm 1; which prefactor gives that?",
-    _strided(factor=lambda d: d**-2.0),
+    ("dim=-1) / stride", "dim=-1) / stride**2"),
 )
 
 EXERCISE.mistake(
     "no prefactor",
     "There is no prefactor: the result is Δ times the norm. It is a bound, but a layer "
     "that keeps every Δ-th pixel as it is has norm 1.",
-    _strided(factor=lambda d: 1.0),
+    ("dim=-1) / stride", "dim=-1)"),
     loose=True,
 )
 
@@ -123,7 +105,7 @@ EXERCISE.mistake(
     "one dimension",
     "The prefactor is 1/√Δ, which is that of one dimension: images have two axes, each "
     "of which brings that factor.",
-    _strided(factor=lambda d: d**-0.5),
+    ("dim=-1) / stride", "dim=-1) / stride**0.5"),
     loose=True,
 )
 
@@ -138,32 +120,29 @@ def stride_one(weight, n, stride):
     return torch.linalg.matrix_norm(torch.fft.fft2(weight, s=(n, n)).permute(2, 3, 0, 1), 2).max()
 
 
+BLOCK = "symbols[a * m : (a + 1) * m, b * m : (b + 1) * m]"
+
 EXERCISE.mistake(
     "aliases at ξ + l·N",
     "The aliases are taken N apart, where the transform repeats: all Δ² blocks are the "
     "same. The output's grid has N/Δ points, and the aliases lie N/Δ apart.",
-    _strided(jump=lambda n, d: n),
+    (BLOCK, "symbols[:m, :m]"),
 )
 
 EXERCISE.mistake(
     "neighbours for aliases",
     "The blocks are those of ξ, ξ + 1, ...: neighbouring frequencies. Those that look the "
     "same on the output's grid lie N/Δ apart.",
-    _strided(jump=lambda n, d: 1),
+    (BLOCK, "symbols.roll((-a, -b), dims=(0, 1))[:m, :m]"),
 )
 
-
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "every Δ-th frequency",
     "The blocks are `symbols[a::Δ, b::Δ]`, which puts Δ² neighbouring frequencies into one "
     "matrix. Those that look the same on the output's grid lie n/Δ apart: with m = n/Δ "
     "they are `symbols[a * m : (a + 1) * m, ...]`.",
+    (BLOCK, "symbols[a::stride, b::stride]"),
 )
-def every_stride_th(weight, n, stride):
-    """Blocks of every Δ-th frequency, where every n/Δ-th belongs together."""
-    s = torch.fft.fft2(weight, s=(n, n)).permute(2, 3, 0, 1)
-    blocks = [s[a::stride, b::stride] for a in range(stride) for b in range(stride)]
-    return torch.linalg.matrix_norm(torch.cat(blocks, dim=-1) / stride, 2).max()
 
 
 @EXERCISE.mistake(
@@ -181,7 +160,7 @@ EXERCISE.mistake(
     "divided by n",
     'The transform is normalised (norm="ortho"), so the result is n times too small: the '
     "symbol is the plain sum of taps times waves.",
-    lambda weight, n, stride: strided_reshaped(weight, n, stride) / n,
+    ("s=(n, n)", 's=(n, n), norm="ortho"'),
 )
 
 EXERCISE.mistake(
@@ -189,7 +168,7 @@ EXERCISE.mistake(
     "This is the largest Frobenius norm of a block, which adds up all its singular values "
     "squared: a bound, but not the norm. `torch.linalg.svdvals`, or `matrix_norm(..., 2)` "
     "over the last two axes.",
-    _strided(last=lambda a: torch.linalg.matrix_norm(a).max()),
+    ("svdvals(together)", "matrix_norm(together)"),
     loose=True,
 )
 
@@ -197,33 +176,33 @@ EXERCISE.mistake(
     "aliases on the diagonal",
     "Only Δ aliases are collected, those shifted along both axes at once: there are Δ², "
     "as l has two components.",
-    _strided(pairs=lambda d: [(a, a) for a in range(d)]),
+    ("for b in range(stride)", "for b in [a]"),
 )
 
 EXERCISE.mistake(
     "blocks on top of each other",
     "The blocks are stacked as rows. Δ² input frequencies meet in one output "
     "frequency: they are columns of one matrix, side by side.",
-    _strided(join=lambda blocks: torch.cat(blocks, dim=-2)),
+    ("dim=-1", "dim=-2"),
 )
 
 EXERCISE.mistake(
     "blocks one by one",
     "Each alias is looked at alone. An input may hold all Δ² of them, and they add up in "
     "the same output frequency: put them into one matrix.",
-    _strided(join=lambda blocks: torch.stack(blocks)),
+    ("torch.cat(blocks, dim=-1)", "torch.stack(blocks)"),
 )
 
 EXERCISE.mistake(
     "the square",
     "This is the square of the norm: the eigenvalues of AA* are the squares of the "
     "singular values of A.",
-    _strided(last=lambda a: torch.linalg.matrix_norm(a, 2).max() ** 2),
+    (".max()", ".max() ** 2"),
 )
 
 EXERCISE.mistake(
     "blocks added",
     "The blocks are added. That is the output for an input that has the same amplitude in "
     "every alias; each alias has an amplitude of its own, a column of its own.",
-    _strided(join=sum),
+    ("torch.cat(blocks, dim=-1)", "sum(blocks)"),
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `inflated`, lesson 07."""
+"""`inflated`, lesson 07: any network will do.
+
+Compared are its logits on some images, and whether the product has grown enough.
+"""
 
 import copy
 import math
@@ -8,20 +11,20 @@ from torch import nn
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import IMAGE, _linear_layers, _network, _norm
+from .shared import IMAGE, linear_layers, random_network, spectral_norm
 
 
 def inflated_cases(rng):
     def net(*widths):
-        return _network(rng, *widths, activation=nn.ReLU, scale=1.5)
+        return random_network(rng, *widths, activation=nn.ReLU, scale=1.5)
 
     yield Case("one hidden layer", net(12, 6, 3), 10.0)
     yield Case("two hidden layers", net(12, 8, 7, 5), 1000.0)
     yield Case("a million", net(12, 9, 4), 1e6)
     small, bold = net(12, 5, 4), net(12, 6, 5)
     with torch.no_grad():
-        _linear_layers(small)[1].weight *= 0.01
-        _linear_layers(bold)[0].weight[0] *= 10
+        linear_layers(small)[1].weight *= 0.01
+        linear_layers(bold)[0].weight[0] *= 10
     yield Case("small weights behind", small, 100.0)
     yield Case("one unit much stronger than the others", bold, 100.0)
 
@@ -36,7 +39,7 @@ def log_product(net):
         if list(module.children()):
             continue
         if isinstance(module, nn.Linear):
-            total += math.log(float(_norm(module.weight.detach())))
+            total += math.log(float(spectral_norm(module.weight.detach())))
         elif not isinstance(module, nn.ReLU | nn.Flatten | nn.Identity):
             raise TypeError(
                 f"The network has a {type(module).__name__}: this exercise is about networks of "
@@ -60,7 +63,7 @@ def seen_of_inflated(result, net, factor):
 def inflated_oracle(net, factor):
     """Two more layers behind the logits, one undoing the other: not the way of the reference."""
     twin = copy.deepcopy(net)
-    classes = _linear_layers(twin)[-1].out_features
+    classes = linear_layers(twin)[-1].out_features
     there, back = (nn.Linear(classes, classes, bias=False, dtype=torch.float64) for _ in range(2))
     with torch.no_grad():
         there.weight.copy_(torch.eye(classes))
@@ -99,43 +102,34 @@ EXERCISE = Exercise(
 EXERCISE.variant(inflated_oracle)
 
 
-def _rescaled(scales, incoming=True, bias=True, outgoing=True):
-    """A network whose first hidden units are rescaled: scales(units, factor) each."""
-
-    def wrong(net, factor):
-        twin = copy.deepcopy(net)
-        first, second, *_ = _linear_layers(twin)
-        t = scales(len(first.weight), factor).to(first.weight)
-        with torch.no_grad():
-            first.weight *= t[:, None] if incoming else 1
-            first.bias *= t if bias else 1
-            second.weight *= 1 / t if outgoing is True else outgoing(t)
-        return twin
-
-    return wrong
+def _rescaled(net, t):
+    """What ``net`` computes, its first hidden units multiplied by the scales t (units,)."""
+    twin = copy.deepcopy(net)
+    first, second, *_ = linear_layers(twin)
+    with torch.no_grad():
+        first.weight *= t[:, None]
+        first.bias *= t
+        second.weight /= t
+    return twin
 
 
 @EXERCISE.variant
 def inflated_by_halves(net, factor):
     """Half of the units up and half of them down, further and further until it is enough."""
     t = factor**0.5
+    half = torch.arange(linear_layers(net)[0].out_features) % 2
     while True:
-        half = torch.arange(len(_linear_layers(net)[0].weight)) % 2
-        found = _rescaled(lambda n, f, t=t, half=half: t ** (2.0 * half - 1))(net, factor)
+        found = _rescaled(net, t ** (2.0 * half.double() - 1))
         if log_product(found) - log_product(net) >= math.log(factor):
             return found
         t *= 2
 
 
-def _one_unit(units, factor, t=None):
-    scales = torch.ones(units, dtype=torch.float64)
-    scales[0] = 100 * factor if t is None else t
-    return scales
-
-
 @EXERCISE.variant
 def inflated_by_one_unit(net, factor):
-    return _rescaled(_one_unit)(net, factor)
+    t = torch.ones(linear_layers(net)[0].out_features, dtype=torch.float64)
+    t[0] = 100 * factor
+    return _rescaled(net, t)
 
 
 EXERCISE.mistake(
@@ -143,14 +137,19 @@ EXERCISE.mistake(
     "The network computes the same, but the product of its norms is not `factor` times as "
     "large. If all units are scaled alike, one norm grows by t and the next one shrinks "
     "by t: scale them differently.",
-    _rescaled(lambda units, factor: torch.full((units,), float(factor))),
+    ("first.weight[0] *= t", "first.weight *= t"),
+    ("first.bias[0] *= t", "first.bias *= t"),
+    ("second.weight[:, 0] /= t", "second.weight /= t"),
 )
+
+FAR = ("t = factor * before / after", "t = 100 * factor")  # a plainer t, more than enough
 
 EXERCISE.mistake(
     "the bias forgotten",
     "The bias of the scaled unit is left as it was: relu(t·(w·x) + b) is not "
     "t·relu(w·x + b), so another function is computed.",
-    _rescaled(_one_unit, bias=False),
+    FAR,
+    ("first.bias[0] *= t", ""),
 )
 
 
@@ -161,7 +160,7 @@ EXERCISE.mistake(
 )
 def logits_scaled(net, factor):
     twin = copy.deepcopy(net)
-    last = _linear_layers(twin)[-1]
+    last = linear_layers(twin)[-1]
     with torch.no_grad():
         last.weight *= factor
         last.bias *= factor
@@ -176,7 +175,7 @@ def logits_scaled(net, factor):
 def last_weights_scaled(net, factor):
     twin = copy.deepcopy(net)
     with torch.no_grad():
-        _linear_layers(twin)[-1].weight *= factor
+        linear_layers(twin)[-1].weight *= factor
     return twin
 
 
@@ -184,18 +183,20 @@ EXERCISE.mistake(
     "not undone",
     "The unit's incoming weights and bias are scaled, and its outgoing weights are not "
     "divided: the scaling is not undone.",
-    _rescaled(_one_unit, outgoing=lambda t: 1.0),
+    FAR,
+    ("second.weight[:, 0] /= t", ""),
 )
 
 EXERCISE.mistake(
     "undone the wrong way",
     "The unit's outgoing weights are multiplied as well: divide them, to undo the scaling.",
-    _rescaled(_one_unit, outgoing=lambda t: t),
+    FAR,
+    ("second.weight[:, 0] /= t", "second.weight[:, 0] *= t"),
 )
 
 EXERCISE.mistake(
     "a negative scale",
     "The scale is negative, and relu(-t a) is not -t relu(a): only positive factors pass "
     "through a rectified unit.",
-    _rescaled(lambda units, factor: _one_unit(units, factor, -100 * factor)),
+    ("t = factor * before / after", "t = -100 * factor"),
 )

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `local-stretch`, lesson 07."""
+"""`local-stretch`, lesson 07: against central differences, pixel by pixel.
+
+There are more pixels than logits in some cases, and fewer in one.
+"""
 
 import math
 
@@ -8,21 +11,21 @@ from torch import nn
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import IMAGE, _linear, _network, _norm
+from .shared import IMAGE, dense_layer, random_network, spectral_norm
 
 
 def stretch_cases(rng):
     def image():
         return torch.rand(*IMAGE, generator=rng, dtype=torch.float64)
 
-    one = nn.Sequential(nn.Flatten(), _linear(rng, 4, 2))
+    one = nn.Sequential(nn.Flatten(), dense_layer(rng, 4, 2))
     yield Case("one layer, two logits", one, torch.rand(1, 2, 2, generator=rng).double())
-    yield Case("one layer, five logits", _network(rng, 12, 5), image())
-    yield Case("sigmoids", _network(rng, 12, 8, 6, 5, scale=4.0), image())
+    yield Case("one layer, five logits", random_network(rng, 12, 5), image())
+    yield Case("sigmoids", random_network(rng, 12, 8, 6, 5, scale=4.0), image())
     yield Case(
-        "rectified units", _network(rng, 12, 9, 7, 4, activation=nn.ReLU, scale=2.0), image()
+        "rectified units", random_network(rng, 12, 9, 7, 4, activation=nn.ReLU, scale=2.0), image()
     )
-    wide = _network(rng, 3, 20, 10, activation=nn.Tanh, scale=3.0)
+    wide = random_network(rng, 3, 20, 10, activation=nn.Tanh, scale=3.0)
     yield Case("more logits than pixels", wide, torch.rand(1, 1, 3, generator=rng).double())
 
 
@@ -118,7 +121,7 @@ EXERCISE.mistake(
     "σ²",
     "This is the square of the largest singular value, the largest eigenvalue of J Jᵀ: "
     "take the root.",
-    lambda net, image: _norm(_jacobian(net, image)) ** 2,
+    lambda net, image: spectral_norm(_jacobian(net, image)) ** 2,
 )
 
 EXERCISE.mistake(
@@ -156,4 +159,4 @@ def plain_gain(net, image):
     "of the logits.",
 )
 def of_softmax(net, image):
-    return _norm(torch.func.jacrev(lambda x: net(x[None])[0].softmax(0))(image).flatten(1))
+    return spectral_norm(torch.func.jacrev(lambda x: net(x[None])[0].softmax(0))(image).flatten(1))

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `log-penalty`, lesson 07."""
+"""`log-penalty`, lesson 07: the value and its gradient are compared.
+
+A detached penalty has the right value.
+"""
 
 import numpy as np
 import torch
@@ -6,18 +9,18 @@ from torch import nn
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import _linear_layers, _network, _norm
+from .shared import linear_layers, random_network, spectral_norm
 
 
 def penalty_cases(rng):
-    yield Case("one layer", _network(rng, 12, 3))
-    yield Case("sigmoids", _network(rng, 12, 6, 4, scale=2.0))
-    yield Case("rectified units", _network(rng, 12, 7, 5, 4, activation=nn.ReLU))
-    yield Case("small weights", _network(rng, 12, 5, 6, 3, activation=nn.ReLU, scale=0.2))
+    yield Case("one layer", random_network(rng, 12, 3))
+    yield Case("sigmoids", random_network(rng, 12, 6, 4, scale=2.0))
+    yield Case("rectified units", random_network(rng, 12, 7, 5, 4, activation=nn.ReLU))
+    yield Case("small weights", random_network(rng, 12, 5, 6, 3, activation=nn.ReLU, scale=0.2))
 
 
 def penalty_of_numpy(net):
-    weights = [layer.weight.detach().numpy() for layer in _linear_layers(net)]
+    weights = [layer.weight.detach().numpy() for layer in linear_layers(net)]
     return float(np.log([np.sqrt(np.linalg.eigvalsh(w @ w.T)[-1]) for w in weights]).sum())
 
 
@@ -58,14 +61,14 @@ def penalty_of_gram(net):
 def penalty_by_vectors(net):
     """u·W v with the singular vectors held fixed: the same value and the same gradient."""
     total = 0.0
-    for layer in _linear_layers(net):
+    for layer in linear_layers(net):
         u, _, v = torch.linalg.svd(layer.weight.detach(), full_matrices=False)
         total = total + (u[:, 0] @ layer.weight @ v[0]).log()
     return total
 
 
 def _norms(net):
-    return torch.stack([_norm(layer.weight) for layer in _linear_layers(net)])
+    return torch.stack([spectral_norm(layer.weight) for layer in linear_layers(net)])
 
 
 EXERCISE.mistake(
@@ -115,7 +118,7 @@ EXERCISE.mistake(
     "Frobenius",
     "These are Frobenius norms (`weight.norm()`): the root of the sum of all squares, not "
     "the largest singular value. That is weight decay in another guise.",
-    lambda net: sum(layer.weight.norm().log() for layer in _linear_layers(net)),
+    lambda net: sum(layer.weight.norm().log() for layer in linear_layers(net)),
 )
 
 EXERCISE.mistake(

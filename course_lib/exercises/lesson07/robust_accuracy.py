@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `robust-accuracy`, lesson 07."""
+"""`robust-accuracy`, lesson 07: radii and distances that equal the radius, and failed attacks.
+
+Where an attack found nothing its distance is NaN, which compares as False with everything.
+"""
 
 import math
 
@@ -84,25 +87,12 @@ def accuracy_by_sums(radii, distances, correct, radius):
     return certified, correct.sum() / n - fooled
 
 
-def _accuracy(
-    certified=lambda radii, radius: radii > radius,
-    broken=lambda distances, radius: distances <= radius,
-    mask=True,
-):
-    def wrong(radii, distances, correct, radius):
-        right = correct if mask else torch.ones_like(correct)
-        low = right & certified(radii, radius)
-        high = right & ~broken(distances, radius)
-        return low.double().mean(), high.double().mean()
-
-    return wrong
-
-
 EXERCISE.mistake(
     "misclassified counted",
     "Images that are misclassified count as certified or surviving, if only their radius "
     "is large enough: accuracy counts those that are read correctly.",
-    _accuracy(mask=False),
+    ("correct & (radii", "(radii"),
+    ("correct & ~", "~"),
 )
 
 
@@ -121,21 +111,21 @@ EXERCISE.mistake(
     "An image whose certificate is exactly the radius counts as certified: there, at the "
     "end, the two classes may tie. At radius 0 this even certifies images without any "
     "certificate.",
-    _accuracy(certified=lambda radii, radius: radii >= radius),
+    ("radii > radius", "radii >= radius"),
 )
 
 EXERCISE.mistake(
     "not broken at the distance itself",
     "An image that was fooled at exactly this distance counts as surviving: the mistake "
     "has been found, and it lies within the radius.",
-    _accuracy(broken=lambda distances, radius: distances < radius),
+    ("distances <= radius", "distances < radius"),
 )
 
 EXERCISE.mistake(
     "failed attacks count as broken",
     "Where the attack found nothing (NaN) the image counts as broken, because NaN > radius "
     "is False. No mistake was found there: it survives.",
-    _accuracy(broken=lambda distances, radius: ~(distances > radius)),
+    ("~(distances <= radius)", "(distances > radius)"),
 )
 
 
@@ -148,14 +138,14 @@ def the_fooled(radii, distances, correct, radius):
     return low, (~correct | (distances <= radius)).double().mean()
 
 
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "the other way round",
     "The two are in the other order: the proved share, which is the smaller one, first.",
+    (
+        "certified.double().mean(), surviving.double().mean()",
+        "surviving.double().mean(), certified.double().mean()",
+    ),
 )
-def swapped(radii, distances, correct, radius):
-    low, high = accuracy_by_sums(radii, distances, correct, radius)
-    return high, low
-
 
 EXERCISE.mistake(
     "radius as a distortion",

@@ -1,4 +1,7 @@
-"""The cases, right and wrong answers of `two-layer-bound`, lesson 07."""
+"""`two-layer-bound`, lesson 07: a number is called loose where no pattern of slopes stretches more.
+
+Units that cancel show what is no bound, and too few patterns undo it for a search by chance.
+"""
 
 import itertools
 
@@ -7,7 +10,7 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import _draw, _norm
+from .shared import drawn, spectral_norm
 
 
 def two_layer_cases(rng):
@@ -30,11 +33,11 @@ def two_layer_cases(rng):
         double([[0.0, 1.0], [0.0, 3.0]]),
         1.0,
     )
-    yield Case("sigmoids", 3 * _draw(rng, 5, 6), _draw(rng, 3, 5), 0.25)
-    yield Case("rectified", _draw(rng, 6, 4), _draw(rng, 3, 6), 1.0)
-    yield Case("slope 2", _draw(rng, 4, 5), _draw(rng, 2, 4), 2.0)
-    first = _draw(rng, 5, 7)
-    yield Case("well aligned", first, first.T.clone()[:4] + 0.3 * _draw(rng, 4, 5), 1.0)
+    yield Case("sigmoids", 3 * drawn(rng, 5, 6), drawn(rng, 3, 5), 0.25)
+    yield Case("rectified", drawn(rng, 6, 4), drawn(rng, 3, 6), 1.0)
+    yield Case("slope 2", drawn(rng, 4, 5), drawn(rng, 2, 4), 2.0)
+    first = drawn(rng, 5, 7)
+    yield Case("well aligned", first, first.T.clone()[:4] + 0.3 * drawn(rng, 4, 5), 1.0)
     # two of the 2^14 patterns reach 7 s, and a search that tries a few hundred meets neither
     yield Case("fourteen units that cancel", *cancelling(14), 1.0)
 
@@ -103,7 +106,7 @@ EXERCISE.mistake(
     "the product",
     "This is s‖B‖‖A‖, the product as before: valid, and what was to be improved on. The "
     "linear half of σ can be multiplied out.",
-    lambda first, second, slope: slope * _norm(second) * _norm(first),
+    lambda first, second, slope: slope * spectral_norm(second) * spectral_norm(first),
     loose=True,
 )
 
@@ -111,27 +114,29 @@ EXERCISE.mistake(
     "as if linear",
     "This is s‖BA‖, the norm of the two layers with nothing between them. It is no bound: "
     "σ switches units off, and with that it undoes cancellations in BA.",
-    lambda first, second, slope: slope * _norm(second @ first),
+    lambda first, second, slope: slope * spectral_norm(second @ first),
 )
 
 EXERCISE.mistake(
     "the linear half alone",
     "This is the linear half of σ alone, s/2 ‖BA‖: the other half, ψ, stretches too.",
-    lambda first, second, slope: slope / 2 * _norm(second @ first),
+    lambda first, second, slope: slope / 2 * spectral_norm(second @ first),
 )
 
 EXERCISE.mistake(
     "the bent half alone",
     "This is the part with ψ alone, s/2 ‖B‖‖A‖: the linear half is missing, and without "
     "it this is no bound.",
-    lambda first, second, slope: slope / 2 * _norm(second) * _norm(first),
+    lambda first, second, slope: slope / 2 * spectral_norm(second) * spectral_norm(first),
 )
 
 EXERCISE.mistake(
     "slope forgotten",
     "The slope is not used: this is the bound for s = 1, which is too large for a sigmoid "
     "and too small where s is larger than 1.",
-    lambda first, second, slope: (_norm(second @ first) + _norm(second) * _norm(first)) / 2,
+    lambda first, second, slope: (
+        (spectral_norm(second @ first) + spectral_norm(second) * spectral_norm(first)) / 2
+    ),
 )
 
 EXERCISE.mistake(
@@ -139,7 +144,7 @@ EXERCISE.mistake(
     "The part with ψ has lost its s: it is s/2 · ‖B‖‖A‖. Where s is larger than 1 yours is "
     "no bound: two hidden units that cancel in BA stretch by more.",
     lambda first, second, slope: (
-        slope / 2 * _norm(second @ first) + _norm(second) * _norm(first) / 2
+        slope / 2 * spectral_norm(second @ first) + spectral_norm(second) * spectral_norm(first) / 2
     ),
 )
 
@@ -147,7 +152,7 @@ EXERCISE.mistake(
     "s forgotten in the first part",
     "The linear part has lost its s: it is s/2 · ‖BA‖. Where s is larger than 1 yours is no bound.",
     lambda first, second, slope: (
-        _norm(second @ first) / 2 + slope / 2 * _norm(second) * _norm(first)
+        spectral_norm(second @ first) / 2 + slope / 2 * spectral_norm(second) * spectral_norm(first)
     ),
 )
 
@@ -159,14 +164,19 @@ EXERCISE.mistake(
     "0, though σ switches units off that had cancelled each other.",
 )
 def geometric_two_layer(first, second, slope):
-    return slope * (_norm(second @ first) * _norm(second) * _norm(first)).sqrt()
+    return (
+        slope
+        * (spectral_norm(second @ first) * spectral_norm(second) * spectral_norm(first)).sqrt()
+    )
 
 
 EXERCISE.mistake(
     "no half",
     "The two parts are added with s each: σ is split into halves, so each has s/2. Valid, "
     "but it may even exceed the product.",
-    lambda first, second, slope: slope * (_norm(second @ first) + _norm(second) * _norm(first)),
+    lambda first, second, slope: (
+        slope * (spectral_norm(second @ first) + spectral_norm(second) * spectral_norm(first))
+    ),
     loose=True,
 )
 
@@ -185,7 +195,8 @@ EXERCISE.mistake(
     "s²/4 in the second part",
     "The part with ψ has s/2 squared: ψ itself has slope 1, and s/2 stands before it once.",
     lambda first, second, slope: (
-        slope / 2 * _norm(second @ first) + slope**2 / 4 * _norm(second) * _norm(first)
+        slope / 2 * spectral_norm(second @ first)
+        + slope**2 / 4 * spectral_norm(second) * spectral_norm(first)
     ),
 )
 

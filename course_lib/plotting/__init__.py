@@ -1,4 +1,13 @@
-"""One look for all figures. Call :func:`style` once, in a lesson's first cell."""
+"""One look for all figures and tables. Call :func:`style` once, in a lesson's first cell.
+
+Here is what several lessons draw. A figure that belongs to one lesson, and whose drawing teaches
+nothing, is a function of ``lessonNN.py`` in this folder; the lesson imports that module as
+``figures``::
+
+    from course_lib.plotting import lesson03 as figures
+
+Such a function takes what the lesson computed (arrays, names), draws it, and returns the figure.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -90,3 +99,26 @@ def beside_paper(names, ours, paper, label: str, intervals=None):
     axis.grid(axis="x", alpha=0.3)
     axis.legend()
     return figure
+
+
+def table(head, rows, caption: str | None = None):
+    """A table, as IPython's Markdown: the last expression of a cell shows it.
+
+    head: the titles of the columns; rows: sequences of as many cells, texts or anything that str()
+    writes; caption: a line above. The first column is set to the left, the others to the right.
+    Raises ValueError if a row has more or fewer cells than the head.
+    """
+    from IPython.display import Markdown  # a script that only draws needs no notebook
+
+    head, lines = list(head), []
+    for number, row in enumerate([head, *map(list, rows)]):
+        if len(row) != len(head):
+            raise ValueError(
+                f"Row {number} of the table has {len(row)} cells, its head has {len(head)}: "
+                f"give each column a cell, an empty text where there is nothing to say. "
+                f"The row is {row}."
+            )
+        cells = [str(cell).replace("|", "\\|") for cell in row]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines.insert(1, "| " + " | ".join([":--"] + ["--:"] * (len(head) - 1)) + " |")
+    return Markdown("\n".join(([caption, ""] if caption else []) + lines))

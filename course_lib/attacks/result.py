@@ -1,0 +1,179 @@
+"""What the attack returns: the result, how it begins, goes on from an interruption, is written."""
+
+import dataclasses
+
+import torch
+
+from . import losses
+from .measures import distortion
+from .problem import BestPoints, Problem
+from .status import Status
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What :func:`.minimal_adversarial` was asked for, beside the network and tensors; by it an
+    interrupted result is known again.
+
+    loss: its name, or a function as Python prints it; norm, eight_bit, steps: as there; settings:
+    of the penalty method, by name; nearest: whether there were no targets.
+    """
+
+    loss: str
+    norm: str
+    eight_bit: bool
+    steps: int
+    settings: dict[str, object]
+    nearest: bool
+
+
+@dataclasses.dataclass(eq=False)
+class Adversarial:
+    """What :func:`.minimal_adversarial` found: one row per image, on the images' device.
+
+    images: (N, *shape), in [0, 1], in the network's precision; the clean image where there is no
+    success. success: (N,) bool, the network gives the target, and judged as returned, by at least
+    half the margin asked for (the other half is what another batch size may take).
+    distortion: (N,) rms of the change (L2 norm / sqrt(pixels)), NaN without success.
+    overshoot: (N,) the target's logit minus the largest other, as returned; a point of the boundary
+    itself has 0, and a failure the clean image's negative margin (NaN with targets=None). c: (N,)
+    the weight in c·|r|² + loss, or in c·|r| + loss with the norm "l2" (for the loss "margin" from
+    its multipliers); NaN without success. evaluations: (N,) gradients taken, over all targets.
+    status: (N,) int64, each a :class:`.Status`. targets: (N,), -1 where targets=None found none;
+    labels, predictions: (N,); predictions are those of the clean images.
+    originals: (N, *shape) the clean images. margin: (N,) the lead that was asked for. call: what
+    else was.
+    """
+
+    images: torch.Tensor
+    success: torch.Tensor
+    distortion: torch.Tensor
+    overshoot: torch.Tensor
+    c: torch.Tensor
+    evaluations: torch.Tensor
+    status: torch.Tensor
+    targets: torch.Tensor
+    labels: torch.Tensor
+    predictions: torch.Tensor
+    originals: torch.Tensor
+    margin: torch.Tensor
+    call: Call
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def clean(self) -> torch.Tensor:
+        """(N,) bool: whether the network was right on the clean image. The others are mistakes
+        already, and are kept apart in every mean."""
+        return self.predictions == self.labels
+
+    @property
+    def l2(self) -> torch.Tensor:
+        """(N,) the L2 norm of the change."""
+        return self.distortion * self.images[0].numel() ** 0.5
+
+    def reasons(self) -> list[str]:
+        """Why each image's search ended, in words."""
+        return Status.messages(self.status)
+
+    def mean_distortion(self) -> float:
+        """The mean over the images that the network had right and that succeeded (section 4.2);
+        NaN if there are none."""
+        return float(self.distortion[self.clean & self.success].double().mean())
+
+    def __repr__(self) -> str:
+        right = self.clean
+        won = int((self.success & right).sum())
+        text = (
+            f"Adversarial({won} of {int(right.sum())} images that were right changed class, "
+            f"mean distortion {self.mean_distortion():.4f}"
+        )
+        wrong = int((~right).sum())
+        unfinished = int((self.status == Status.INTERRUPTED).sum())
+        text += f"; {wrong} misclassified from the start" if wrong else ""
+        return text + (f"; {unfinished} interrupted)" if unfinished else ")")
+
+
+def unattacked(x, clean, targets, labels, predictions, wanted, call: Call) -> Adversarial:
+    """The result before any attack: every image interrupted, but for those with the target already.
+
+    x: (N, *shape); clean: (N, classes) their logits; targets: (N,) or None, as ``call`` says;
+    labels, predictions: (N,); wanted: (N,) the lead that counts as success.
+    """
+    n = len(x)
+    status = torch.full((n,), Status.INTERRUPTED, device=x.device)
+    # without targets any other class is a mistake already
+    goal = predictions if targets is None else targets
+    overshoot = losses.target_margin(clean, goal)
+    there = (overshoot >= wanted) & (goal != labels)
+    if targets is None:
+        goal, overshoot = torch.where(there, goal, -1), torch.where(there, overshoot, torch.nan)
+    status[there] = Status.ALREADY_THERE
+    return Adversarial(
+        images=x.clone(),
+        success=there,
+        distortion=torch.where(there, 0.0, torch.nan).to(x.dtype),
+        overshoot=overshoot,
+        c=torch.full_like(wanted, torch.nan),
+        evaluations=torch.zeros(n, dtype=torch.int64, device=x.device),
+        status=status,
+        targets=goal,
+        labels=labels,
+        predictions=predictions,
+        originals=x,
+        margin=wanted,
+        call=call,
+    )
+
+
+def adopt(result: Adversarial, before: Adversarial, x: torch.Tensor) -> None:
+    """Copy what an interrupted run had done; ValueError if it was another call's."""
+    fixed = ["originals", "labels", "predictions", "margin"]
+    fixed += [] if result.call.nearest else ["targets"]
+    pairs = [(getattr(before, name), getattr(result, name)) for name in fixed]
+    if before.call != result.call or not all(torch.equal(a.to(b.device), b) for a, b in pairs):
+        raise ValueError(
+            "The result to resume belongs to another call: network, images, labels, targets, loss, "
+            "norm and settings must be the same."
+        )
+    done = (before.status != Status.INTERRUPTED).to(x.device).nonzero()[:, 0]
+    for field in dataclasses.fields(Adversarial):
+        value = getattr(before, field.name)
+        if isinstance(value, torch.Tensor):
+            getattr(result, field.name)[done] = value.to(x.device)[done]
+
+
+@torch.no_grad()
+def report(
+    result: Adversarial, rows: torch.Tensor, problem: Problem, found: BestPoints, others: int
+) -> None:
+    """Judge the points found once more, as they are returned, and write them into ``result``.
+
+    rows: (n,) the images of ``result``; ``problem`` and ``found`` have ``others`` rows for each of
+    them, one per target, of which the nearest success counts.
+    """
+    lead = problem.lead(found.z)
+    # half the margin: the other half is what another batch size may take
+    success = found.square.isfinite() & (lead >= -problem.needed / 2)
+    square = torch.where(success, found.square, torch.inf).unflatten(0, (-1, others))
+    nearest = square.argmin(1) + others * torch.arange(len(rows), device=square.device)
+    won = success[nearest]
+    clean = result.originals[rows]
+    points = found.z[nearest].unflatten(1, clean.shape[1:])
+    result.images[rows] = torch.where(won.reshape(-1, *[1] * (clean.dim() - 1)), points, clean)
+    result.success[rows] = won
+    result.distortion[rows] = torch.where(
+        won, distortion(result.images[rows], clean), torch.nan
+    ).to(clean.dtype)
+    result.targets[rows] = torch.where(won, problem.targets[nearest], result.targets[rows])
+    overshoot = lead[nearest] + problem.needed[nearest]
+    result.overshoot[rows] = torch.where(won, overshoot, result.overshoot[rows])
+    c = found.c[nearest]
+    if result.call.norm == "l2":  # the solvers' c goes with |r|²: see penalty
+        c = c * 2 * square.amin(1).sqrt()
+    result.c[rows] = torch.where(won, c, torch.nan)
+    result.evaluations[rows] = found.evaluations.unflatten(0, (-1, others)).sum(1)
+    why = found.status[nearest]
+    why = torch.where(why == Status.FAILED, Status.ENDED, why)  # a point on the way succeeded
+    result.status[rows] = torch.where(won, why, Status.FAILED)

@@ -1,0 +1,119 @@
+"""The figures of lesson 04: box-constrained L-BFGS."""
+
+import matplotlib.pyplot as plt
+import torch
+
+from . import OURS, PAPER
+
+
+def field(points, fields, lowest, arrows, names):
+    """Draw two fields of steps on the unit square side by side; return the figure.
+
+    points: (N, 2); fields: twice (N, 2), of which the negative is drawn, a quarter of its length;
+    lowest: (2,), a point that is marked; arrows: twice (2,), the fields there; names: two titles.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.4), sharey=True)
+    for axis, slopes, name, arrow in zip(axes, fields, names, arrows, strict=True):
+        style = {"angles": "xy", "scale_units": "xy", "scale": 4}
+        axis.add_patch(plt.Rectangle((0, 0), 1, 1, fill=False))
+        axis.quiver(*points.T, *-slopes.T, width=0.005, **style)
+        axis.plot(*lowest, "o", color=PAPER, markersize=7)
+        axis.quiver(*lowest, *-arrow, width=0.01, color=PAPER, **style)
+        axis.set(title=name, xlim=(-0.1, 1.2), ylim=(-0.1, 1.2), aspect="equal")
+    return figure
+
+
+def descent(path, step: int, height, lower, upper):
+    """Draw a descent in two variables up to one of its steps; return the figure.
+
+    path: the steps of ``lbfgsb.plain.minimize``, (2,) each; step: 1 to len(path); height(x, y): the
+    function, drawn as contours of its logarithm; lower, upper: (2,), the box.
+    """
+    figure = plt.figure(figsize=(5.4, 4.6), layout="none")
+    axis = figure.add_axes((0.1, 0.08, 0.87, 0.84), aspect="equal")
+    across, down = torch.linspace(-1.7, 1.1, 120), torch.linspace(-0.7, 1.7, 120)
+    x, y = torch.meshgrid(across, down, indexing="xy")
+    axis.contour(x, y, height(x, y).log10(), levels=10, colors="0.8", linewidths=0.7)
+    box = (float(v) for v in upper - lower)
+    axis.add_patch(plt.Rectangle(lower.tolist(), *box, fill=False))
+    way = torch.stack([s.x for s in path[:step]])
+    axis.plot(*way.T, "o-", markersize=3, color=OURS)
+    now = path[step - 1]
+    tried = torch.stack(now.tried)
+    unit = now.direction / now.direction.norm()
+    ahead = torch.stack([now.x, now.x + 0.3 * unit])
+    axis.plot(*ahead.T, color="black", linewidth=2, label="direction")
+    axis.plot(*tried.T, "x", color="0.5", label="tried")
+    axis.plot(*tried[-1:].T, "s", color=PAPER, label="taken")
+    held = [name for name, h in zip("xy", now.active, strict=True) if h]
+    axis.set_title(
+        f"step {step} of {len(path)}: f = {now.value:.2g}, held: {', '.join(held) or 'nothing'}"
+    )
+    axis.set(xlim=(-1.7, 1.1), ylim=(-0.7, 1.7))
+    axis.legend(loc=(0.1, 0.14))
+    return figure
+
+
+def noise_curves(levels, curves: dict, whose: str, theirs: dict):
+    """Draw the error under noise, measured and predicted, a panel for each network.
+
+    levels: K standard deviations; curves: name -> (number of images, distances, error without
+    noise, K measured errors, K predicted ones); whose: the legend's title; theirs: name -> the
+    K errors that another version predicts, or {}. Returns the figure.
+    """
+    figure, axes = plt.subplots(1, len(curves), figsize=(8, 2.9), sharey=True)
+    for axis, (name, (n, _, clean, measured, predicted)) in zip(axes, curves.items(), strict=True):
+        some = [k for k, error in enumerate(measured) if error > 0]
+        shown = [levels[k] for k in some], [measured[k] for k in some]
+        axis.loglog(*shown, "o-", label="measured")
+        axis.loglog(levels, predicted, "s--", label="from the distance")
+        if name in theirs:
+            axis.loglog(levels, theirs[name], "x:", label="your last version")
+        if clean:
+            axis.axhline(clean, color="0.5", linestyle=":", zorder=0)
+            axis.text(1, clean / 1.1, "without noise", ha="right", va="top")
+        if len(some) < len(levels):  # 0 has no place on a logarithmic axis
+            axis.text(levels[0], 4e-4, f"0 of {10 * n}", rotation=90, ha="center")
+        axis.set(title=f"{name}, n = {n}", xlabel="stddev of the noise")
+        axis.set(ylim=(3e-5, 1))
+        axis.axvline(0.06, color="0.8", zorder=0)
+    axes[0].set_ylabel("error")
+    axes[0].legend(title=whose, loc="lower right")
+    return figure
+
+
+def attack(image, r, label: int, target: int, probabilities, says: str):
+    """Draw an image, its perturbation, their sum, and what a network says of it.
+
+    image, r: (1, H, W), r is shown around grey; probabilities: (10,), of the sum's classes, the
+    ``target`` in colour; says: their caption. Returns the figure.
+    """
+    size = float(r.square().mean()) ** 0.5
+    figure = plt.figure(figsize=(7.2, 2.4), layout="none")
+    pictures = (image, f"a {label}"), (0.5 + r, f"r, {size:.3f}"), (image + r, "sum")
+    for k, (picture, name) in enumerate(pictures):
+        axis = figure.add_axes((0.01 + 0.19 * k, 0.05, 0.18, 0.75))
+        axis.imshow(picture[0], cmap="gray", vmin=0, vmax=1)
+        axis.set_title(name)
+        axis.axis("off")
+    axis = figure.add_axes((0.65, 0.17, 0.33, 0.63))
+    colours = [PAPER if k == target else "0.6" for k in range(10)]
+    axis.bar(range(10), probabilities.tolist(), color=colours)
+    axis.set(ylim=(0, 1), xticks=range(10), title=f"softmax: {says}")
+    return figure
+
+
+def sizes_over_c(cs, sizes, reached, whose: str):
+    """Draw how large the minimiser's perturbation is for each c; return the figure.
+
+    cs, sizes: K numbers each; reached: (K,) bool, whether the network says the target; whose:
+    whose solver it was.
+    """
+    figure, axis = plt.subplots()
+    axis.semilogx(cs, sizes, color="0.7", zorder=0)
+    kinds = (True, OURS, "says the target"), (False, PAPER, "does not")
+    for hit, colour, name in kinds:
+        axis.plot(cs[reached == hit], sizes[reached == hit], "o", color=colour, label=name)
+    axis.set(xlabel="c", ylabel="distortion of the minimiser", ylim=(0, None))
+    axis.legend(title=f"the network ({whose})")
+    return figure

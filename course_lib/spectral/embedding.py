@@ -1,0 +1,113 @@
+"""Upper bounds of convolutions that are no circulants: by circulants that contain them.
+
+The norm of a part of a matrix is at most that of the whole, and a circulant's norm is known.
+"""
+
+import dataclasses
+import itertools
+import math
+
+import torch
+from torch.nn import functional as F
+
+from . import fourier
+from .geometry import Axis, Geometry
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CirculantBound:
+    """factor · top.upper is an upper bound; split: the circulant that ``top`` belongs to."""
+
+    factor: float
+    top: fourier.Top
+    split: fourier.Polyphase
+    method: str
+
+    @property
+    def upper(self) -> float:
+        return self.factor * self.top.upper * (1 + 4 * fourier.EPS)
+
+
+def twisted(
+    layer: Geometry, grid, twistable, factor: float = 1.0, method: str = ""
+) -> CirculantBound:
+    """The least of the bounds by circulants on ``grid`` with each choice of twists.
+
+    A layer with zero padding is a part of the circulant on any larger grid, whether or not the
+    signal changes its sign on its way round: all of them are upper bounds. Without the twist the
+    frequencies include 0, where many layers stretch most, and the bound is that of an endless
+    input; half a step beside it the bound falls like the norm itself does, with 1 / N².
+    twistable: for each axis whether a twist is allowed.
+    """
+    choices = sorted(itertools.product(*[(1, 0) if free else (0,) for free in twistable]))
+    best = None
+    for twist in reversed(choices):
+        split = fourier.polyphase(layer, grid, twist)
+        found = fourier.top(split, stop_above=math.inf if best is None else best.upper)
+        if best is None or (found is not None and found.upper < best.upper):
+            best, kept = found, split
+    return CirculantBound(factor, best, kept, method)
+
+
+def repeats(axis: Axis, mode: str) -> int:
+    """How often the padding shows the cell that it shows most often, that cell itself included."""
+    cells = torch.arange(axis.n, dtype=torch.float64)[None, None]
+    padded = F.pad(cells, (axis.before, axis.after), mode)
+    return int(padded.long().flatten().bincount().max())
+
+
+def padded_bound(layer: Geometry) -> CirculantBound:
+    """The norm of the padding times the bound of the convolution of the padded input."""
+    factor = math.sqrt(math.prod(repeats(axis, layer.mode) for axis in layer.axes))
+    axes = tuple(
+        dataclasses.replace(axis, n=axis.n + axis.before + axis.after, before=0, after=0)
+        for axis in layer.axes
+    )
+    inner = dataclasses.replace(layer, axes=axes, mode="zeros")
+    method = f"{layer.mode} padding times circulant"
+    return twisted(inner, inner.embedding_grid(), [True] * len(axes), factor, method)
+
+
+def wrapped_bound(layer: Geometry) -> CirculantBound:
+    """For circular padding whose stride does not divide the size: a circulant with more outputs.
+
+    Output j is at cell s·j mod n, one of the multiples of g = gcd(s, n), and each of them occurs at
+    most so often; the layer of stride g on Z_n, a circulant, has all of them.
+    """
+    axes, grid, free, factor = [], [], [], 1.0
+    for axis in layer.axes:
+        outside = axis.first < 0 or axis.last >= axis.n
+        free.append(not outside)
+        grid.append(axis.n if outside else axis.embedding())
+        if outside:
+            step = math.gcd(axis.s, axis.n)
+            factor *= math.sqrt(math.ceil(axis.outputs / (axis.n // step)))
+            axis = dataclasses.replace(axis, s=step)
+        axes.append(axis)
+    inner = dataclasses.replace(layer, axes=tuple(axes))
+    return twisted(inner, tuple(grid), free, factor, "circulant of smaller stride")
+
+
+def upper_bound(layer: Geometry) -> CirculantBound:
+    """The best of the bounds for a layer that is no circulant."""
+    if layer.mode == "zeros" or not layer.is_padded():
+        grid, free = layer.embedding_grid(), [True] * len(layer.axes)
+        return twisted(layer, grid, free, method="circulant that contains it")
+    if layer.mode == "circular":
+        return min(padded_bound(layer), wrapped_bound(layer), key=lambda bound: bound.upper)
+    return padded_bound(layer)
+
+
+def absolute(layer: Geometry) -> tuple[float, int]:
+    """A bound of the norm with all weights made positive, and the products in a sum, for rounding.
+
+    The taps of the kernel are shifts, so the norm is at most the sum of their matrices' norms,
+    times the norm of the padding.
+    """
+    split = fourier.polyphase(layer, layer.embedding_grid()).taps.detach().flatten(1, -3)
+    total = float(torch.linalg.matrix_norm(split).sum(1).max())
+    if layer.mode != "zeros":
+        total *= math.sqrt(math.prod(repeats(axis, layer.mode) for axis in layer.axes))
+    return total, layer.weight[0].numel() + len(layer.weight) * math.prod(
+        layer.weight.shape[2:]
+    ) + 16

@@ -1,0 +1,346 @@
+"""Reading a graph of torch.fx: every node becomes a step whose constant is known, or is refused."""
+
+import copy
+import dataclasses
+import operator
+
+import torch
+from torch import fx, nn
+from torch.nn import functional as F
+
+from .diagonals import Diagonal
+from .kinds import functional, rule_of
+from .pooling import Mean
+from .steps import Step
+
+
+class Tracer(fx.Tracer):
+    """Goes into every module of the user's own, unless there is a rule for it, or it says itself
+    what its constant is."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        if rule_of(module) is not None:
+            return True
+        return super().is_leaf_module(module, name)
+
+
+METHODS_AS_FUNCTIONS = {
+    "relu": torch.relu,
+    "relu_": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "sigmoid_": torch.sigmoid,
+    "tanh": torch.tanh,
+    "tanh_": torch.tanh,
+    "add": operator.add,
+    "add_": operator.add,
+    "sub": operator.sub,
+    "sub_": operator.sub,
+    "mul": operator.mul,
+    "mul_": operator.mul,
+    "div": operator.truediv,
+    "div_": operator.truediv,
+    "neg": operator.neg,
+    "mean": torch.mean,
+    "permute": torch.permute,
+    "transpose": torch.transpose,
+}
+SUMS = {
+    operator.add: 1,
+    operator.iadd: 1,
+    torch.add: 1,
+    operator.sub: -1,
+    operator.isub: -1,
+    torch.sub: -1,
+}
+PRODUCTS = {operator.mul, operator.imul, torch.mul}
+QUOTIENTS = {operator.truediv, operator.itruediv, torch.div, torch.true_divide}
+RESHAPING = {
+    torch.flatten,
+    torch.reshape,
+    torch.squeeze,
+    torch.unsqueeze,
+    "flatten",
+    "view",
+    "reshape",
+    "squeeze",
+    "unsqueeze",
+    "contiguous",
+    "clone",
+}
+FUNCTIONAL_CONVOLUTIONS = {F.conv1d: nn.Conv1d, F.conv2d: nn.Conv2d, F.conv3d: nn.Conv3d}
+
+
+class Reader:
+    """Turns the nodes of a graph into steps, with the values of a probe beside them."""
+
+    def __init__(self, net: nn.Module, graph: fx.Graph, probe: torch.Tensor):
+        self.net, self.graph, self.probe = net, graph, probe
+        self.steps: list[Step] = []
+        self.values: list[torch.Tensor] = []
+        self.known: dict[fx.Node, int | object] = {}  # a step's place, or a constant
+        self.is_step: set[fx.Node] = set()
+
+    def read(self) -> list[Step]:
+        for node in self.graph.nodes:
+            if node.op == "output":
+                return self.finish(node)
+            self.visit(node)
+        raise ValueError("The network's graph has no output.")
+
+    def visit(self, node: fx.Node) -> None:
+        if node.op == "placeholder":
+            if self.steps:
+                if node.args:  # another argument with a default value is a constant
+                    self.known[node] = node.args[0]
+                    return
+                raise ValueError(
+                    f"The network takes several inputs ({node.name}, ...): wrap it in a module "
+                    "that takes the images alone."
+                )
+            self.put(node, "input", (), self.probe)
+        elif node.op == "get_attr":
+            value = self.net
+            for part in node.target.split("."):
+                value = getattr(value, part)
+            self.known[node] = value
+        elif not any(n in self.is_step for n in node.all_input_nodes):
+            self.constant(node)
+        elif node.op == "call_module":
+            self.from_module(node, self.net.get_submodule(node.target), node.target)
+        else:
+            self.from_function(node)
+
+    # --- what the kinds of nodes become ---
+
+    def from_module(self, node: fx.Node, module: nn.Module, name: str) -> None:
+        source = self.only_input(node)
+        rule = rule_of(module)
+        if rule is None:
+            self.refuse(node, f"is a {type(module).__name__}, whose constant is not known here")
+        elif rule.step == "nothing":
+            self.alias(node, source)
+        elif rule.step == "reshape":
+            self.add(node, "reshape", (source,), module(self.values[source]), name=name)
+        else:
+            if rule.step == "affine" and getattr(module, "track_running_stats", True) is False:
+                self.refuse(node, "normalises by the statistics of the batch")
+            slopes = rule.slopes(module) if rule.slopes else None
+            self.module(node, rule.step, module, source, name, slopes=slopes)
+
+    def module(self, node, kind, module, source, name, **more) -> None:
+        if getattr(module, "inplace", False):
+            module = copy.copy(module)
+            module.inplace = False
+        self.add(node, kind, (source,), module(self.values[source]), name, module=module, **more)
+
+    def from_function(self, node: fx.Node) -> None:
+        target = node.target
+        if node.op == "call_method":
+            target = METHODS_AS_FUNCTIONS.get(target, target)
+        if target in (F.dropout, F.dropout2d, F.dropout3d):
+            if self.arguments(node, ("p", "training")).get("training", True):
+                self.refuse(node, "drops units at random; pass training=self.training")
+            self.alias(node, self.only_input(node))
+        elif (known := functional(target)) is not None:
+            module = known.layer(**self.arguments(node, known.arguments))
+            self.from_module(node, module.eval(), node.name)
+        elif target is F.linear or target in FUNCTIONAL_CONVOLUTIONS:
+            self.from_module(node, self.functional_layer(node, target), node.name)
+        elif target in RESHAPING:
+            source = self.only_input(node)
+            value = self.evaluate(node)
+            if target in ("contiguous", "clone"):
+                self.alias(node, source)
+            else:
+                self.add(node, "reshape", (source,), value)
+        elif target in (torch.permute, torch.transpose):
+            self.permuted(node)
+        elif target in (torch.mean,):
+            self.mean(node)
+        elif target is torch.cat or target is torch.concat:
+            self.cat(node)
+        elif target in SUMS or target in PRODUCTS or target in QUOTIENTS or target is operator.neg:
+            self.arithmetic(node, target)
+        elif target is getattr or (node.op == "call_method" and node.target in ("size", "dim")):
+            self.known[node] = self.evaluate(node)
+            if isinstance(self.known[node], torch.Tensor):
+                self.refuse(node, "is not an operation whose constant is known here")
+        else:
+            self.refuse(node, "is not an operation whose constant is known here")
+
+    def functional_layer(self, node: fx.Node, target) -> nn.Module:
+        names = ("weight", "bias", "stride", "padding", "dilation", "groups")
+        given = self.arguments(node, names)
+        weight, bias = given.pop("weight"), given.pop("bias", None)
+        if not isinstance(weight, torch.Tensor):
+            self.refuse(node, "has weights that depend on the image")
+        if target is F.linear:
+            layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+        else:
+            channels = weight.shape[1] * given.get("groups", 1)
+            kind = FUNCTIONAL_CONVOLUTIONS[target]
+            layer = kind(channels, weight.shape[0], weight.shape[2:], device="meta", **given)
+        layer.weight = nn.Parameter(weight.detach().double(), requires_grad=False)
+        layer.bias = None if bias is None else nn.Parameter(bias.detach().double(), False)
+        return layer.eval()
+
+    def permuted(self, node: fx.Node) -> None:
+        source = self.only_input(node)
+        marks = torch.empty([2 + i for i in range(self.values[source].ndim)], device="meta")
+        given = [self.value(a) for a in node.args[1:]]
+        method = torch.permute if node.target in (torch.permute, "permute") else torch.transpose
+        if method is torch.permute and len(given) > 1:
+            given = [given]
+        axes = tuple(n - 2 for n in method(marks, *given).shape)
+        if axes[0] != 0:
+            self.refuse(node, "moves the axis of the batch")
+        self.add(node, "permute", (source,), self.values[source].permute(axes), axes=axes)
+
+    def mean(self, node: fx.Node) -> None:
+        source, given = self.only_input(node), self.arguments(node, ("dim", "keepdim"))
+        ndim = self.values[source].ndim
+        axes = given.get("dim", tuple(range(ndim)))
+        axes = tuple(a % ndim for a in ((axes,) if isinstance(axes, int) else axes))
+        if 0 in axes:
+            self.refuse(node, "takes the mean over the batch")
+        self.from_module(node, Mean(axes, given.get("keepdim", False)), node.name)
+
+    def cat(self, node: fx.Node) -> None:
+        parts = node.args[0] if node.args else node.kwargs["tensors"]
+        axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+        if not all(part in self.is_step for part in parts):
+            self.refuse(node, "joins a value of the network with a constant")
+        places = tuple(self.known[part] for part in parts)
+        axis %= self.values[places[0]].ndim
+        if axis == 0:
+            self.refuse(node, "joins along the axis of the batch")
+        value = torch.cat([self.values[i] for i in places], axis)
+        self.add(node, "cat", places, value, axis=axis)
+
+    def arithmetic(self, node: fx.Node, target) -> None:
+        if set(node.kwargs) - {"input", "other"}:
+            self.refuse(node, "has arguments that are not known here")
+        operands = [*node.args, *(node.kwargs[k] for k in ("input", "other") if k in node.kwargs)]
+        if target is operator.neg:
+            return self.diagonal(node, operands[0], -1.0, 0.0)
+        first, second = operands
+        if first in self.is_step and second in self.is_step:
+            if target not in SUMS:
+                self.refuse(node, "multiplies or divides two values that depend on the image")
+            places = self.known[first], self.known[second]
+            a, b = (self.values[i] for i in places)
+            if a.shape != b.shape:
+                self.refuse(node, "adds two values of different shapes")
+            return self.add(node, "sum", places, a + SUMS[target] * b, signs=(1, SUMS[target]))
+        image = first if first in self.is_step else second
+        number = self.number(node, second if image is first else first)
+        if target in SUMS:
+            sign = SUMS[target]
+            scale, shift = (1.0, sign * number) if image is first else (float(sign), number)
+        elif target in PRODUCTS:
+            scale, shift = number, 0.0
+        elif image is first:
+            scale, shift = 1 / number, 0.0
+        else:
+            self.refuse(node, "divides by a value that depends on the image")
+        self.diagonal(node, image, scale, shift)
+
+    def number(self, node: fx.Node, operand):
+        if isinstance(operand, fx.Node) and operand.op != "get_attr":
+            self.refuse(node, "uses a number that the network computes")
+        value = self.value(operand)
+        return value.detach().double() if isinstance(value, torch.Tensor) else float(value)
+
+    def diagonal(self, node: fx.Node, image: fx.Node, scale, shift) -> None:
+        source = self.known[image]
+        like = self.values[source][:1]
+        scale, shift = (torch.as_tensor(v, dtype=like.dtype).to(like) for v in (scale, shift))
+        try:
+            layer = Diagonal(scale.expand_as(like).clone(), shift.expand_as(like).clone())
+        except RuntimeError:
+            self.refuse(node, "combines an image with a constant of another shape")
+        if not torch.isfinite(layer.weight).all():
+            self.refuse(node, "divides by 0")
+        self.module(node, "affine", layer.to(like.device), source, node.name)
+
+    # --- the book-keeping ---
+
+    def put(self, node, kind, inputs, value, name=None, **more) -> None:
+        self.steps.append(Step(name or node.name, kind, inputs, tuple(value.shape[1:]), **more))
+        self.values.append(value)
+        self.known[node] = len(self.steps) - 1
+        self.is_step.add(node)
+
+    def add(self, node, kind, inputs, value, name=None, **more) -> None:
+        if not isinstance(value, torch.Tensor) or value.ndim < 2 or len(value) != len(self.probe):
+            self.refuse(node, "does not keep one row for each image")
+        self.put(node, kind, inputs, value, name, **more)
+
+    def alias(self, node: fx.Node, place: int) -> None:
+        self.known[node] = place
+        self.is_step.add(node)
+
+    def only_input(self, node: fx.Node) -> int:
+        found = [n for n in node.all_input_nodes if n in self.is_step]
+        first = node.args[0] if node.args else node.kwargs.get("input")
+        if len(found) != 1 or found[0] is not first:
+            self.refuse(node, "takes several values of the network")
+        return self.known[first]
+
+    def arguments(self, node: fx.Node, names) -> dict:
+        """The arguments after the input, by name; ``inplace`` and the like change no value."""
+        given = dict(zip(names, (self.value(a) for a in node.args[1:]), strict=False))
+        given |= {k: self.value(v) for k, v in node.kwargs.items() if k != "input"}
+        for name in ("inplace", "return_indices", "dtype"):
+            if given.get(name) and name != "inplace":
+                self.refuse(node, f"uses {name}")
+        return {k: v for k, v in given.items() if k in names}
+
+    def value(self, argument):
+        return fx.node.map_arg(argument, lambda n: self.known[n])
+
+    def evaluate(self, node: fx.Node):
+        def look(n: fx.Node):
+            return self.values[self.known[n]] if n in self.is_step else self.known[n]
+
+        args, kwargs = fx.node.map_arg(node.args, look), fx.node.map_arg(node.kwargs, look)
+        if node.op == "call_method":
+            return getattr(args[0], node.target)(*args[1:], **kwargs)
+        return node.target(*args, **kwargs)
+
+    def constant(self, node: fx.Node) -> None:
+        """A node that no image enters: sizes, and sums of them."""
+        if node.op == "call_module":
+            self.refuse(node, "takes no value of the network")
+        self.known[node] = self.evaluate(node)
+
+    def refuse(self, node: fx.Node, why: str):
+        what = (
+            node.target
+            if isinstance(node.target, str)
+            else getattr(node.target, "__name__", str(node.target))
+        )
+        raise ValueError(
+            f"No bound is known for the node {node.name!r} ({node.op}: {what}): it {why}. A module "
+            "of your own can state its constant in an attribute lipschitz_constant."
+        )
+
+    def finish(self, node: fx.Node) -> list[Step]:
+        out = node.args[0]
+        if not isinstance(out, fx.Node) or out not in self.is_step:
+            raise ValueError("The network must return one tensor that depends on the images.")
+        return needed(self.steps, self.known[out])
+
+
+def needed(steps: list[Step], last: int) -> list[Step]:
+    """The input and the steps that ``last`` depends on, renumbered, ``last`` at the end."""
+    wanted = {0, last}
+    for i in range(last, -1, -1):
+        if i in wanted:
+            wanted.update(steps[i].inputs)
+    order = sorted(wanted)
+    place = {old: new for new, old in enumerate(order)}
+    return [
+        dataclasses.replace(steps[i], inputs=tuple(place[j] for j in steps[i].inputs))
+        for i in order
+    ]
