@@ -43,7 +43,7 @@ def time_limit(seconds: float):
         yield
 
 
-HERE = Path(__file__).parent
+OURS = {str(path) for path in Path(__file__).parent.glob("*.py")}
 PATIENCE = 5  # a process that gets a fifth of a processor is still given all of its time
 CAUGHT = 3
 AGAIN = 0.2  # seconds on the clock between two looks
@@ -81,21 +81,24 @@ def _at_its_next_line(frame, event, arg):
 def _surprise(frame) -> None:
     """Let the next line of the answer that runs in ``frame`` raise, be it in an ``except`` of its.
 
-    Its frames are traced, the engine's own are not: what they put back is put back.
+    Its frames are traced, the engine's own are not: what they put back is put back. Raising ends
+    the tracing, and a caller may swallow what is raised, too: it is traced anew when it is reached.
     """
     sys.settrace(lambda frame, event, arg: None)  # frames that are new are left alone
-    while frame is not None and Path(frame.f_code.co_filename).parent != HERE:
+    sys.setprofile(lambda frame, event, arg: event == "return" and _surprise(frame.f_back))
+    while frame is not None and frame.f_code.co_filename not in OURS:
         frame.f_trace = _at_its_next_line
         frame = frame.f_back
 
 
 @contextlib.contextmanager
 def _by_signal(seconds: float):
-    watch, rings, traced = Stopwatch(), 0, sys.gettrace()
+    watch, rings, hooks = Stopwatch(), 0, (sys.gettrace(), sys.getprofile())
 
     def ring(_, frame):
         nonlocal rings
-        if watch.is_up(seconds):
+        # not in the surprise itself: it is over in a moment, and this rings again
+        if watch.is_up(seconds) and frame.f_code is not _surprise.__code__:
             rings += 1
             if rings > CAUGHT:
                 _surprise(frame)
@@ -107,7 +110,9 @@ def _by_signal(seconds: float):
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.settrace(traced)
+        if rings > CAUGHT:
+            sys.setprofile(hooks[1])
+            sys.settrace(hooks[0])
         signal.signal(signal.SIGALRM, old_handler or signal.SIG_DFL)
         if old_delay:  # somebody else's alarm (pytest-timeout has one): let it ring when it would
             left = max(old_delay - watch.elapsed(), 0.01)
