@@ -6,10 +6,12 @@ returns the feedback, or None if it has nothing to say.
 """
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import inspect
 import linecache
+import sys
 import traceback
 import types
 
@@ -17,7 +19,7 @@ import torch
 
 from . import leaning, trials
 from .comparing import Array, pattern, same_form
-from .exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake, core
 from .feedback import Feedback
 from .running import Case, Outcome, disagreement
 
@@ -29,6 +31,8 @@ class Trial:
     exercise: Exercise
     answer: object
     seconds: float | None = None
+    called: list = dataclasses.field(default_factory=list)  # of what is the course's
+    tampered: bool = False  # whether it changed the engine that judges it
 
     def feedback(self, status: str, *sentences: str, mistake: Mistake | None = None) -> Feedback:
         name = mistake.name if mistake else None
@@ -44,7 +48,13 @@ class Trial:
 
     @functools.cached_property
     def _ran(self) -> tuple[list[Outcome], bool]:
-        return trials.outcomes(self.exercise, self.answer, self.seconds)
+        e = self.exercise
+        courses = [e.solution(), *([e.oracle] if e.oracle else []), *e.twins]
+        seconds = self.seconds or trials.limit(e)  # asked here: it may run the course's version
+        with engine_untouched(self), trials.Calls(courses) as calls:
+            ran = trials.outcomes(e, self.answer, seconds)
+        self.called = list(dict.fromkeys(calls.seen))
+        return ran
 
     @property
     def got(self) -> list[Outcome]:
@@ -83,20 +93,25 @@ class Trial:
         return trials.recognise(self.exercise, self.got)
 
 
+@contextlib.contextmanager
+def engine_untouched(trial: Trial):
+    """Put back what the answer changes in the modules that judge it, and remember that it did."""
+    package = __package__ + "."
+    engine = [m for name, m in list(sys.modules.items()) if name.startswith(package)]
+    before = [(module, dict(vars(module))) for module in engine if not hasattr(module, "__path__")]
+    try:
+        yield
+    finally:
+        for module, names in before:
+            now = vars(module)
+            if any(now.get(name, _GONE) is not value for name, value in names.items()):
+                trial.tampered = True
+                now.update(names)
+
+
+_GONE = object()
+
 # --- looking at an answer before it runs -----------------------------------------------------
-
-
-def core(function):
-    """What a function is at heart: its code, without wrappers, copies and partial arguments."""
-    for _ in range(20):
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        else:
-            break
-    function = getattr(function, "__func__", function)
-    return getattr(function, "__code__", function)
 
 
 def is_course_code(function, exercise: Exercise) -> bool:
@@ -240,6 +255,8 @@ def returns_nothing(trial: Trial) -> Feedback | None:
     if trial.mistake:  # where None is an answer, a mistake can give it, too
         return trial.feedback("FAIL", trial.mistake.sentence, mistake=trial.mistake)
     text = "Your function returns nothing (None): is there a `return`?"
+    if all(g.printed for g in trial.got if g.returned_none):
+        text = "Your function prints and returns nothing (None): put `return` where `print` is."
     if any(w.returned_none for w in trial.want) and not all(g.returned_none for g in trial.got):
         text = f"Your function returns None on '{trial.cases[none.index(True)].label}', where a "
         text += "result was expected."
@@ -253,6 +270,34 @@ def gives_a_generator(trial: Trial) -> Feedback | None:
         "FAIL",
         "Your function gives a generator: is there a `yield`, or round brackets round a loop, "
         "where all of the result is to be returned?",
+    )
+
+
+def the_engine_changed(trial: Trial) -> Feedback | None:
+    if not trial.tampered:
+        return None
+    return trial.feedback(
+        "NOT RUN",
+        "Your function changes the check itself: what it gives counts for nothing. The check was "
+        "put back as it was.",
+    )
+
+
+def right_by_the_courses_code(trial: Trial) -> Feedback | None:
+    """Right results that somebody else's code has computed."""
+    if trial.wrong or not trial.called:
+        return None
+    name, called = trial.exercise.function, trial.called[0]
+    if called is trial.exercise.solution() and not trial.exercise.is_the_librarys():
+        what = f"the course's version of `{name}`"
+    elif called is trial.exercise.oracle:
+        what = "what the check compares with"
+    else:
+        what = f"`{called.__module__}.{called.__qualname__}`, which is the library's version"
+    return trial.feedback(
+        "NOT RUN",
+        f"Your function calls {what}: the results are right, and not yours. Write it out, and run "
+        "your own cell before this one.",
     )
 
 
@@ -347,11 +392,13 @@ def in_words(case: Case, outcome: Outcome, answer, signature) -> str:
 
 BEFORE = (not_a_function, the_courses_own, the_bug_as_given, called_otherwise)
 AFTER = (
+    the_engine_changed,
     the_stub,
     out_of_time,
     changes_an_argument,
     returns_nothing,
     gives_a_generator,
+    right_by_the_courses_code,
     right,
     a_known_mistake,
     valid_but_loose,
@@ -386,6 +433,11 @@ def judge(exercise: Exercise, answer, seconds: float | None = None) -> Feedback:
     except (TypeError, ValueError):
         own_names = trial.signature
     leans = leaning.sentence(leaning.leans_on(answer), trial.cases[0].named(own_names))
+    printed = "".join(outcome.printed for outcome in trial.got).splitlines()
+    if printed:
+        feedback.notices.append(
+            f"It printed {len(printed)} lines while it was checked, the first: {printed[0][:80]!r}"
+        )
     if leans and feedback.status == "PASS":
         feedback.notices.append(f"It passes. {leans}")
     elif leans:

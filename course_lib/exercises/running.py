@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import dataclasses
 import inspect
+import io
 import random
 import signal
 import sys
@@ -244,7 +245,8 @@ class Outcome:
     value: a snapshot of the result (returned_none: there was none; generator: it came out of a
     ``yield``); gradients: argument -> snapshot, or None where nothing flows back; error: the
     exception; changed: arguments changed in place; left_behind: arguments whose mode or .grad is
-    another now; oracle: what the oracle of the exercise says, if it has one.
+    another now; oracle: what the oracle of the exercise says, if it has one; printed: the text that
+    the call printed.
     """
 
     value: object = None
@@ -255,6 +257,7 @@ class Outcome:
     returned_none: bool = False
     generator: bool = False
     oracle: object = None
+    printed: str = ""
 
 
 def call(function, case: Case, pristine: Case, exercise, signature) -> Outcome:
@@ -263,20 +266,21 @@ def call(function, case: Case, pristine: Case, exercise, signature) -> Outcome:
     leaves = {name: _leaves(arguments[name]) for name in exercise.gradients}
     for tensor in (tensor for tensors in leaves.values() for tensor in tensors):
         tensor.requires_grad_()
+    said = io.StringIO()
     try:
         with undisturbed():
-            result = function(*case.args, **case.kwargs)
-            outcome = Outcome(returned_none=result is None, generator=inspect.isgenerator(result))
-            if outcome.generator:
-                result = list(result)
-            seen = (
-                exercise.observe(result, *case.args, **case.kwargs) if exercise.observe else result
-            )
-            outcome.value = snapshot(seen)
+            with contextlib.redirect_stdout(said):
+                result = function(*case.args, **case.kwargs)
+                generator = inspect.isgenerator(result)
+                if generator:
+                    result = list(result)
+            outcome = Outcome(returned_none=result is None, generator=generator)
+            outcome.value = snapshot(exercise.seen(result, *case.args, **case.kwargs))
             if exercise.gradients and result is not None:
                 outcome.gradients = gradients(result, leaves)
     except (Exception, SystemExit) as error:
-        return Outcome(error=error)
+        return Outcome(error=error, printed=said.getvalue())
+    outcome.printed = said.getvalue()
     before = pristine.named(signature)
     for name, value in arguments.items():
         if name not in exercise.may_change:
