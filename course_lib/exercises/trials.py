@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import io
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -159,7 +160,7 @@ def probe(exercise: Exercise, answer, seconds: float | None = None) -> str | Non
     try:
         with running.time_limit(seconds or limit(exercise)):
             for look in exercise.probes:
-                with running.undisturbed():
+                with running.undisturbed(), contextlib.redirect_stdout(io.StringIO()):
                     text = look(answer)
                 if text:
                     return text
