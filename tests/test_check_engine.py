@@ -5,6 +5,8 @@ import dataclasses
 import functools
 import json
 import multiprocessing
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -35,6 +37,7 @@ from course_lib.exercises import (
     progress,
     quiz,
     score,
+    sources,
     store,
     whose,
     yours,
@@ -618,6 +621,74 @@ def test_a_busy_machine_is_no_endless_loop(limit):
         time.sleep(0.5)
 
 
+def stubborn(matrix, weight=1.0):
+    x = matrix
+    while True:
+        try:
+            for _ in range(1000):
+                x = x * 0.5 + 0.1
+        except:  # noqa: E722 - it swallows the end of time, and Ctrl-C
+            continue
+
+
+def nested(matrix, weight=1.0):
+    def forgiving():
+        while True:
+            with contextlib.suppress(BaseException):
+                time.sleep(0.01)
+
+    while True:
+        with contextlib.suppress(BaseException):
+            forgiving()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no timer signals")
+@pytest.mark.parametrize("answer", [stubborn, nested])
+def test_an_except_that_swallows_everything_is_ended_all_the_same(answer, registry):
+    before = sys.gettrace(), torch.get_rng_state()
+    feedback = judge(registry.EXERCISES[0], answer, 0.1)
+    assert "was still running after 0.1 s" in feedback.sentence
+    assert sys.gettrace() is before[0]
+    assert torch.equal(torch.get_rng_state(), before[1]), "what the engine puts back"
+    assert judge(registry.EXERCISES[0], right, 5).status == "PASS"
+
+
+BUSY = "while True: pass"
+
+
+@pytest.fixture
+def busy():
+    """As many loops as there are processors, and as many again, beside the test."""
+    loops = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(2 * os.cpu_count())]
+    yield
+    for loop in loops:
+        loop.kill()
+        loop.wait()
+
+
+def test_on_a_busy_machine_only_the_answers_own_time_counts(busy, registry):
+    def slow(matrix, weight=1.0):
+        began = time.thread_time()
+        while time.thread_time() - began < 0.35:  # of its own, on each of two cases
+            pass
+        return right(matrix, weight)
+
+    began = time.monotonic()
+    assert judge(registry.EXERCISES[0], slow, 2.0).status == "PASS"
+    assert time.monotonic() - began > 0.7
+
+
+def test_what_is_slow_for_the_course_is_slow_for_a_learner(registry):
+    def slow(matrix, weight=1.0):
+        began = time.thread_time()
+        while time.thread_time() - began < 0.05:
+            pass
+        return row_sums(matrix, weight)
+
+    exercise = make_row_sums(reference=slow, time_limit=0.01, mistakes=[])
+    assert judge(exercise, sources.build(sources.source(slow), slow, "slow")).status == "PASS"
+
+
 def test_time_is_up_in_another_thread():
     caught = []
 
@@ -650,6 +721,79 @@ def test_a_sleep_is_woken_and_another_alarm_still_rings():
     finally:
         signal.signal(signal.SIGALRM, old)
         signal.setitimer(signal.ITIMER_REAL, *before)
+
+
+def test_the_courses_code_behind_another_name_is_not_run(registry):
+    exercise = make_row_sums(mistakes=[], oracle=lambda m, weight=1.0: row_sums(m, weight))
+    found = judge(exercise, lambda m, weight=1.0: row_sums(m, weight))
+    assert (found.status, "the results are right, and not yours" in found.sentence) == (
+        "NOT RUN",
+        True,
+    )
+    assert judge(exercise, lambda m, weight=1.0: exercise.oracle(m, weight)).status == "NOT RUN"
+    twin = make_row_sums(mistakes=[], twins=[right])
+    found = judge(twin, lambda m, weight=1.0: right(m, weight))
+    assert "which is the library's version" in found.sentence
+    # wrong results are told as such, whoever helped
+    assert judge(exercise, lambda m, weight=1.0: 2 * row_sums(m, weight)).status == "FAIL"
+    assert judge(exercise, right).status == "PASS"
+
+
+def test_an_answer_that_changes_the_check_is_not_run(registry, monkeypatch):
+    from course_lib.exercises import running, trial
+
+    def patched(matrix, weight=1.0):
+        trial.disagreement = running.difference = lambda *_: None
+        return matrix.sum() * 0
+
+    before = trial.disagreement, running.difference
+    found = judge(registry.EXERCISES[0], patched)
+    assert found.status == "NOT RUN"
+    assert "changes the check itself" in found.sentence
+    assert (trial.disagreement, running.difference) == before
+
+
+def test_what_an_answer_prints_is_told_and_not_spilled(registry, capsys):
+    def chatty(matrix, weight=1.0):
+        print("rows:", len(matrix))
+        return right(matrix, weight)
+
+    found = judge(registry.EXERCISES[0], chatty)
+    assert found.status == "PASS"
+    assert any("It printed 2 lines" in notice and "rows: 1" in notice for notice in found.notices)
+    assert capsys.readouterr().out == ""
+
+    def instead(matrix, weight=1.0):
+        print(right(matrix, weight))
+
+    found = judge(registry.EXERCISES[0], instead)
+    assert "put `return` where `print` is" in found.sentence
+
+
+def test_parts_are_called_by_their_names_and_numbers_have_none(registry):
+    def both(matrix, weight=1.0):
+        return matrix.sum(1), matrix.amax(1)
+
+    exercise = make_row_sums(
+        reference=both, mistakes=[], probes=[], parts=("sums", "largest entries")
+    )
+    found = judge(exercise, lambda m, weight=1.0: (m.sum(1), m.amin(1)))
+    assert "`largest entries` of the result" in found.sentence
+    assert "Part" not in found.sentence
+    found = judge(exercise, lambda m, weight=1.0: m.sum(1)[:0])
+    assert "expected something with the parts `sums`, `largest entries`" in found.sentence
+
+
+def test_a_factor_that_looks_like_one_is_not_told():
+    assert pattern([(np.full(3, 1.0000001) * np.array([1.0, 2, 3]), np.array([1.0, 2, 3]))]) == ""
+    near = [(np.array([1.00001, 2.00002]), np.array([1.0, 2.0]))]
+    assert "1 times" not in pattern(near, rtol=1e-6)
+
+
+def test_not_a_number_gets_a_reason(registry):
+    exercise = make_row_sums(probes=[])
+    found = judge(exercise, lambda m, weight=1.0: m.sum(1) * float("nan"))
+    assert "NaN is what 0/0" in found.sentence
 
 
 def test_an_endless_loop_is_told(capsys, registry):

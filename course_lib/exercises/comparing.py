@@ -189,6 +189,8 @@ def _values(got: np.ndarray, want: np.ndarray, rtol: float, atol: float) -> str 
         text = f"The result at {where} is {here}, expected {there}"
         if want.size > 1:
             text += f" ({int((~good).sum())} of {good.size} entries differ)"
+    if nan.any():
+        text += ": NaN is what 0/0, inf - inf and the root or log of a negative number give"
     return f"{text}."
 
 
@@ -213,6 +215,8 @@ def pattern(pairs, rtol: float = 1e-4) -> str:
     if factor and np.allclose(ratio, factor, rtol=max(rtol, 1e-4), atol=0):
         if abs(factor + 1) < rtol:
             return " Everything has the wrong sign."
+        if number(factor) == "1":  # a factor that cannot be told from 1 tells nothing
+            return ""
         return f" All results are {number(factor)} times what is expected."
     shift = got - want
     if np.allclose(shift, shift[0], rtol=1e-3, atol=0):

@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from .. import device as devices
@@ -60,7 +61,10 @@ class Exercise:
     cases: a function of a seeded torch.Generator (on the CPU) that yields Cases, one tiny first.
     oracle: what the results must be, best by another way than the solution's; None: the solution.
     mistakes: the wrong answers that are recognised. variants: other right answers, as functions.
-    observe: function(result, *args, **kwargs) -> what is compared, instead of the result.
+    parts: the names of the parts of a result that is a tuple, as feedback calls them.
+    observe: function(result, *args, **kwargs) -> what is compared, instead of the result; a dict
+    names its parts itself.
+    twins: functions of the library that do the same: an answer that calls one is nobody's own.
     may_change: names of arguments that the function is meant to change.
     gradients: names of arguments whose gradient must be right, too.
     probes: functions(answer) -> a sentence, or None if all is well; they run on right results.
@@ -82,7 +86,9 @@ class Exercise:
     probes: Sequence[Callable] = dataclasses.field(default_factory=list)
     hints: Sequence[str] = ()
     oracle: Callable | None = None
+    parts: Sequence[str] = ()
     observe: Callable | None = None
+    twins: Sequence[Callable] = ()
     may_change: Sequence[str] = ()
     gradients: Sequence[str] = ()
     valid: Callable | None = None
@@ -156,6 +162,10 @@ class Exercise:
             f"the function `{self.function}` out of the lesson's source."
         )
 
+    def is_the_librarys(self) -> bool:
+        """Whether the course's version is a function of the library."""
+        return "._references." not in self.solution().__module__
+
     def buggy(self) -> str | None:
         """In a bug hunt: the source of the code with the bug, as the lesson shows it."""
         for module in references(self.lesson):
@@ -169,6 +179,16 @@ class Exercise:
             return inspect.signature(self.solution())
         except (TypeError, ValueError):
             return None
+
+    def seen(self, result, *args, **kwargs):
+        """What of a result is compared: :attr:`observe` says, and :attr:`parts` names it."""
+        if self.observe:
+            result = self.observe(result, *args, **kwargs)
+        array = isinstance(result, torch.Tensor | np.ndarray) and result.ndim > 0
+        sequence = array or isinstance(result, list | tuple)
+        if self.parts and sequence and len(result) == len(self.parts):
+            return dict(zip(self.parts, result, strict=True))
+        return result
 
     def wrong_answer(self, mistake: Mistake) -> Callable:
         """The function of ``mistake``. Raises ValueError if its edits do not fit the solution."""
@@ -192,3 +212,16 @@ def references(lesson: int | None) -> list[types.ModuleType]:
     pattern = "*.py" if lesson is None else f"{lesson:02d}_*.py"
     names = sorted(path.stem for path in folder.glob(pattern) if path.stem != "__init__")
     return [importlib.import_module(f"{__package__}._references.{name}") for name in names]
+
+
+def core(function):
+    """What a function is at heart: its code, without wrappers, copies and partial arguments."""
+    for _ in range(20):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        else:
+            break
+    function = getattr(function, "__func__", function)
+    return getattr(function, "__code__", function)

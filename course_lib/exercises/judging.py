@@ -6,8 +6,6 @@ returns the feedback, or None if it has nothing to say.
 """
 
 import ast
-import dataclasses
-import functools
 import inspect
 import linecache
 import traceback
@@ -15,89 +13,14 @@ import types
 
 import torch
 
-from .. import device as devices
 from . import leaning, trials
-from .comparing import Array, pattern, same_form
-from .exercise import Exercise, Mistake
+from .comparing import Array, pattern
+from .exercise import Exercise, core
 from .feedback import Feedback
 from .running import Case, Outcome, disagreement
-
-
-@dataclasses.dataclass(eq=False)
-class Trial:
-    """An answer to an exercise. seconds: the time limit, None: the exercise's own."""
-
-    exercise: Exercise
-    answer: object
-    seconds: float | None = None
-
-    def feedback(self, status: str, *sentences: str, mistake: Mistake | None = None) -> Feedback:
-        name = mistake.name if mistake else None
-        return Feedback(status, self.exercise.slug, list(sentences), mistake=name)
-
-    @functools.cached_property
-    def cases(self) -> list[Case]:
-        return self.exercise.draw()
-
-    @functools.cached_property
-    def signature(self) -> inspect.Signature | None:
-        return self.exercise.signature()
-
-    @functools.cached_property
-    def _ran(self) -> tuple[list[Outcome], bool]:
-        return trials.outcomes(self.exercise, self.answer, self.seconds)
-
-    @property
-    def got(self) -> list[Outcome]:
-        """What the answer gave, on the cases that it came to."""
-        return self._ran[0]
-
-    @property
-    def late(self) -> bool:
-        """Whether the time ran out before the last case."""
-        return self._ran[1]
-
-    @functools.cached_property
-    def want(self) -> list[Outcome]:
-        return trials.expected(self.exercise)
-
-    @property
-    def pairs(self) -> list[tuple[Case, Outcome, Outcome]]:
-        """Case, got, want; only of an answer that came to its end."""
-        return list(zip(self.cases, self.got, self.want, strict=True))
-
-    @functools.cached_property
-    def wrong(self) -> list[tuple[Case, str]]:
-        """The cases on which the results are not the right ones, with the difference in words."""
-        e = self.exercise
-        told = [(case, disagreement(g, w, e.rtol, e.atol)) for case, g, w in self.pairs]
-        return [(case, text) for case, text in told if text]
-
-    @functools.cached_property
-    def right_form(self) -> bool:
-        """Whether all results have the shapes of the right ones: then a figure can draw them."""
-        return all(same_form(g.value, w.value) for _, g, w in self.pairs)
-
-    @functools.cached_property
-    def mistake(self) -> Mistake | None:
-        """The named mistake that gives the same."""
-        return trials.recognise(self.exercise, self.got)
-
+from .trial import Trial
 
 # --- looking at an answer before it runs -----------------------------------------------------
-
-
-def core(function):
-    """What a function is at heart: its code, without wrappers, copies and partial arguments."""
-    for _ in range(20):
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        else:
-            break
-    function = getattr(function, "__func__", function)
-    return getattr(function, "__code__", function)
 
 
 def is_course_code(function, exercise: Exercise) -> bool:
@@ -212,7 +135,7 @@ def the_stub(trial: Trial) -> Feedback | None:
 def out_of_time(trial: Trial) -> Feedback | None:
     if not trial.late:
         return None
-    limit = f"{trial.seconds or trial.exercise.time_limit:g} s"
+    limit = f"{trial.seconds or trials.limit(trial.exercise):.3g} s"
     where = f"on '{trial.cases[len(trial.got)].label}'"
     return trial.feedback(
         "FAIL",
@@ -241,6 +164,8 @@ def returns_nothing(trial: Trial) -> Feedback | None:
     if trial.mistake:  # where None is an answer, a mistake can give it, too
         return trial.feedback("FAIL", trial.mistake.sentence, mistake=trial.mistake)
     text = "Your function returns nothing (None): is there a `return`?"
+    if all(g.printed for g in trial.got if g.returned_none):
+        text = "Your function prints and returns nothing (None): put `return` where `print` is."
     if any(w.returned_none for w in trial.want) and not all(g.returned_none for g in trial.got):
         text = f"Your function returns None on '{trial.cases[none.index(True)].label}', where a "
         text += "result was expected."
@@ -257,6 +182,34 @@ def gives_a_generator(trial: Trial) -> Feedback | None:
     )
 
 
+def the_engine_changed(trial: Trial) -> Feedback | None:
+    if not (trial.got and trial.tampered):  # in this order: it is known when the answer has run
+        return None
+    return trial.feedback(
+        "NOT RUN",
+        "Your function changes the check itself: what it gives counts for nothing. The check was "
+        "put back as it was.",
+    )
+
+
+def right_by_the_courses_code(trial: Trial) -> Feedback | None:
+    """Right results that somebody else's code has computed."""
+    if trial.wrong or not trial.called:
+        return None
+    name, called = trial.exercise.function, trial.called[0]
+    if called is trial.exercise.solution() and not trial.exercise.is_the_librarys():
+        what = f"the course's version of `{name}`"
+    elif called is trial.exercise.oracle:
+        what = "what the check compares with"
+    else:
+        what = f"`{called.__module__}.{called.__qualname__}`, which is the library's version"
+    return trial.feedback(
+        "NOT RUN",
+        f"Your function calls {what}: the results are right, and not yours. Write it out, and run "
+        "your own cell before this one.",
+    )
+
+
 def right(trial: Trial) -> Feedback | None:
     """Right results: the probes have a look, and it passes."""
     if trial.wrong:
@@ -267,7 +220,7 @@ def right(trial: Trial) -> Feedback | None:
         return trial.feedback("FAIL", text)
     feedback = trial.feedback("PASS", *([exercise.done] if exercise.done else []))
     # what the course's version returned (``want`` may hold an oracle's array)
-    courses = trials.of_the_course(exercise, str(devices.pick()))
+    courses = trials.of_the_course(exercise)
     for g, w in zip(trial.got, courses, strict=True):
         was = g.value.kind if isinstance(g.value, Array) else type(g.value).__name__
         if not exercise.observe and trials.is_tensor(w.value) and was != "tensor":
@@ -348,11 +301,13 @@ def in_words(case: Case, outcome: Outcome, answer, signature) -> str:
 
 BEFORE = (not_a_function, the_courses_own, the_bug_as_given, called_otherwise)
 AFTER = (
+    the_engine_changed,
     the_stub,
     out_of_time,
     changes_an_argument,
     returns_nothing,
     gives_a_generator,
+    right_by_the_courses_code,
     right,
     a_known_mistake,
     valid_but_loose,
@@ -387,6 +342,11 @@ def judge(exercise: Exercise, answer, seconds: float | None = None) -> Feedback:
     except (TypeError, ValueError):
         own_names = trial.signature
     leans = leaning.sentence(leaning.leans_on(answer), trial.cases[0].named(own_names))
+    printed = "".join(outcome.printed for outcome in trial.got).splitlines()
+    if printed:
+        feedback.notices.append(
+            f"It printed {len(printed)} lines while it was checked, the first: {printed[0][:80]!r}"
+        )
     if leans and feedback.status == "PASS":
         feedback.notices.append(f"It passes. {leans}")
     elif leans:

@@ -5,10 +5,13 @@ import contextlib
 import ctypes
 import dataclasses
 import inspect
+import io
 import random
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,14 +26,17 @@ class TimeIsUp(BaseException):
 
 @contextlib.contextmanager
 def time_limit(seconds: float):
-    """Raise :class:`TimeIsUp` in the block once it has run for ``seconds``, again every 0.2 s.
+    """Raise :class:`TimeIsUp` in the block once it has computed for ``seconds``, again and again.
 
-    Seconds on the clock, but on a machine that is busy with something else only once the process
-    has had half of them to itself, or four times as long has passed.
+    What counts is the processor time that the block's thread was given: on a machine that is busy
+    with something else nothing else is fair. A block that computes nothing, because it sleeps or
+    waits for input, is ended when :data:`PATIENCE` times as long has passed on the clock.
 
     In the main thread of Linux and macOS by a timer signal, which also wakes a sleep; elsewhere
-    (Windows, other threads) by a thread that throws the exception into this one. A call into
-    compiled code that never comes back can be ended by neither.
+    (Windows, other threads) by a thread that throws the exception into this one. A bare ``except``
+    may swallow it: the signal then comes back as an exception at the handler's own first line
+    (:func:`_surprise`); the thread cannot do that. A call into compiled code that never comes back
+    can be ended by neither.
     """
     main = threading.current_thread() is threading.main_thread()
     limit = _by_signal if main and hasattr(signal, "setitimer") else _by_thread
@@ -38,62 +44,109 @@ def time_limit(seconds: float):
         yield
 
 
-class _Clock:
-    """Tells whether ``seconds`` are up, and whether the process was given its share of them."""
+OURS = {str(path) for path in Path(__file__).parent.glob("*.py")}
+PATIENCE = 5  # a process that gets a fifth of a processor is still given all of its time
+CAUGHT = 3
+AGAIN = 0.2  # seconds on the clock between two looks
 
-    def __init__(self, seconds: float):
-        self.seconds, self.started, self.used = seconds, time.monotonic(), time.process_time()
+
+class Stopwatch:
+    """The processor time of the thread that asks; ``threads``: of the whole process."""
+
+    def __init__(self, threads: bool = False):
+        self._cpu = time.process_time if threads else time.thread_time
+        self.started, self.used = time.monotonic(), self._cpu()
 
     def elapsed(self) -> float:
+        """Seconds on the clock."""
         return time.monotonic() - self.started
 
-    def is_up(self) -> bool:
-        patient = self.elapsed() < 4 * self.seconds
-        return not patient or time.process_time() - self.used >= self.seconds / 2
+    def computed(self) -> float:
+        """Seconds of processor time."""
+        return self._cpu() - self.used
+
+    def is_up(self, seconds: float) -> bool:
+        """Whether the limit is reached: never before ``seconds`` have passed on the clock."""
+        elapsed = self.elapsed()
+        spent = self.computed() >= seconds - 0.01 and elapsed >= seconds
+        return spent or elapsed >= PATIENCE * seconds
+
+
+def _at_its_next_line(frame, event, arg):
+    """A trace function; what raises in one ends the tracing, so an "exception" must not."""
+    if event == "line":
+        raise TimeIsUp
+    return _at_its_next_line
+
+
+def _surprise(frame) -> None:
+    """Let the next line of the answer that runs in ``frame`` raise, be it in an ``except`` of its.
+
+    Its frames are traced, the engine's own are not: what they put back is put back. Raising ends
+    the tracing, and a caller may swallow what is raised, too: it is traced anew when it is reached.
+    """
+    sys.settrace(lambda frame, event, arg: None)  # frames that are new are left alone
+    sys.setprofile(lambda frame, event, arg: event == "return" and _surprise(frame.f_back))
+    while frame is not None and frame.f_code.co_filename not in OURS:
+        frame.f_trace = _at_its_next_line
+        frame = frame.f_back
 
 
 @contextlib.contextmanager
 def _by_signal(seconds: float):
-    clock = _Clock(seconds)
+    watch, rings, hooks = Stopwatch(), 0, (sys.gettrace(), sys.getprofile())
 
-    def ring(*_):
-        if clock.is_up():
+    def ring(_, frame):
+        nonlocal rings
+        # not in the surprise itself: it is over in a moment, and this rings again
+        if watch.is_up(seconds) and frame.f_code is not _surprise.__code__:
+            rings += 1
+            if rings > CAUGHT:
+                _surprise(frame)
             raise TimeIsUp
 
     old_handler = signal.signal(signal.SIGALRM, ring)
-    old_delay, old_interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.2)
+    old_delay, old_interval = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if rings > CAUGHT:
+            sys.setprofile(hooks[1])
+            sys.settrace(hooks[0])
         signal.signal(signal.SIGALRM, old_handler or signal.SIG_DFL)
         if old_delay:  # somebody else's alarm (pytest-timeout has one): let it ring when it would
-            left = max(old_delay - clock.elapsed(), 0.01)
+            left = max(old_delay - watch.elapsed(), 0.01)
             signal.setitimer(signal.ITIMER_REAL, left, old_interval)
 
 
 @contextlib.contextmanager
 def _by_thread(seconds: float):
     target = ctypes.c_ulong(threading.get_ident())
-    over, lock, clock = threading.Event(), threading.Lock(), _Clock(seconds)
+    # the processor time of another thread cannot be read everywhere: that of all counts
+    over, lock, clock = threading.Event(), threading.Lock(), Stopwatch(threads=True)
 
     def watch():
         delay = seconds
         while not over.wait(delay):
             with lock:
-                if clock.is_up() and not over.is_set():
+                if clock.is_up(seconds) and not over.is_set():
                     throw = ctypes.py_object(TimeIsUp)
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(target, throw)
-            delay = 0.2
+            delay = AGAIN
 
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
-        with lock:
-            over.set()
-            # take back what was thrown and has not arrived yet
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(target, None)
+        # What was thrown and has not arrived yet arrives here. (Taking it back would leave a flag
+        # that never falls: Python 3.11 then hangs as soon as something traces it.)
+        while not over.is_set():
+            with contextlib.suppress(TimeIsUp):
+                with lock:
+                    over.set()
+                for _ in range(100):
+                    pass
 
 
 @contextlib.contextmanager
@@ -196,7 +249,8 @@ class Outcome:
     value: a snapshot of the result (returned_none: there was none; generator: it came out of a
     ``yield``); gradients: argument -> snapshot, or None where nothing flows back; error: the
     exception; changed: arguments changed in place; left_behind: arguments whose mode or .grad is
-    another now; oracle: what the oracle of the exercise says, if it has one.
+    another now; oracle: what the oracle of the exercise says, if it has one; printed: the text that
+    the call printed.
     """
 
     value: object = None
@@ -207,6 +261,7 @@ class Outcome:
     returned_none: bool = False
     generator: bool = False
     oracle: object = None
+    printed: str = ""
 
 
 def call(function, case: Case, pristine: Case, exercise, signature) -> Outcome:
@@ -215,20 +270,21 @@ def call(function, case: Case, pristine: Case, exercise, signature) -> Outcome:
     leaves = {name: _leaves(arguments[name]) for name in exercise.gradients}
     for tensor in (tensor for tensors in leaves.values() for tensor in tensors):
         tensor.requires_grad_()
+    said = io.StringIO()
     try:
         with undisturbed():
-            result = function(*case.args, **case.kwargs)
-            outcome = Outcome(returned_none=result is None, generator=inspect.isgenerator(result))
-            if outcome.generator:
-                result = list(result)
-            seen = (
-                exercise.observe(result, *case.args, **case.kwargs) if exercise.observe else result
-            )
-            outcome.value = snapshot(seen)
+            with contextlib.redirect_stdout(said):
+                result = function(*case.args, **case.kwargs)
+                generator = inspect.isgenerator(result)
+                if generator:
+                    result = list(result)
+            outcome = Outcome(returned_none=result is None, generator=generator)
+            outcome.value = snapshot(exercise.seen(result, *case.args, **case.kwargs))
             if exercise.gradients and result is not None:
                 outcome.gradients = gradients(result, leaves)
     except (Exception, SystemExit) as error:
-        return Outcome(error=error)
+        return Outcome(error=error, printed=said.getvalue())
+    outcome.printed = said.getvalue()
     before = pristine.named(signature)
     for name, value in arguments.items():
         if name not in exercise.may_change:

@@ -1,16 +1,47 @@
 """An answer tried on the cases of its exercise, and beside it the right answer and the mistakes."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+import io
+import sys
+import warnings
+from collections.abc import Callable, Iterable
 
 import torch
 
 from .. import device as devices
 from . import running, sources
 from .comparing import Array, snapshot
-from .exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake, core
 from .running import Outcome, disagreement
+
+SLOWER = 10  # than the course's version an answer may be, on a machine that is slow for both
+
+
+def limit(exercise: Exercise) -> float:
+    """Seconds of processor time that an answer gets: the exercise's, and more on a slow machine."""
+    return max(exercise.time_limit, SLOWER * _reference(exercise, str(devices.pick()))[1])
+
+
+class Calls:
+    """Inside: which of ``functions`` are called, by whatever name, seen by their code."""
+
+    def __init__(self, functions: Iterable[Callable]):
+        self.codes = {core(function): function for function in functions}
+        self.seen: list[Callable] = []
+
+    def __enter__(self):
+        self.before = sys.getprofile()
+        sys.setprofile(self._look)
+        return self
+
+    def __exit__(self, *_):
+        sys.setprofile(self.before)
+
+    def _look(self, frame, event, arg):
+        if event == "call" and frame.f_code in self.codes:
+            self.seen.append(self.codes[frame.f_code])
 
 
 def outcomes(exercise: Exercise, function: Callable, seconds: float | None = None):
@@ -18,7 +49,7 @@ def outcomes(exercise: Exercise, function: Callable, seconds: float | None = Non
     signature, done = exercise.signature(), []
     pairs = list(zip(exercise.draw(), exercise.draw(), strict=True))
     try:
-        with running.time_limit(seconds or exercise.time_limit):
+        with running.time_limit(seconds or limit(exercise)):
             for case, pristine in pairs:
                 done.append(running.call(function, case, pristine, exercise, signature))
     except running.TimeIsUp:
@@ -27,15 +58,23 @@ def outcomes(exercise: Exercise, function: Callable, seconds: float | None = Non
 
 
 @functools.cache
-def of_the_course(exercise: Exercise, device: str) -> list[Outcome]:
-    """What the course's version gives, and what the oracle says beside it.
+def _reference(exercise: Exercise, device: str) -> tuple[list[Outcome], float]:
+    """What the course's version gives, the oracle beside it, and the seconds that the version took.
 
-    device: where the cases lie, the key of what is kept. Raises RuntimeError if the version fails.
+    device: where the cases lie, a key of what is kept.
     """
+    with warnings.catch_warnings():  # the course's own are no business of the learner's
+        warnings.simplefilter("ignore")
+        return _tried(exercise)
+
+
+def _tried(exercise: Exercise) -> tuple[list[Outcome], float]:
+    watch = running.Stopwatch()
     reference = [
         running.call(exercise.solution(), case, pristine, exercise, exercise.signature())
         for case, pristine in zip(exercise.draw(), exercise.draw(), strict=True)
     ]
+    seconds = watch.computed()
     for case, outcome in zip(exercise.draw("cpu"), reference, strict=True):
         if outcome.error:
             raise RuntimeError(
@@ -44,15 +83,21 @@ def of_the_course(exercise: Exercise, device: str) -> list[Outcome]:
         if exercise.oracle:
             with running.undisturbed():
                 result = exercise.oracle(*case.args, **case.kwargs)
-                if exercise.observe:
-                    result = exercise.observe(result, *case.args, **case.kwargs)
-                outcome.oracle = snapshot(result)
-    return reference
+                outcome.oracle = snapshot(exercise.seen(result, *case.args, **case.kwargs))
+    return reference, seconds
+
+
+def of_the_course(exercise: Exercise) -> list[Outcome]:
+    """What the course's version gives, and what the oracle says beside it.
+
+    Raises RuntimeError if the version fails.
+    """
+    return _reference(exercise, str(devices.pick()))[0]
 
 
 def expected(exercise: Exercise) -> list[Outcome]:
     """What the right answer gives: the oracle's values, the reference's gradients."""
-    found = of_the_course(exercise, str(devices.pick()))
+    found = of_the_course(exercise)
     if not exercise.oracle:
         return found
     return [dataclasses.replace(outcome, value=outcome.oracle) for outcome in found]
@@ -60,19 +105,19 @@ def expected(exercise: Exercise) -> list[Outcome]:
 
 @functools.cache
 def _mistaken(exercise: Exercise, device: str) -> list[tuple[Mistake, list[Outcome]]]:
-    found = []
+    wrong = []
     for mistake in exercise.mistakes:
-        try:
-            function = exercise.wrong_answer(mistake)
-        except ValueError:  # an edit that no longer fits: a test tells the author, not the learner
-            continue
-        found.append((mistake, outcomes(exercise, function)[0]))
+        # an edit that no longer fits: `course build` tells the author, nobody the learner
+        with contextlib.suppress(ValueError):
+            wrong.append((mistake, exercise.wrong_answer(mistake)))
     buggy = exercise.buggy()
     if buggy:
         text = "Your version gives the same results as the code with the bug: look further."
         function = sources.build(buggy, exercise.solution(), exercise.function)
-        found.append((Mistake("still buggy", text, function), outcomes(exercise, function)[0]))
-    return found
+        wrong.append((Mistake("still buggy", text, function), function))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [(mistake, outcomes(exercise, function)[0]) for mistake, function in wrong]
 
 
 def recognise(exercise: Exercise, got: list[Outcome]) -> Mistake | None:
@@ -109,13 +154,13 @@ def probe(exercise: Exercise, answer, seconds: float | None = None) -> str | Non
 
     A probe may rely on tensors where the course's version returns one, whatever the answer gives.
     """
-    courses = of_the_course(exercise, str(devices.pick()))
+    courses = of_the_course(exercise)
     if not exercise.observe and all(is_tensor(o.value) for o in courses):
         answer = returning_tensors(answer)
     try:
-        with running.time_limit(seconds or exercise.time_limit):
+        with running.time_limit(seconds or limit(exercise)):
             for look in exercise.probes:
-                with running.undisturbed():
+                with running.undisturbed(), contextlib.redirect_stdout(io.StringIO()):
                     text = look(answer)
                 if text:
                     return text
