@@ -13,6 +13,8 @@ PREDICTIONS = {
         "wrong?",
         unit="images",
         digits=3,
+        low=0,
+        high=10_000,
     ),
 }
 

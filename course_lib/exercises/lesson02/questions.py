@@ -7,11 +7,15 @@ PREDICTIONS = {
         "Eight images are drawn blindly from ten classes of equal size. What is the mean purity of "
         "such a row?",
         digits=2,
+        low=0,
+        high=1,
     ),
     "units-minus-directions": Prediction(
         "Mean purity of the units of the second layer of FC100-100-10, minus that of random "
         "directions of the same layer:",
         digits=2,
+        low=-1,
+        high=1,
     ),
     "early-rotation": Prediction(
         "Test error of FC100-100-10 with the rotation *before* the first sigmoid, undone behind "

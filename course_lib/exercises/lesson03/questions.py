@@ -1,5 +1,7 @@
 """The predictions, quizzes and short answers of lesson 03."""
 
+import math
+
 from course_lib.exercises import Option, Prediction, Quiz, ShortAnswer
 
 PREDICTIONS = {
@@ -12,11 +14,13 @@ PREDICTIONS = {
     "random-over-nearest": Prediction(
         "How many times as far as the nearest class is a random one, on average, for FC10(1e-2)?",
         digits=2,
+        low=0,
     ),
     "penalty-excess": Prediction(
         "By how many per cent does the paper's attack end above the exact minimum for FC10(1)?",
         unit="%",
         digits=2,
+        high=math.inf,
     ),
     "noise-at-0.1": Prediction(
         "Which share of the images that FC10(1e-2) reads correctly does it get wrong under "

@@ -8,6 +8,7 @@ PREDICTIONS = {
         "its gradient until no entry of the projected gradient exceeds 1e-4?",
         unit="evaluations",
         digits=3,
+        low=0,
     ),
     "held-pixels": Prediction(
         "At that minimum, which share of the 784 pixels is held at a bound by a gradient that "
@@ -19,6 +20,7 @@ PREDICTIONS = {
         "The mean distortion for FC100-100-10 divided by that for FC10(1e-4): it is 0.94 in the "
         "paper. What is it here?",
         digits=3,
+        low=0,
     ),
     "same-size-noise": Prediction(
         "Every image gets Gaussian noise of just the size of its own adversarial perturbation. "

@@ -30,6 +30,8 @@ PREDICTIONS = {
         "The input gradients of FC100-100-10@P1 and FC100-100-10@P2 at the same image: what is "
         "their mean cosine? (Two random directions: 0, give or take 0.036.)",
         digits=2,
+        low=-1,
+        high=1,
     ),
 }
 

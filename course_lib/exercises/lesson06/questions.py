@@ -1,5 +1,7 @@
 """The predictions, quizzes and short answers of lesson 06."""
 
+import math
+
 from course_lib.exercises import Option, Prediction, Quiz, ShortAnswer
 
 PREDICTIONS = {
@@ -7,21 +9,25 @@ PREDICTIONS = {
         "The first layer of FC100-100-10: its operator norm, divided by its average stretch of a "
         "random direction. How many times?",
         digits=2,
+        low=0,
     ),
     "reshaped-share": Prediction(
         "conv2 of CONV: the norm of its kernel reshaped to 32 x (16 · 3 · 3), as a share of the "
         "layer's operator norm?",
         unit="%",
         digits=2,
+        high=math.inf,
     ),
     "prefactor": Prediction(
         "Δ = 4, the kernel a single 1: what is the norm of the printed matrix, with Δ⁻²?",
         digits=3,
+        low=0,
     ),
     "overlapping-pool": Prediction(
         "Max pooling over windows of 3 x 3 with stride 2: how many times larger can the change of "
         "its output be than the change of its input?",
         digits=2,
+        low=0,
     ),
     "fooled-by-pattern": Prediction(
         "Each image gets the pattern that conv1 stretches most, as large as its own adversarial "

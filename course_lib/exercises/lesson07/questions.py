@@ -7,16 +7,19 @@ PREDICTIONS = {
         "FC100-100-10 has the product bound 46 on how much it stretches. How much does it stretch "
         "at the worst of 300 test images, to first order?",
         digits=2,
+        low=0,
     ),
     "certified-over-attack": Prediction(
         "The certified radius divided by the distance of the attack, the median over images of "
         "FC100-100-10 (1 would be a perfect certificate):",
         digits=2,
+        low=0,
     ),
     "radii-after-inflating": Prediction(
         "After your `inflated` has made the product a million times as large: by what factor do "
         "the distances change that the attack finds?",
         digits=3,
+        low=0,
     ),
     "penalised-accuracy": Prediction(
         "Trained without a penalty, few images are certified at the L2 radius 0.3. Trained with "
