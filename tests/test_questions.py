@@ -1,6 +1,7 @@
-"""What a learner is asked: guesses that cannot be."""
+"""What a learner is asked: guesses that cannot be, plain text, and the order of the options."""
 
 import math
+import re
 
 import pytest
 
@@ -76,3 +77,70 @@ def test_every_share_of_the_lessons_has_its_ends():
         beyond = slug in ("penalty-excess", "reshaped-share")
         if prediction.unit == "%":
             assert (prediction.low, prediction.high) == (0, math.inf if beyond else 100), slug
+
+
+# ---------------------------------------------------------------- what is shown as it stands
+
+EMPHASIS = re.compile(
+    r"(?<![\w*])\*{1,3}(?=[^\s*])[^*\n]*(?<=[^\s*])\*{1,3}(?![\w*])|"  # *so* and **so**
+    r"(?<!\w)_{1,2}(?=[^\s_])[^_\n]*(?<=[^\s_])_{1,2}(?!\w)|"  # _so_
+    r"\$[^$]+\$|\\[a-zA-Z]+|\\[(\[]|^#+ |\]\("  # $so$, \so, # so, [so](there)
+)
+
+
+def shown():
+    """Place and text of all that a learner sees as plain text; what stands in backquotes is code.
+
+    True where backquotes are turned into code.
+    """
+    for slug, exercise in entries("EXERCISES").items():
+        yield slug, exercise.title, False
+        yield slug, exercise.done, True
+        yield slug, exercise.loose, True
+        for mistake in exercise.mistakes:
+            yield f"{slug}, {mistake.name}", mistake.sentence, True
+    for slug, prediction in entries("PREDICTIONS").items():
+        yield slug, prediction.question, False
+        yield slug, prediction.unit, False
+    for slug, quiz in entries("QUIZZES").items():
+        yield slug, quiz.question, False
+        for option in quiz.options:
+            yield slug, option.text, False
+            yield slug, option.why, True
+    for slug, short in entries("ANSWERS").items():
+        yield slug, short.question, False
+        for point in short.rubric:
+            yield slug, point, True
+
+
+def test_plain_text_has_no_markup_in_it():
+    found = []
+    for where, text, code in shown():
+        plain = re.sub(r"`[^`]*`", "", text) if code else text
+        marks = EMPHASIS.findall(plain) + ["`"] * plain.count("`")
+        found += [f"{where}: {mark!r} in {text!r}" for mark in marks]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "text", ["the *net* change", "**so**", "_so_ it is", "$x$", r"\lambda", "(*a b*)"]
+)
+def test_what_counts_as_markup(text):
+    assert EMPHASIS.search(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["2 * 3 * 4", "z_j = z_y", "x' - x||_2", "f(*args, **kwargs)", "5 $"]
+)
+def test_what_does_not(text):
+    assert not EMPHASIS.search(text)
+
+
+def test_no_place_among_the_options_gives_the_right_one_away():
+    places = []
+    for quiz in entries("QUIZZES").values():
+        right_ones = [i for i, option in enumerate(quiz.options) if option.right]
+        places += right_ones if len(right_ones) == 1 else []
+    for place in set(places):
+        assert places.count(place) <= len(places) / 2, place
+    assert len(set(places)) > 2

@@ -175,7 +175,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "the spread of one network",
-    "This is the spread of single networks: the interval of their *mean* is narrower by sqrt(n).",
+    "This is the spread of single networks: the interval of their mean is narrower by sqrt(n).",
     _verdict(root=False),
 )
 
@@ -205,8 +205,7 @@ def _touching(low, high, margin):
 
 EXERCISE.mistake(
     "one of the two tests",
-    "One of the two tests is enough for you: equivalent needs both, not too low *and* not "
-    "too high.",
+    "One of the two tests is enough for you: equivalent needs both, not too low and not too high.",
     _verdict(rule=_touching),
 )
 

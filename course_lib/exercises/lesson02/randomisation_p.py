@@ -122,14 +122,14 @@ def _t_test(units, bases):
 
 EXERCISE.mistake(
     "one side (above)",
-    "This is the p-value of one side, above: units may also be *less* meaningful. Twice "
+    "This is the p-value of one side, above: units may also be less meaningful. Twice "
     "the smaller side.",
     _p(lambda above, below, n: (1 + above) / (1 + n)),
 )
 
 EXERCISE.mistake(
     "one side (below)",
-    "This is the p-value of one side, below: units may also be *more* meaningful. Twice "
+    "This is the p-value of one side, below: units may also be more meaningful. Twice "
     "the smaller side.",
     _p(lambda above, below, n: (1 + below) / (1 + n)),
 )

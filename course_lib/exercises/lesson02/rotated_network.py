@@ -174,7 +174,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "columns for rows",
-    "The outputs are right, but the new units are the *columns* of the basis: the "
+    "The outputs are right, but the new units are the columns of the basis: the "
     "directions are its rows, so the inserted weights are the basis itself.",
     _rotated(turn=lambda b: b.T, back=lambda b: b),
 )

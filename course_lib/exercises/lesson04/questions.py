@@ -37,16 +37,16 @@ QUIZZES = {
         "its entry of the projected gradient say?",
         [
             Option(
-                "3: it is far from being done",
-                False,
-                "Going down means making the pixel smaller, and it is at 0 already. A full step, "
-                "projected, leaves it where it is.",
-            ),
-            Option(
                 "0: it is done, for now",
                 True,
                 "The step leads out of the box and is brought back to where it began. If the sign "
                 "changes later, because other pixels have moved, it is free again.",
+            ),
+            Option(
+                "3: it is far from being done",
+                False,
+                "Going down means making the pixel smaller, and it is at 0 already. A full step, "
+                "projected, leaves it where it is.",
             ),
             Option(
                 "-3: it has to go up",
@@ -61,12 +61,6 @@ QUIZZES = {
         "need, and what would the inverse Hessian need, in double precision?",
         [
             Option(
-                "24 MB and 181 GB",
-                True,
-                "20 vectors of 150 528 numbers of 8 bytes, against 150 528² numbers. The two loops "
-                "also take 40 inner products where a product with the matrix takes 150 528.",
-            ),
-            Option(
                 "2.4 MB and 1.2 MB",
                 False,
                 "The inverse Hessian has a row and a column for every variable: 150 528² numbers.",
@@ -76,6 +70,12 @@ QUIZZES = {
                 False,
                 "A pair is two vectors: a step, and how the gradient changed along it. It knows "
                 "the curvature along one line.",
+            ),
+            Option(
+                "24 MB and 181 GB",
+                True,
+                "20 vectors of 150 528 numbers of 8 bytes, against 150 528² numbers. The two loops "
+                "also take 40 inner products where a product with the matrix takes 150 528.",
             ),
         ],
     ),

@@ -114,7 +114,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "right after all",
-    "The third number is the share that *stays* right: the share that is fooled is asked for.",
+    "The third number is the share that stays right: the share that is fooled is asked for.",
     _cell(lambda c, a, y: (a == y)[c == y].double().mean()),
 )
 

@@ -42,16 +42,16 @@ QUIZZES = {
         "After 20 steps, power iteration says 7.28 for a layer. What is known about its norm?",
         [
             Option(
-                "It is at most 7.28",
-                False,
-                "An input was found that is stretched by 7.28. There may be others that are "
-                "stretched more: the number is a bound from below.",
-            ),
-            Option(
                 "It is at least 7.28",
                 True,
                 "The number is the stretch of one input, and the norm is the largest of all "
                 "inputs. Nothing of what the iteration has seen says how far away that is.",
+            ),
+            Option(
+                "It is at most 7.28",
+                False,
+                "An input was found that is stretched by 7.28. There may be others that are "
+                "stretched more: the number is a bound from below.",
             ),
             Option(
                 "It is 7.28 to the digits printed, once two steps give the same",
@@ -95,16 +95,16 @@ QUIZZES = {
                 "True, as anything larger would be; but the sigmoid's slope is nowhere above 1/4.",
             ),
             Option(
-                "They stretch by at most 2",
-                True,
-                "The slope s(1 - s) is at most 1/4, at 0. It is a bound: it is reached only where "
-                "all units that the direction uses are near 0.",
-            ),
-            Option(
                 "They stretch by exactly 2",
                 False,
                 "Only where every unit that matters stands at the steepest point. Everywhere else "
                 "the sigmoid stretches less.",
+            ),
+            Option(
+                "They stretch by at most 2",
+                True,
+                "The slope s(1 - s) is at most 1/4, at 0. It is a bound: it is reached only where "
+                "all units that the direction uses are near 0.",
             ),
         ],
     ),

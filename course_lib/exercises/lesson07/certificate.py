@@ -255,6 +255,6 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "times below",
-    "The bound of the layers below multiplies: the more they stretch, the *smaller* the radius.",
+    "The bound of the layers below multiplies: the more they stretch, the smaller the radius.",
     _edited_below(lambda below: 1 / below),
 )
