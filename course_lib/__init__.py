@@ -41,6 +41,7 @@ Around them
 ``plotting``, ``widgets``  one look for all figures; the sliders
 ``exercises``  what an exercise is, how an answer is judged, and a module for each of them
 ``authoring``  from a lesson's source to its notebooks
+``cells``     which cell of a lesson a cell of a learner's notebook is, whatever has become of it
 ``workcopy``, ``doctor``, ``cli``  the learner's copy, what is wrong here, ``course lab`` ...
 """
 

@@ -20,13 +20,19 @@ def home() -> Path:
     """The folder for everything that the course writes: networks trained on demand, progress.
 
     ``$COURSE_HOME`` if set; else ``.course`` in the checkout; else ``~/.intriguing-course``.
-    It is made when something is first written, not here.
+    It is made when something is first written, not here. Raises OSError, with a sentence, where
+    the system does not know whose folder is meant.
     """
     chosen = os.environ.get("COURSE_HOME")
-    if chosen:
-        return Path(chosen).expanduser().resolve()
-    root = checkout()
-    return root / ".course" if root else Path.home() / ".intriguing-course"
+    try:
+        if chosen:
+            return Path(chosen).expanduser().resolve()
+        root = checkout()
+        return root / ".course" if root else Path.home() / ".intriguing-course"
+    except (RuntimeError, OSError) as error:
+        said = f"COURSE_HOME is {chosen!r}" if chosen else "COURSE_HOME is not set"
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise OSError(f"{said} ({reason}): set it to a folder that you may write to") from None
 
 
 @contextlib.contextmanager

@@ -6,11 +6,11 @@ the course changed. Notebooks are read as plain JSON: nothing here needs more th
 library.
 """
 
+import ast
 import contextlib
 import copy
 import datetime
 import difflib
-import hashlib
 import json
 import os
 import re
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import storage
+from .cells import Cell, match, metadata, of_version_3, source, text_hash, whole
 
 RECORD = ".course.json"
 
@@ -66,9 +67,13 @@ def find(name: str, names) -> str:
 
 def load(path: Path) -> dict:
     """The notebook ``path``. Raises WorkError, with file and line, if it cannot be read as one."""
-    raw = path.read_bytes()
     try:
-        notebook = json.loads(raw.decode("utf-8"))
+        raw = path.read_bytes()
+    except OSError as error:
+        raise WorkError(f"{path} cannot be read: {error.strerror or error}.") from None
+    try:
+        # no number of JSON: some programs write it, and JupyterLab reads no file that has one
+        notebook = json.loads(raw.decode("utf-8-sig"), parse_constant=str)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise WorkError(f"{path}, line {line}: not text in UTF-8 ({error.reason}).") from None
@@ -77,26 +82,20 @@ def load(path: Path) -> dict:
             f"{path}, line {error.lineno}, column {error.colno}: not a notebook any more "
             f"({error.msg})."
         ) from None
+    except (ValueError, RecursionError) as error:  # a number without end, brackets without end
+        raise WorkError(f"{path}, line 1: not a notebook any more ({error}).") from None
+    if isinstance(notebook, dict) and "cells" not in notebook:
+        old = of_version_3(notebook)
+        notebook = notebook if old is None else {**notebook, "cells": old}
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list) or not all(isinstance(c, dict) for c in cells):
         raise WorkError(f"{path}, line 1: not a notebook (it has no list of cells).")
     return notebook
 
 
-def source(cell: dict) -> str:
-    """The text of a cell, however it is stored."""
-    text = cell.get("source", "")
-    return "".join(text) if isinstance(text, list) else str(text)
-
-
-def _hash(cell: dict) -> str:
-    # trailing blanks come and go with editors: they are nobody's change
-    lines = [line.rstrip() for line in source(cell).strip().splitlines()]
-    return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
-
-
 def _cells(notebook: dict) -> dict[str, str]:
-    return {cell["id"]: _hash(cell) for cell in notebook["cells"] if "id" in cell}
+    named = [cell for cell in notebook["cells"] if isinstance(cell.get("id"), str)]
+    return {cell["id"]: text_hash(source(cell)) for cell in named}
 
 
 # ---------------------------------------------------------------- the record
@@ -122,8 +121,10 @@ def _entry(lesson: Path) -> dict:
 
 def _base(record: dict, name: str) -> dict | None:
     entry = record.get(name)
-    good = isinstance(entry, dict) and isinstance(entry.get("cells"), dict) and "sha256" in entry
-    return entry if good else None
+    if not isinstance(entry, dict) or not isinstance(entry.get("cells"), dict):
+        return None
+    words = [entry.get("sha256"), *entry["cells"].values()]
+    return entry if all(isinstance(word, str) for word in words) else None
 
 
 # ---------------------------------------------------------------- making and announcing
@@ -176,7 +177,7 @@ def _news(path: Path, lesson: Path, base: dict | None) -> str | None:
 
 def _offer(number: str) -> str:
     return (
-        f"Mend that line, or run `course update {number} --fresh` for a fresh copy under another "
+        f"Mend that, or run `course update {number} --fresh` for a fresh copy under another "
         "name beside it."
     )
 
@@ -280,7 +281,7 @@ def update(name: str, folder: Path | None = None, fresh: bool = False) -> Update
         _create(kept, path.read_bytes())
         with _told(path):
             text = json.dumps(merged, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-            storage.write_text(path, text)
+            storage.write_text(path, whole(text))
         sentence = (
             f"{path} is the new lesson {number}, {report}; the old file is {kept.name}. "
             "If it is open in JupyterLab, choose File > Reload Notebook from Disk."
@@ -303,34 +304,36 @@ def merge(mine: dict, lesson: dict, base: dict[str, str] | None) -> tuple[dict, 
     """The new lesson with the learner's cells in it, and a clause that says what was carried.
 
     ``base`` has the hashes, by id, of the cells of the version that ``mine`` was copied from. None
-    if that is not known: then nobody can say who changed a cell, and only exercises are carried.
+    if that is not known: then nobody can say who changed a cell, and only exercises, predictions
+    and short answers are carried. Which cell is which, :func:`course_lib.cells.match` says.
     """
     new = copy.deepcopy(lesson)
     target = {cell["id"]: cell for cell in new["cells"]}
-    course = {_hash(cell) for cell in lesson["cells"]} | set((base or {}).values())
-    changed, unknown, added, clashes, seen = 0, 0, [], [], set()
+    places = {key: place for place, key in enumerate(target)}
+    changed, unknown, copies, added, clashes = 0, 0, 0, [], []
     anchor = None  # the id of the cell of the new lesson that the learner's cells stand behind
-    for cell in mine["cells"]:
-        key, mark = cell.get("id"), _hash(cell)
-        same = key in target and target[key].get("cell_type") == cell.get("cell_type")
-        if same and key not in seen:
-            seen.add(key)
-            anchor = key
-            theirs = _hash(target[key])
-            if mark == theirs or (base is not None and mark == base.get(key)):
+    for cell in match(mine["cells"], lesson["cells"], base):
+        key = cell.known.key if cell.known else None
+        if key in target:
+            theirs = target[key]
+            anchor = _last_part(places[key], cell.text, lesson["cells"], base)
+            if cell.same:
                 continue  # the learner did not change it
-            if base is None and "exercise" not in target[key]["metadata"].get("course", {}):
+            if base is None and not _is_the_learners(theirs, cell.text):
                 unknown += 1
                 continue
-            if base is not None and key in base and base[key] != theirs:
-                clashes.append((key, copy.deepcopy(target[key])))
-            target[key]["source"] = source(cell)
-            if "attachments" in cell:  # pictures pasted into a text cell
-                target[key]["attachments"] = cell["attachments"]
+            if base is not None and key in base and base[key] != text_hash(source(theirs)):
+                clashes.append((key, copy.deepcopy(theirs)))
+            theirs["source"] = cell.text
+            if isinstance(cell.cell.get("attachments"), dict):  # pictures pasted into a text cell
+                theirs["attachments"] = cell.cell["attachments"]
             changed += 1
-        elif mark in course and (key is None or (base is not None and base.get(key) == mark)):
-            continue  # a cell of the old lesson that the new one dropped or renamed
-        elif source(cell).strip():
+        elif cell.copy is not None:
+            copies += 1
+            behind = cell.copy.place  # a copy of what came before stands where it was put
+            if behind is not None and behind > places.get(anchor, -1):
+                anchor = cell.copy.key
+        elif cell.text.strip() and not cell.same:  # else of the old lesson, dropped by the new one
             added.append((anchor, cell))
     _insert(new, added, clashes)
     report = f"with {_count(changed, 'cell')} that you changed and {_count(len(added), 'cell')} "
@@ -340,7 +343,47 @@ def merge(mine: dict, lesson: dict, base: dict[str, str] | None) -> tuple[dict, 
         report += f" (the course changed {ids} as well: its version stands behind yours)"
     if unknown:
         report += f" ({_count(unknown, 'other cell')} of the old file taken from the new lesson)"
+    if copies:
+        report += f" ({_count(copies, 'cell')} that said the course's own text again left out)"
     return new, report
+
+
+def _is_the_learners(theirs: dict, text: str) -> bool:
+    """Whether a cell that differs from the course's does so by what the learner was asked for."""
+    if "exercise" in theirs["metadata"].get("course", {}):
+        return True
+    if theirs["cell_type"] != "code" or not re.search(r"\b(predict|answer)\(", source(theirs)):
+        return False
+    try:
+        calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True  # something was written
+    asked = [call for call in calls if getattr(call.func, "id", "") in ("predict", "answer")]
+    values = [
+        value for call in asked for value in [*call.args[1:], *(k.value for k in call.keywords)]
+    ]
+    return not all(
+        isinstance(value, ast.Constant) and not str(value.value or "").strip(" \t\r\n.…")
+        for value in values
+    )
+
+
+def _last_part(place: int, text: str, lesson: list[dict], base: dict[str, str] | None) -> str:
+    """The id of the cell behind which stands what stood behind ``text``, the old cell there.
+
+    Where the course has split the old cell that is the last of its parts: what the learner wrote
+    below it may need all of them.
+    """
+    lines = {line.strip() for line in text.splitlines()}
+    last = lesson[place]
+    for cell in lesson[place + 1 :]:
+        if base is None or cell["id"] in base or cell["cell_type"] != lesson[place]["cell_type"]:
+            break
+        new = [line.strip() for line in source(cell).splitlines() if line.strip()]
+        if sum(line in lines for line in new) < 0.6 * len(new):
+            break
+        last = cell
+    return last["id"]
 
 
 def _count(n: int, noun: str) -> str:
@@ -350,6 +393,7 @@ def _count(n: int, noun: str) -> str:
 def _insert(new: dict, added: list, clashes: list) -> None:
     """Put the learner's own cells, and the course's version of cells both changed, in place."""
     taken = {cell["id"] for cell in new["cells"]}
+    slugs = {v for c in new["cells"] for v in c["metadata"].get("course", {}).values()}
     behind: dict[str | None, list[dict]] = {}
     for key, cell in clashes:
         text = source(cell)
@@ -360,17 +404,29 @@ def _insert(new: dict, added: list, clashes: list) -> None:
             {"cell_type": "markdown", "id": f"{key}-new", "metadata": {}, "source": note}
         )
     for key, cell in added:
-        behind.setdefault(key, []).append(copy.deepcopy(cell))
+        behind.setdefault(key, []).append(_own(cell, slugs))
     result = []
     for key in [None, *(cell["id"] for cell in new["cells"])]:
         result += [cell for cell in new["cells"] if cell["id"] == key]
         for cell in behind.get(key, []):
-            cell["id"] = _free_id(cell.get("id"), taken)
-            if cell["cell_type"] == "code":
-                cell |= {"outputs": [], "execution_count": None}
+            cell["id"] = _free_id(cell["id"], taken)
             taken.add(cell["id"])
             result.append(cell)
     new["cells"] = result
+
+
+def _own(cell: Cell, slugs: set[str]) -> dict:
+    """A cell of the learner's own, as the format wants it; ``slugs``: the lesson's exercises."""
+    about = copy.deepcopy(metadata(cell.cell))
+    if any(slug in slugs for _, slug in cell.named):
+        del about["course"]  # a copy of an exercise, or a part of one: the exercise is there
+    key = next(iter(cell.names), None)
+    made = {"cell_type": cell.kind, "id": key, "metadata": about, "source": cell.text}
+    if cell.kind == "code":
+        return made | {"outputs": [], "execution_count": None}
+    if isinstance(cell.cell.get("attachments"), dict):
+        made["attachments"] = copy.deepcopy(cell.cell["attachments"])
+    return made
 
 
 def _free_id(wanted: str | None, taken: set[str]) -> str:

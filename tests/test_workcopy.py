@@ -192,6 +192,36 @@ def test_a_damaged_copy_is_named_and_not_touched(course, content, says):
     assert course.everything() == before
 
 
+def test_a_folder_in_place_of_a_copy_is_a_sentence(course):
+    prepare()
+    course.path.unlink()
+    course.path.mkdir()
+    assert re.search(r"01_training\.ipynb cannot be read: .*--fresh", prepare()[1][0])
+    course.write("01_training", *NEW)
+    with pytest.raises(WorkError, match=r"cannot be read.*Nothing was touched"):
+        update("01")
+
+
+@pytest.mark.parametrize("number", [b"9" * 5000, b"[" * 200_000])
+def test_what_json_itself_cannot_read_is_a_sentence(course, number):
+    prepare()
+    course.path.write_bytes(b'{"cells": [], "n": ' + number)
+    assert "not a notebook any more" in prepare()[1][0]
+
+
+@pytest.mark.parametrize("digest", [None, 3, ["x"], {}])
+def test_a_record_with_a_wrong_type_inside_is_a_lost_record(course, digest):
+    prepare()
+    course.change(answer)
+    record = json.loads((course.work / ".course.json").read_text(encoding="utf-8"))
+    record["lessons"]["01_training"]["cells"]["intro"] = digest
+    (course.work / ".course.json").write_text(json.dumps(record), encoding="utf-8")
+    course.write("01_training", *NEW)
+    update("01")
+    assert course.texts()["decay"] == ANSWER
+    assert prepare()[1] == []
+
+
 def test_a_fresh_copy_lies_beside_the_learners(course):
     prepare()
     course.path.write_text("{", encoding="utf-8")

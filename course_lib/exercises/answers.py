@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from ..cells import whole
 from . import find, store
 from .feedback import Feedback, show
 
@@ -23,7 +24,7 @@ def answer(slug: str, text: str = "") -> None:
     Raises LookupError for a slug that does not exist.
     """
     short = find(slug, "ANSWERS")
-    text = text if isinstance(text, str) else str(text or "")
+    text = whole(text if isinstance(text, str) else str(text or ""))
     empty = not text.strip(" \t\r\n.…")  # nothing, or the dots that the lesson put there
 
     def keep(data):
@@ -33,12 +34,13 @@ def answer(slug: str, text: str = "") -> None:
         return entry
 
     if empty:
-        entry, problem = store.read()["answers"].get(slug, {}), None
+        data, problem = store.seen()
+        entry = data["answers"].get(slug, {})
     else:
         entry, problem = store.kept(keep)
     if "value" not in entry:
         ask = "Write your answer between the quotes and run the cell: then the rubric comes."
-        return show(Feedback("NOTE", short.question, [ask]))
+        return show(Feedback("NOTE", short.question, [ask], [problem] * bool(problem)))
     sentences = [f"Your answer: {entry['value']}"] if empty else []
     sentences.append("A good answer says:\n" + "\n".join(f"• {point}" for point in short.rubric))
     notices = ["Compare it with yours: what is missing, and what did you say that is not here?"]

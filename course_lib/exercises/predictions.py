@@ -10,13 +10,37 @@ from .feedback import Feedback, show
 
 @dataclasses.dataclass(eq=False)
 class Prediction:
-    """What is asked: a question, the unit of its answer, and with how many digits to show it."""
+    """What is asked: a question, the unit of its answer, and with how many digits to show it.
+
+    low, high: what the answer cannot be below or above by what it is, whatever comes out. A number
+    in per cent is a share, from 0 to 100, unless they say otherwise (``high=math.inf``).
+    """
 
     question: str
     unit: str = ""
     digits: int = 3
+    low: float | None = None
+    high: float | None = None
     lesson: int | None = None
     where: str = ""  # file and line: for authors
+
+    def __post_init__(self):
+        share = self.unit == "%"
+        self.low = self.low if self.low is not None else 0 if share else -math.inf
+        self.high = self.high if self.high is not None else 100 if share else math.inf
+
+    def can_be(self, guess: float | list[float]) -> bool:
+        """Whether a number, or both ends of a range, is within ``low`` and ``high``."""
+        ends = guess if isinstance(guess, list) else [guess]
+        return all(self.low <= end <= self.high for end in ends)
+
+    def bounds(self) -> str:
+        """What an answer can be, in words."""
+        if math.isinf(self.high):
+            return f"at least {self.words(self.low)}"
+        if math.isinf(self.low):
+            return f"at most {self.words(self.high)}"
+        return f"from {self.words([self.low, self.high])}"
 
     def words(self, value) -> str:
         """A number or a range with its unit."""
@@ -40,7 +64,11 @@ def as_number(value) -> float | None:
             value = value.item()
         except (AttributeError, ValueError, RuntimeError):
             return None
-    return float(value) if isinstance(value, numbers.Real) and math.isfinite(value) else None
+    try:
+        number = float(value) if isinstance(value, numbers.Real) else math.nan
+    except OverflowError:  # an integer that no float can hold
+        return None
+    return number if math.isfinite(number) else None
 
 
 def read_guess(value) -> float | list[float] | str:
@@ -61,7 +89,8 @@ def read_guess(value) -> float | list[float] | str:
 def predict(slug: str, value=None) -> None:
     """Keep the learner's prediction: a number, a range (low, high), or None for no prediction.
 
-    The first one is kept. Raises LookupError for a slug that does not exist.
+    The first one is kept. What the answer cannot be is not: a sentence says so. Raises LookupError
+    for a slug that does not exist.
     """
     prediction = find(slug, "PREDICTIONS")
 
@@ -69,18 +98,25 @@ def predict(slug: str, value=None) -> None:
         show(Feedback("NOTE", prediction.question, list(sentences), [problem] if problem else []))
 
     if value is None:
-        stored = store.read()["predictions"].get(slug, {})
-        if "value" in stored:
-            return say(f"Your prediction, {prediction.words(stored['value'])}, is kept.")
+        data, problem = store.seen()
+        stored = data["predictions"].get(slug, {}).get("value")
+        if stored is not None and prediction.can_be(stored):
+            return say(f"Your prediction, {prediction.words(stored)}, is kept.", problem=problem)
         text = "No prediction: the lesson goes on without one."
-        return say(f"{text} (A number, or a range `(low, high)`, in its place is one.)")
+        more = "(A number, or a range `(low, high)`, in its place is one.)"
+        return say(f"{text} {more}", problem=problem)
     guess = read_guess(value)
     if isinstance(guess, str):
         return say(guess)
+    if not prediction.can_be(guess):
+        return say(
+            f"This cannot come out as {prediction.words(guess)}: it is {prediction.bounds()}. "
+            "Nothing was kept: write another guess in its place."
+        )
 
     def keep_first(data):
         entry = data["predictions"].setdefault(slug, {})
-        if "value" not in entry:
+        if "value" not in entry or not prediction.can_be(entry["value"]):
             entry.update(value=guess, made=store.now(), late="scored" in entry)
         return entry
 
@@ -88,7 +124,8 @@ def predict(slug: str, value=None) -> None:
     words = prediction.words(entry["value"])
     if entry["value"] != guess:
         again = f"Your first prediction, {words}, is the one that is kept"
-        return say(f"{again} (not {prediction.words(guess)}).", problem=problem)
+        why = "Only the first one counts, a slip of the pen too: a second has been thought over."
+        return say(f"{again} (not {prediction.words(guess)}). {why}", problem=problem)
     late = " It was made after the result was out." if entry.get("late") else ""
     return say(f"Your prediction is {words}.{late}", problem=problem)
 
@@ -110,7 +147,7 @@ def score(slug: str, actual) -> None:
 
     entry, problem = store.kept(keep)
     came_out = f"It came out as {prediction.words(result)}"
-    if "value" not in entry:
+    if "value" not in entry or not prediction.can_be(entry["value"]):
         sentences = [f"{came_out}. You made no prediction."]
     else:
         guess = entry["value"]

@@ -4,7 +4,8 @@
 
     {"exercises": {slug: {"status", "attempts", "passed"}}, "predictions": {...}, "answers": {...}}
 
-Two kernels may write at once: each change is made to the file as it is then, under a lock.
+Two kernels may write at once: each change is made to the file as it is then, under a lock. The
+file may be damaged, or be out of reach: whatever is asked for is shown all the same.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import dataclasses
 import datetime
 import html
 import json
+import math
 import os
 import time
 import warnings
@@ -20,7 +22,7 @@ from pathlib import Path
 
 from .. import storage
 from . import find, lessons
-from .feedback import block
+from .feedback import block, paragraph
 
 SECTIONS = ("exercises", "predictions", "answers")
 
@@ -69,22 +71,87 @@ def _lock(file) -> bool:
     return True
 
 
-def _parse(text: str) -> dict:
-    """The sections of a progress file. Raises ValueError if ``text`` is not one."""
-    data = json.loads(text)
+def _empty() -> dict:
+    return {section: {} for section in SECTIONS}
+
+
+def _parse(text: str) -> tuple[dict, list[str]]:
+    """The sections of a progress file, without what is damaged in them, and what that was.
+
+    Raises ValueError if ``text`` is no such file at all.
+    """
+    try:
+        data = json.loads(text)
+    except RecursionError:
+        raise ValueError("brackets without end") from None
     if not isinstance(data, dict):
         raise ValueError("not a mapping")
+    problems = []
     for section in SECTIONS:
         entries = data.setdefault(section, {})
-        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
-            raise ValueError(f"{section} is not a mapping of mappings")
-    return data
+        if not isinstance(entries, dict):
+            problems.append(f"{section} is not a mapping")
+            data[section] = {}
+            continue
+        for slug, entry in list(entries.items()):
+            if not isinstance(entry, dict):
+                problems.append(f"{section}, {slug}: not a mapping")
+                del entries[slug]
+                continue
+            for name, good in _FIELDS[section].items():
+                if name in entry and not good(entry[name]):
+                    problems.append(f"{section}, {slug}: {name} is {_short(entry[name])}")
+                    del entry[name]
+    return data, problems
+
+
+def _is_text(value) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value) -> bool:
+    return type(value) is int and 0 <= value < 10**9
+
+
+def _is_number(value) -> bool:
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # an integer that no float can hold
+        return False
+
+
+def _is_guess(value) -> bool:
+    if isinstance(value, list):
+        return len(value) == 2 and all(map(_is_number, value)) and value[0] <= value[1]
+    return _is_number(value)
+
+
+# what a field must be for the rest of the course to read it; others are a newer course's, and stay
+_FIELDS = {
+    "exercises": {"status": _is_text, "attempts": _is_count, "passed": _is_text},
+    "predictions": {
+        "value": _is_guess,
+        "made": _is_text,
+        "late": lambda late: isinstance(late, bool),
+        "scored": lambda scored: isinstance(scored, dict) and _is_number(scored.get("actual")),
+    },
+    "answers": {"value": _is_text, "written": _is_text},
+}
+
+
+def _short(value) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 30 else f"{text[:27]}..."
 
 
 def read() -> dict:
-    """All that is kept. A damaged file is put aside, with a warning that says where it is."""
+    """All that is kept. What is damaged in the file is left out, with a warning that says where
+    the file as it was is kept.
+
+    Raises OSError if the file is there and cannot be opened.
+    """
     if not path().exists():
-        return {section: {} for section in SECTIONS}
+        return _empty()
     with _locked():  # else a file that another kernel has just mended could be put aside
         return _read()
 
@@ -92,20 +159,37 @@ def read() -> dict:
 def _read() -> dict:
     file = path()
     try:
-        return _parse(file.read_text(encoding="utf-8"))
+        data, problems = _parse(file.read_text(encoding="utf-8"))
+        mended = problems
     except (FileNotFoundError, NotADirectoryError):
-        return {section: {} for section in SECTIONS}
+        return _empty()
     except ValueError as error:  # of JSON, of UTF-8, of a file that is something else
-        n = 1
-        while (aside := file.with_name(f"{file.name}.damaged-{n}")).exists():
-            n += 1
+        data, problems, mended = _empty(), [str(error)], []
+    if problems:
+        _put_aside(file, data if mended else None, problems)
+    return data
+
+
+def _put_aside(file: Path, data: dict | None, problems: list[str]) -> None:
+    """Keep a damaged file under another name, and in its place ``data``, what is left of it."""
+    more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+    reason = f"{'; '.join(problems[:3])}{more}"
+    n = 1
+    while (aside := file.with_name(f"{file.name}.damaged-{n}")).exists():
+        n += 1
+    try:
         os.rename(file, aside)
-        warnings.warn(
-            f"The file with your progress could not be read ({error}). It is kept as {aside}, "
-            "and a new one was begun: your notebooks are not touched.",
-            stacklevel=3,
-        )
-        return {section: {} for section in SECTIONS}
+        if data is not None:
+            storage.write_text(file, json.dumps(data, indent=1, sort_keys=True) + "\n")
+    except OSError as error:  # then everybody who reads it leaves the same out
+        outcome = f"It could not be mended there ({error.strerror or error}): {file}"
+    else:
+        left = "a new one was begun" if data is None else "all else in it stays"
+        outcome = f"It is kept as {aside}, and {left}: your notebooks are not touched."
+    part = "" if data is None else " in part"
+    warnings.warn(
+        f"The file with your progress could not be read{part} ({reason}). {outcome}", stacklevel=4
+    )
 
 
 def update(change: Callable[[dict], object]):
@@ -125,11 +209,23 @@ def kept(change: Callable[[dict], object]) -> tuple[object, str | None]:
     try:
         return update(change), None
     except OSError as error:
-        data = {section: {} for section in SECTIONS}
-        with contextlib.suppress(OSError):
-            data = read()
+        return change(seen()[0]), f"This could not be kept{_place()} ({error.strerror or error})."
+
+
+def seen() -> tuple[dict, str | None]:
+    """Like :func:`read`, but a file that cannot be opened gives a sentence, no error."""
+    try:
+        return read(), None
+    except OSError as error:
         reason = error.strerror or error
-        return change(data), f"This could not be kept in {path()} ({reason})."
+        return _empty(), f"What you did before could not be read{_place()} ({reason})."
+
+
+def _place() -> str:
+    try:
+        return f" in {path()}"
+    except OSError:  # then the reason says that there is no such folder
+        return ""
 
 
 def record(slug: str, status: str) -> str | None:
@@ -166,6 +262,7 @@ class Progress:
 
     rows: list[Row]
     others: dict[int, str]
+    problem: str | None = None  # why nothing of what is kept is in it
 
     @property
     def minutes_left(self) -> int:
@@ -191,7 +288,10 @@ class Progress:
                 lines.append(
                     f"  {row.title:<{width}}  {row.state:<16}  {row.minutes:>3} min  {tries}"
                 )
-        return "\n".join(lines) or "There are no exercises yet."
+        lines = lines or ["There are no exercises yet."]
+        if self.problem:
+            lines.append(f"({self.problem})")
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         parts = []
@@ -209,7 +309,10 @@ class Progress:
             parts.append(
                 f'<p><b>{head}</b></p><table style="color:inherit"><tr>{header}</tr>{rows}</table>'
             )
-        return block("".join(parts) or "There are no exercises yet.")
+        parts = parts or ["There are no exercises yet."]
+        if self.problem:
+            parts.append(paragraph(self.problem))
+        return block("".join(parts))
 
 
 def progress(lesson: int | str | None = None) -> Progress:
@@ -217,11 +320,11 @@ def progress(lesson: int | str | None = None) -> Progress:
 
     lesson: its number, as 1 or "01". Raises LookupError if there is no such lesson.
     """
-    wanted = None if lesson is None else int(lesson) if str(lesson).isdigit() else lesson
-    if wanted is not None and wanted not in lessons():
+    wanted = int(lesson) if str(lesson).isdecimal() else lesson
+    if wanted is not None and wanted not in list(lessons()):
         there = ", ".join(f"{n:02d}" for n in lessons())
         raise LookupError(f"There is no lesson {lesson} with exercises: there are {there}.")
-    data = read()
+    data, problem = seen()
     rows, others = [], {}
     for number, module in lessons().items():
         if wanted not in (None, number):
@@ -242,7 +345,7 @@ def progress(lesson: int | str | None = None) -> Progress:
                 made = sum("value" in data[section].get(slug, {}) for slug in slugs)
                 given.append(f"{made} of {len(slugs)} {word}")
         others[number] = ", ".join(given)
-    return Progress(rows, others)
+    return Progress(rows, others, problem)
 
 
 _STATES = {"FAIL": "tried", "EXCEPTION": "tried", "VALID BUT LOOSE": "valid, but loose"}

@@ -18,16 +18,16 @@ QUIZZES = {
                 "It is exact up to the last digits: the numbers really are -3, 1, 1, 1.",
             ),
             Option(
-                "The signal goes round: before its first value comes its last.",
-                True,
-                "The kernel (1, -1, 0, 0) takes each value minus the one before it, and "
-                "circularly 1 - 4 = -3. With zeros outside it would have been 1 - 0.",
-            ),
-            Option(
                 "The kernel has a negative entry.",
                 False,
                 "That makes differences; but a difference with zeros outside the signal would "
                 "begin with 1 - 0 = 1.",
+            ),
+            Option(
+                "The signal goes round: before its first value comes its last.",
+                True,
+                "The kernel (1, -1, 0, 0) takes each value minus the one before it, and "
+                "circularly 1 - 4 = -3. With zeros outside it would have been 1 - 0.",
             ),
         ],
     ),

@@ -13,6 +13,8 @@ PREDICTIONS = {
         "wrong?",
         unit="images",
         digits=3,
+        low=0,
+        high=10_000,
     ),
 }
 
@@ -21,16 +23,16 @@ QUIZZES = {
         "A network's logits for an image all grow by 5. What happens to its softmax?",
         [
             Option(
-                "The probabilities grow by a factor of e⁵",
-                False,
-                "The factor stands in the numerator and in every term of the sum below it: it "
-                "cancels, and the probabilities still add up to 1.",
-            ),
-            Option(
                 "Nothing",
                 True,
                 "The factor e⁵ cancels. So a softmax over 10 classes has one direction of "
                 "logits that it does not see, and subtracting the maximum is free.",
+            ),
+            Option(
+                "The probabilities grow by a factor of e⁵",
+                False,
+                "The factor stands in the numerator and in every term of the sum below it: it "
+                "cancels, and the probabilities still add up to 1.",
             ),
             Option(
                 "It becomes more certain",
@@ -45,12 +47,6 @@ QUIZZES = {
         "with the term λ/2 · Σ w²?",
         [
             Option(
-                "0.2",
-                True,
-                "k is 10, the number of units: 1/10 = 0.2/2. So the same number λ means five "
-                "times less decay in the paper's convention, for this network.",
-            ),
-            Option(
                 "0.05",
                 False,
                 "That is 1/10 halved. Set the two factors equal: 1/10 = λ/2, and solve for λ.",
@@ -59,6 +55,12 @@ QUIZZES = {
                 "2/784",
                 False,
                 "784 is the number of inputs: k counts the layer's units, which are 10 here.",
+            ),
+            Option(
+                "0.2",
+                True,
+                "k is 10, the number of units: 1/10 = 0.2/2. So the same number λ means five "
+                "times less decay in the paper's convention, for this network.",
             ),
             Option(
                 "5",

@@ -95,7 +95,7 @@ EXERCISE.variant(exact_chance)
 
 EXERCISE.mistake(
     "one over the classes",
-    "One over the number of classes is the share of a class that is *named in advance*. "
+    "One over the number of classes is the share of a class that is named in advance. "
     "Purity takes whichever label is the most frequent, and some label always is.",
     lambda labels, k, generator, draws=DRAWS: 1 / len(labels.unique()),
 )

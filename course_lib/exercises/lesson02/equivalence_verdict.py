@@ -154,7 +154,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "the spread of one network",
-    "This is the spread of single networks: the interval of their *mean* is narrower by sqrt(n).",
+    "This is the spread of single networks: the interval of their mean is narrower by sqrt(n).",
     (" / len(d) ** 0.5", ""),
 )
 
@@ -167,7 +167,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "one of the two tests",
-    "One of the two tests is enough for you: equivalent needs both, not too low *and* not "
+    "One of the two tests is enough for you: equivalent needs both, not too low and not "
     "too high.",
     ("-margin < low and high < margin", "-margin < low <= margin or -margin <= high < margin"),
 )

@@ -83,7 +83,7 @@ def agreement(rows):
 
 EXERCISE.mistake(
     "pairs that agree",
-    "This is the share of *pairs* with equal labels, a fair measure, but another one: the "
+    "This is the share of pairs with equal labels, a fair measure, but another one: the "
     "share of images with the most frequent label is asked for.",
     _of_rows(agreement),
 )

@@ -7,15 +7,18 @@ PREDICTIONS = {
         "Eight images are drawn blindly from ten classes of equal size. What is the mean purity of "
         "such a row?",
         digits=2,
+        low=0,
+        high=1,
     ),
     "units-minus-directions": Prediction(
         "Mean purity of the units of the second layer of FC100-100-10, minus that of random "
         "directions of the same layer:",
         digits=2,
+        low=-1,
+        high=1,
     ),
     "early-rotation": Prediction(
-        "Test error of FC100-100-10 with the rotation *before* the first sigmoid, undone behind "
-        "it:",
+        "Test error of FC100-100-10 with the rotation before the first sigmoid, undone behind it:",
         unit="%",
         digits=2,
     ),
@@ -28,16 +31,16 @@ QUIZZES = {
         "interval as 'so random directions are better, in networks like this'?",
         [
             Option(
-                "10 000 directions are too few",
-                False,
-                "More of them shorten the interval at will. It is about the wrong thing.",
-            ),
-            Option(
                 "It says how well one network's mean is known, and the claim is about networks",
                 True,
                 "The directions all come from one network. How far the next network's difference "
                 "lies from this one's, no number of directions can tell: networks are the "
                 "replicates.",
+            ),
+            Option(
+                "10 000 directions are too few",
+                False,
+                "More of them shorten the interval at will. It is about the wrong thing.",
             ),
             Option(
                 "Purity is not normally distributed",
@@ -55,21 +58,21 @@ QUIZZES = {
                 "Not from p alone. Were the interval -0.2 to 0.2, p would be large, too.",
             ),
             Option(
+                "Units are better, but only slightly",
+                False,
+                "The data do not say on which side of 0 the difference lies.",
+            ),
+            Option(
                 "Nothing yet: it depends on the interval and on what difference would matter",
                 True,
                 "If the 90 % interval lies inside the margin that was fixed before, they are "
                 "equivalent to within that margin; if not, it is undecided.",
             ),
-            Option(
-                "Units are better, but only slightly",
-                False,
-                "The data do not say on which side of 0 the difference lies.",
-            ),
         ],
     ),
     "why-worse": Quiz(
         "In section 5's second layer random directions have purer rows than units, but random "
-        "directions of the *whitened* layer have far less pure ones. What follows?",
+        "directions of the whitened layer have far less pure ones. What follows?",
         [
             Option(
                 "Random directions are better than units, full stop",

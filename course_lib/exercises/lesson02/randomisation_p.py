@@ -108,7 +108,7 @@ def _t_test(units, bases):
 
 EXERCISE.mistake(
     "one side (above)",
-    "This is the p-value of one side, above: units may also be *less* meaningful. Twice "
+    "This is the p-value of one side, above: units may also be less meaningful. Twice "
     "the smaller side.",
     (
         "min(1.0, 2 * (1 + min(above, below)) / (1 + len(chance)))",
@@ -118,7 +118,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "one side (below)",
-    "This is the p-value of one side, below: units may also be *more* meaningful. Twice "
+    "This is the p-value of one side, below: units may also be more meaningful. Twice "
     "the smaller side.",
     (
         "min(1.0, 2 * (1 + min(above, below)) / (1 + len(chance)))",

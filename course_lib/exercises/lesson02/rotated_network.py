@@ -169,7 +169,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "columns for rows",
-    "The outputs are right, but the new units are the *columns* of the basis: the "
+    "The outputs are right, but the new units are the columns of the basis: the "
     "directions are its rows, so the inserted weights are the basis itself.",
     ("basis.clone()", "basis.T.clone()"),
     ("@ basis.T", "@ basis"),

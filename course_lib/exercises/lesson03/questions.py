@@ -1,5 +1,7 @@
 """The predictions, quizzes and short answers of lesson 03."""
 
+import math
+
 from course_lib.exercises import Option, Prediction, Quiz, ShortAnswer
 
 PREDICTIONS = {
@@ -12,11 +14,13 @@ PREDICTIONS = {
     "random-over-nearest": Prediction(
         "How many times as far as the nearest class is a random one, on average, for FC10(1e-2)?",
         digits=2,
+        low=0,
     ),
     "penalty-excess": Prediction(
         "By how many per cent does the paper's attack end above the exact minimum for FC10(1)?",
         unit="%",
         digits=2,
+        high=math.inf,
     ),
     "noise-at-0.1": Prediction(
         "Which share of the images that FC10(1e-2) reads correctly does it get wrong under "
@@ -57,18 +61,18 @@ QUIZZES = {
         "both there?",
         [
             Option(
-                "Yes, then the network reads k, and j was the wrong class",
-                False,
-                "If k were ahead there, then somewhere on the way from x, where y was ahead, k and "
-                "y must have tied. That point is nearer, and in the box, so the plane of k would "
-                "have been the nearest.",
-            ),
-            Option(
                 "No, or the plane of k would have been crossed on the way",
                 True,
                 "The way is straight and stays in the box, and y was ahead of k at its start. So "
                 "the smallest over the classes of the one-plane problems is the true minimum, "
                 "though for a single class j its one-plane problem may be too easy.",
+            ),
+            Option(
+                "Yes, then the network reads k, and j was the wrong class",
+                False,
+                "If k were ahead there, then somewhere on the way from x, where y was ahead, k and "
+                "y must have tied. That point is nearer, and in the box, so the plane of k would "
+                "have been the nearest.",
             ),
             Option(
                 "No, because softmax probabilities add up to 1",
@@ -112,16 +116,16 @@ QUIZZES = {
                 "0.1 is the L2 norm of that change: the distortion divides it by the root of 784.",
             ),
             Option(
-                "0.1 / 28, about 0.0036",
-                True,
-                "That is far below the 0.06 of the examples that were to be amplified. So the text "
-                "(stddev 0.1) is right, and the norm in the formula has to be read as an rms.",
-            ),
-            Option(
                 "0.1 x 28 = 2.8",
                 False,
                 "The other way round: the rms is smaller than the L2 norm. A distortion of 2.8 "
                 "would take pixels far out of [0, 1].",
+            ),
+            Option(
+                "0.1 / 28, about 0.0036",
+                True,
+                "That is far below the 0.06 of the examples that were to be amplified. So the text "
+                "(stddev 0.1) is right, and the norm in the formula has to be read as an rms.",
             ),
         ],
     ),

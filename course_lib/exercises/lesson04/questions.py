@@ -8,6 +8,7 @@ PREDICTIONS = {
         "its gradient until no entry of the projected gradient exceeds 1e-4?",
         unit="evaluations",
         digits=3,
+        low=0,
     ),
     "held-pixels": Prediction(
         "At that minimum, which share of the 784 pixels is held at a bound by a gradient that "
@@ -19,6 +20,7 @@ PREDICTIONS = {
         "The mean distortion for FC100-100-10 divided by that for FC10(1e-4): it is 0.94 in the "
         "paper. What is it here?",
         digits=3,
+        low=0,
     ),
     "same-size-noise": Prediction(
         "Every image gets Gaussian noise of just the size of its own adversarial perturbation. "
@@ -35,16 +37,16 @@ QUIZZES = {
         "its entry of the projected gradient say?",
         [
             Option(
-                "3: it is far from being done",
-                False,
-                "Going down means making the pixel smaller, and it is at 0 already. A full step, "
-                "projected, leaves it where it is.",
-            ),
-            Option(
                 "0: it is done, for now",
                 True,
                 "The step leads out of the box and is brought back to where it began. If the sign "
                 "changes later, because other pixels have moved, it is free again.",
+            ),
+            Option(
+                "3: it is far from being done",
+                False,
+                "Going down means making the pixel smaller, and it is at 0 already. A full step, "
+                "projected, leaves it where it is.",
             ),
             Option(
                 "-3: it has to go up",
@@ -59,12 +61,6 @@ QUIZZES = {
         "need, and what would the inverse Hessian need, in double precision?",
         [
             Option(
-                "24 MB and 181 GB",
-                True,
-                "20 vectors of 150 528 numbers of 8 bytes, against 150 528² numbers. The two loops "
-                "also take 40 inner products where a product with the matrix takes 150 528.",
-            ),
-            Option(
                 "2.4 MB and 1.2 MB",
                 False,
                 "The inverse Hessian has a row and a column for every variable: 150 528² numbers.",
@@ -74,6 +70,12 @@ QUIZZES = {
                 False,
                 "A pair is two vectors: a step, and how the gradient changed along it. It knows "
                 "the curvature along one line.",
+            ),
+            Option(
+                "24 MB and 181 GB",
+                True,
+                "20 vectors of 150 528 numbers of 8 bytes, against 150 528² numbers. The two loops "
+                "also take 40 inner products where a product with the matrix takes 150 528.",
             ),
         ],
     ),

@@ -86,7 +86,7 @@ def unpaired_draws(a, b, draws):
 @EXERCISE.mistake(
     "the ends of two intervals",
     "This subtracts the ends of two intervals. Both shares cannot be off in opposite "
-    "directions that often: draw the *difference* again and again.",
+    "directions that often: draw the difference again and again.",
 )
 def ends_of_both(a, b, draws):
     (low_a, high_a), (low_b, high_b) = (_ends(t.double()[draws].mean(1)) for t in (a, b))

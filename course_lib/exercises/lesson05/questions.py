@@ -30,6 +30,8 @@ PREDICTIONS = {
         "The input gradients of FC100-100-10@P1 and FC100-100-10@P2 at the same image: what is "
         "their mean cosine? (Two random directions: 0, give or take 0.036.)",
         digits=2,
+        low=-1,
+        high=1,
     ),
 }
 
@@ -47,7 +49,7 @@ QUIZZES = {
             Option(
                 "22.7 - 21.2 = 1.5 %",
                 False,
-                "That is the *net* change of the error over all images. Images that were wrong and "
+                "That is the net change of the error over all images. Images that were wrong and "
                 "became right hide as many that were right and became wrong; and the denominator "
                 "is the images that were right.",
             ),
@@ -65,6 +67,13 @@ QUIZZES = {
         "one for a random class. Which of the two fools other networks more often?",
         [
             Option(
+                "The nearest class",
+                True,
+                "Both networks tend to have the same class nearby, and a change that was stretched "
+                "to twice what it takes has that much to spare when the other network's boundary "
+                "lies a little farther or is turned a little.",
+            ),
+            Option(
                 "The random class still: it was the better direction",
                 False,
                 "Look at what the cell below measures. The example for the random class is large "
@@ -76,13 +85,6 @@ QUIZZES = {
                 False,
                 "At one size it is the direction that decides, and how far the class lies on the "
                 "other side. A near class for one network is mostly a near one for another.",
-            ),
-            Option(
-                "The nearest class",
-                True,
-                "Both networks tend to have the same class nearby, and a change that was stretched "
-                "to twice what it takes has that much to spare when the other network's boundary "
-                "lies a little farther or is turned a little.",
             ),
         ],
     ),

@@ -88,7 +88,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "the other way round",
-    "This asks whether the *other* change reaches as far along r: the boundary in question "
+    "This asks whether the other change reaches as far along r: the boundary in question "
     "is the other network's, so project r on `theirs`.",
     _reach(lambda a, b: (a * b).sum(1) >= a.square().sum(1)),
 )

@@ -106,7 +106,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "right after all",
-    "The third number is the share that *stays* right: the share that is fooled is asked for.",
+    "The third number is the share that stays right: the share that is fooled is asked for.",
     ("wrong[right]", "(~wrong)[right]"),
 )
 

@@ -1,5 +1,7 @@
 """The predictions, quizzes and short answers of lesson 06."""
 
+import math
+
 from course_lib.exercises import Option, Prediction, Quiz, ShortAnswer
 
 PREDICTIONS = {
@@ -7,21 +9,25 @@ PREDICTIONS = {
         "The first layer of FC100-100-10: its operator norm, divided by its average stretch of a "
         "random direction. How many times?",
         digits=2,
+        low=0,
     ),
     "reshaped-share": Prediction(
         "conv2 of CONV: the norm of its kernel reshaped to 32 x (16 · 3 · 3), as a share of the "
         "layer's operator norm?",
         unit="%",
         digits=2,
+        high=math.inf,
     ),
     "prefactor": Prediction(
         "Δ = 4, the kernel a single 1: what is the norm of the printed matrix, with Δ⁻²?",
         digits=3,
+        low=0,
     ),
     "overlapping-pool": Prediction(
         "Max pooling over windows of 3 x 3 with stride 2: how many times larger can the change of "
         "its output be than the change of its input?",
         digits=2,
+        low=0,
     ),
     "fooled-by-pattern": Prediction(
         "Each image gets the pattern that conv1 stretches most, as large as its own adversarial "
@@ -36,16 +42,16 @@ QUIZZES = {
         "After 20 steps, power iteration says 7.28 for a layer. What is known about its norm?",
         [
             Option(
-                "It is at most 7.28",
-                False,
-                "An input was found that is stretched by 7.28. There may be others that are "
-                "stretched more: the number is a bound from below.",
-            ),
-            Option(
                 "It is at least 7.28",
                 True,
                 "The number is the stretch of one input, and the norm is the largest of all "
                 "inputs. Nothing of what the iteration has seen says how far away that is.",
+            ),
+            Option(
+                "It is at most 7.28",
+                False,
+                "An input was found that is stretched by 7.28. There may be others that are "
+                "stretched more: the number is a bound from below.",
             ),
             Option(
                 "It is 7.28 to the digits printed, once two steps give the same",
@@ -89,16 +95,16 @@ QUIZZES = {
                 "True, as anything larger would be; but the sigmoid's slope is nowhere above 1/4.",
             ),
             Option(
-                "They stretch by at most 2",
-                True,
-                "The slope s(1 - s) is at most 1/4, at 0. It is a bound: it is reached only where "
-                "all units that the direction uses are near 0.",
-            ),
-            Option(
                 "They stretch by exactly 2",
                 False,
                 "Only where every unit that matters stands at the steepest point. Everywhere else "
                 "the sigmoid stretches less.",
+            ),
+            Option(
+                "They stretch by at most 2",
+                True,
+                "The slope s(1 - s) is at most 1/4, at 0. It is a bound: it is reached only where "
+                "all units that the direction uses are near 0.",
             ),
         ],
     ),

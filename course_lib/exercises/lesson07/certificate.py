@@ -230,6 +230,6 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "times below",
-    "The bound of the layers below multiplies: the more they stretch, the *smaller* the radius.",
+    "The bound of the layers below multiplies: the more they stretch, the smaller the radius.",
     ("(apart * below)", "apart * below"),
 )

@@ -7,16 +7,19 @@ PREDICTIONS = {
         "FC100-100-10 has the product bound 46 on how much it stretches. How much does it stretch "
         "at the worst of 300 test images, to first order?",
         digits=2,
+        low=0,
     ),
     "certified-over-attack": Prediction(
         "The certified radius divided by the distance of the attack, the median over images of "
         "FC100-100-10 (1 would be a perfect certificate):",
         digits=2,
+        low=0,
     ),
     "radii-after-inflating": Prediction(
-        "After your `inflated` has made the product a million times as large: by what factor do "
-        "the distances change that the attack finds?",
+        "After your function inflated has made the product a million times as large: by what "
+        "factor do the distances change that the attack finds?",
         digits=3,
+        low=0,
     ),
     "penalised-accuracy": Prediction(
         "Trained without a penalty, few images are certified at the L2 radius 0.3. Trained with "
@@ -61,16 +64,16 @@ QUIZZES = {
                 "upper bound the number proves nothing.",
             ),
             Option(
-                "L is at least 22.3",
-                True,
-                "At that image there is a direction that is stretched this much, so no smaller "
-                "bound is right. Upper bounds come from the weights, lower bounds from examples.",
-            ),
-            Option(
                 "L is 22.3, up to rounding",
                 False,
                 "It would be if the search were known to find the maximum. It is not: finding it "
                 "is NP-hard, for two layers already.",
+            ),
+            Option(
+                "L is at least 22.3",
+                True,
+                "At that image there is a direction that is stretched this much, so no smaller "
+                "bound is right. Upper bounds come from the weights, lower bounds from examples.",
             ),
         ],
     ),
@@ -85,16 +88,16 @@ QUIZZES = {
                 "mistake that is not the nearest.",
             ),
             Option(
-                "Yes: the certificate reaches no further than 0.2",
-                False,
-                "A certificate that ends at 0.2 does not say that a mistake begins there. The "
-                "bound may be larger than what the network does.",
-            ),
-            Option(
                 "These two numbers do not tell",
                 True,
                 "None below 0.2, one at 1.1, and in between nothing is known. A better certificate "
                 "or a better attack would narrow it down.",
+            ),
+            Option(
+                "Yes: the certificate reaches no further than 0.2",
+                False,
+                "A certificate that ends at 0.2 does not say that a mistake begins there. The "
+                "bound may be larger than what the network does.",
             ),
         ],
     ),
@@ -103,17 +106,17 @@ QUIZZES = {
         "EfficientNet-Lite0). What follows for its adversarial examples?",
         [
             Option(
-                "It must have some, very near",
-                False,
-                "You have just built a network with a huge product that has none nearer than "
-                "before. A large upper bound is a missing proof, not a proof of the contrary.",
-            ),
-            Option(
                 "Nothing",
                 True,
                 "From a small bound over the margin it follows that there are none nearby. From a "
                 "large one nothing follows. (That this network has them was found by attacking "
                 "it.)",
+            ),
+            Option(
+                "It must have some, very near",
+                False,
+                "You have just built a network with a huge product that has none nearer than "
+                "before. A large upper bound is a missing proof, not a proof of the contrary.",
             ),
             Option(
                 "It is not Lipschitz",
