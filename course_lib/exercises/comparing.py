@@ -99,19 +99,21 @@ def difference(got, want, rtol: float = 1e-4, atol: float = 1e-6) -> str | None:
     if isinstance(want, list):
         if not isinstance(got, list) or len(got) != len(want):
             return f"The result is {describe(got)}, expected {describe(want)}."
-        pairs = [(f"Part {i + 1} of the result", g, w) for i, (g, w) in enumerate(zip(got, want))]  # noqa: B905
+        pairs = [(f"part {i}", g, w) for i, (g, w) in enumerate(zip(got, want, strict=True), 1)]
     elif isinstance(want, dict):
         if not isinstance(got, dict) or missing(got, want):
             lacks = f" It lacks {missing(got, want)}." if isinstance(got, dict) else ""
             return f"The result is {describe(got)}, expected {describe(want)}.{lacks}"
-        pairs = [(f"`{name}` of the result", got[name], w) for name, w in want.items()]
+        pairs = [(f"`{name}`", got[name], w) for name, w in want.items()]
     else:
         equal = type(got) is type(want) and got == want
         return None if equal else f"The result is {describe(got)}, expected {describe(want)}."
     for name, g, w in pairs:
         text = difference(g, w, rtol, atol)
-        if text:
-            return text.replace("The result", name, 1)
+        if text and text.startswith("The result"):
+            return text.replace("The result", f"{name[0].upper()}{name[1:]} of the result", 1)
+        if text:  # of a part of this part
+            return text.replace("of the result", f"of {name} of the result", 1)
     return None
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import io
 import random
+import re
 import signal
 import sys
 import threading
@@ -360,6 +361,9 @@ def disagreement(got: Outcome, want: Outcome, rtol: float, atol: float) -> str |
         text = wanted and difference(found, wanted, 10 * rtol, 10 * atol)
         if text:
             text = text.replace("The result", f"The gradient with respect to `{name}`")
-            text = text.replace("Part 1 of the result", f"The gradient with respect to `{name}`")
+            one = len(wanted) == 1  # a tensor; a network has a part for each of its parameters
+            which = f"`{name}`" if one else rf"parameter \1 of `{name}`"
+            gradient = f"The gradient with respect to {which}"
+            text = re.sub(r"Part (\d+) of the result", gradient, text)
             return f"The values are right, their gradient is not. {text}"
     return None

@@ -50,6 +50,7 @@ EXERCISE = Exercise(
         "Half the interval's length is 1.96 times the root of (p + q - (p - q)²) / (n + 2).",
     ],
     cases=paired_cases,
+    parts=("difference", "low", "high"),
     oracle=two_more_images,
     atol=1e-5,
     done="That is the interval of Bonett and Price (2012), also where no image tells them apart.",

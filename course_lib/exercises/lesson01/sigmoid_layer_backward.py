@@ -42,6 +42,7 @@ EXERCISE = Exercise(
         "is (b,), a sum over the images.",
     ],
     cases=layer_cases,
+    parts=("gradient of x", "gradient of weight", "gradient of bias"),
     oracle=layer_by_autograd,
     done="All three agree with automatic differentiation in double precision.",
 )

@@ -79,6 +79,7 @@ EXERCISE = Exercise(
         "`parameter -= learning_rate * parameter.grad`.",
     ],
     cases=step_cases,
+    parts=("loss", "parameters"),
     oracle=step_in_double,
     observe=loss_and_weights,
     may_change=("net",),

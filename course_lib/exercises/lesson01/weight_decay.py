@@ -64,6 +64,7 @@ EXERCISE = Exercise(
         "has another factor in place of 1/k.",
     ],
     cases=decay_cases,
+    parts=("term", "gradients"),
     oracle=decay_by_units,
     observe=value_and_gradients,
     done="The term and its gradient are right in both conventions.",

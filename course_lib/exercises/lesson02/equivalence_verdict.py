@@ -167,8 +167,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "one of the two tests",
-    "One of the two tests is enough for you: equivalent needs both, not too low and not "
-    "too high.",
+    "One of the two tests is enough for you: equivalent needs both, not too low and not too high.",
     ("-margin < low and high < margin", "-margin < low <= margin or -margin <= high < margin"),
 )
 

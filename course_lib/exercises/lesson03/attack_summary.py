@@ -10,8 +10,6 @@ import torch
 from course_lib.attacks import measures
 from course_lib.exercises import Case, Exercise
 
-from .shared import named
-
 
 def summary_cases(rng):
     def case(label, labels, clean, fooled, moved=()):
@@ -67,7 +65,7 @@ EXERCISE = Exercise(
     ],
     cases=summary_cases,
     oracle=summary_by_image,
-    observe=named("rate", "mean distortion"),
+    parts=("rate", "mean distortion"),
     done="Mistakes from the start and failures are kept apart from the mean.",
 )
 

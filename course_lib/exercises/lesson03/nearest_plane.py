@@ -8,8 +8,6 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import named
-
 
 def plane_cases(rng):
     yield Case(
@@ -64,7 +62,7 @@ EXERCISE = Exercise(
     ],
     cases=plane_cases,
     oracle=plane_by_plane,
-    observe=named("distances", "classes"),
+    parts=("distances", "classes"),
     done="Checked class by class, also for images that are mistakes already.",
 )
 

@@ -11,8 +11,6 @@ from torch import nn
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import named
-
 
 def _net(*layers):
     return nn.Sequential(*layers)
@@ -89,7 +87,7 @@ EXERCISE = Exercise(
     ],
     cases=penalty_cases,
     oracle=penalty_by_differences,
-    observe=named("values", "gradients"),
+    parts=("values", "gradients"),
     rtol=1e-3,
     atol=1e-5,
     equivalent_mutants={

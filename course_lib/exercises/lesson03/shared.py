@@ -3,16 +3,6 @@
 import torch
 
 
-def named(*names):
-    """What is compared: a tuple of results as a dict, so that feedback names its parts."""
-
-    def observe(result, *args, **kwargs):
-        fits = isinstance(result, tuple | list) and len(result) == len(names)
-        return dict(zip(names, result, strict=True)) if fits else result
-
-    return observe
-
-
 def pairs(rng):
     """Images and changed ones, labels for the cases: one pixel, all pixels, none."""
 

@@ -119,6 +119,7 @@ EXERCISE = Exercise(
         "1e-4 * slope`, and None when the loop is over.",
     ],
     cases=search_cases,
+    parts=("point", "value", "gradient"),
     oracle=search_of_numpy,
     on_device=False,
     done="It finds the same points as a version written in NumPy.",

@@ -76,6 +76,7 @@ EXERCISE = Exercise(
         "be the one with the smallest r. Keep the best pair on the way.",
     ],
     cases=search_c_cases,
+    parts=("c", "r"),
     oracle=search_c_slowly,
     on_device=False,
     done="It finds the largest c that succeeds, to the width of the bracket, and keeps the best r.",

@@ -90,6 +90,7 @@ EXERCISE = Exercise(
         "result's `.x` is z: take r from it, and ask the network for the class of image + r.",
     ],
     cases=c_cases,
+    parts=("r", "success"),
     oracle=c_of_scipy,
     on_device=False,
     rtol=1e-3,

@@ -45,6 +45,7 @@ EXERCISE = Exercise(
         "mean for each row, and of those the 2.5 % and the 97.5 % points (`torch.quantile`).",
     ],
     cases=bootstrap_cases,
+    parts=("difference", "2.5 % point", "97.5 % point"),
     oracle=bootstrap_of_numpy,
     atol=1e-5,
     done="Every draw takes the same images for both cells.",

@@ -61,6 +61,7 @@ EXERCISE = Exercise(
         "The mean leaves out the row of the source, which is 1 by construction.",
     ],
     cases=row_cases,
+    parts=("shares", "count", "mean share"),
     oracle=row_by_counting,
     done="All cells stand for the same images, and the source is not in its own mean.",
 )

@@ -46,6 +46,7 @@ EXERCISE = Exercise(
         "read as something else now?",
     ],
     cases=cell_cases,
+    parts=("wrong after", "wrong before", "wrong after, of those right before"),
     oracle=cell_by_counting,
     done="The error, the error that was there before, and the share that was fooled.",
 )

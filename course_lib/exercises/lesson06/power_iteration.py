@@ -66,6 +66,7 @@ EXERCISE = Exercise(
         "After the steps v has length 1, and the stretch of v is the length of `matrix @ v`.",
     ],
     cases=power_cases,
+    parts=("norm", "direction"),
     oracle=power_of_numpy,
     observe=up_to_sign,
     on_device=False,

@@ -88,6 +88,7 @@ EXERCISE = Exercise(
         "Work on `copy.deepcopy(net)`, under `torch.no_grad()`.",
     ],
     cases=inflated_cases,
+    parts=("logits", "product"),
     oracle=inflated_oracle,
     observe=seen_of_inflated,
     on_device=False,

@@ -66,6 +66,7 @@ EXERCISE = Exercise(
         "`distances > radius` should be False for an attack that found nothing.",
     ],
     cases=accuracy_cases,
+    parts=("certified", "not fooled"),
     oracle=accuracy_in_loops,
     on_device=False,
     done="The accuracy under the worst change within the radius lies between your two numbers.",
