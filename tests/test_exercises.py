@@ -1,6 +1,8 @@
 """Every registered exercise: what is right passes, what is wrong is told, in its own sentence."""
 
 import ast
+import functools
+import importlib
 import inspect
 import subprocess
 import sys
@@ -275,6 +277,40 @@ def test_nothing_below_imports_the_exercises():
         inside = path.relative_to(package).parts
         if inside[0] not in ("exercises", "authoring", "cli.py"):
             assert not [n for n in imported(path) if "exercises" in n.split(".")], path
+
+
+@functools.cache
+def functions_of_the_library():
+    """Every public function of course_lib that computes something."""
+    found = []
+    unasked = ("exercises", "authoring", "plotting", "cli", "doctor", "workcopy", "widgets")
+    package = Path(exercises.__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        inside = path.relative_to(package).with_suffix("").parts
+        if path.stem.startswith("_") or inside[0] in unasked:
+            continue
+        module = importlib.import_module(".".join(("course_lib", *inside)))
+        for name, value in list(vars(module).items()):
+            own = inspect.isfunction(value) and value.__module__ == module.__name__
+            if own and not name.startswith("_"):
+                found.append(value)
+    return found
+
+
+@each_exercise
+def test_no_function_of_the_library_passes_for_a_learners_answer(exercise):
+    cases = exercise.draw()
+    for function in functions_of_the_library():
+        signature = inspect.signature(function)
+        try:
+            for case in cases:
+                signature.bind(*case.args, **case.kwargs)
+            with running.time_limit(2), running.undisturbed():
+                function(*cases[0].args, **cases[0].kwargs)
+        except (Exception, running.TimeIsUp):
+            continue  # it is called otherwise, or is for something else
+        status = judge(exercise, function, seconds=2).status
+        assert status != "PASS", f"add {function.__qualname__} to twins"
 
 
 def test_no_module_is_too_long_to_be_read_at_once():

@@ -6,6 +6,7 @@ The oracle has another way: the Euclidean norm over 28, the root of 784.
 import numpy as np
 import torch
 
+from course_lib.attacks.measures import distortion
 from course_lib.exercises import Case, Exercise
 
 
@@ -34,6 +35,7 @@ EXERCISE = Exercise(
     ],
     cases=cases,
     oracle=by_norm,
+    twins=[distortion],
     done="That is the paper's distortion: the size of a change, in pixel values.",
 )
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from course_lib import units
 from course_lib.exercises import Case, Exercise
 
 from .shared import purity_by_mode
@@ -63,6 +64,7 @@ EXERCISE = Exercise(
     ],
     cases=chance_cases,
     oracle=exact_chance,
+    twins=[units.chance_purity],
     atol=0.012,  # more than five standard errors of 4000 draws
     rtol=0,
     time_limit=20,

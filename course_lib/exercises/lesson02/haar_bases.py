@@ -8,6 +8,7 @@ import scipy.stats
 import torch
 import torch.nn.functional as F
 
+from course_lib import units
 from course_lib.exercises import Case, Exercise
 
 
@@ -62,6 +63,7 @@ EXERCISE = Exercise(
     ],
     cases=basis_cases,
     oracle=bases_of_scipy,
+    twins=[units.haar_bases],
     observe=facts,
     time_limit=20,
     done="Orthonormal, and no direction is preferred (SciPy has it as scipy.stats.ortho_group).",

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import torch
 
+from course_lib import units
 from course_lib.exercises import Case, Exercise
 
 from .shared import purity_by_mode
@@ -41,6 +42,7 @@ EXERCISE = Exercise(
     ],
     cases=purity_cases,
     oracle=purity_by_counter,
+    twins=[units.purity],
     done="1 for a row of one label; never below 1/k, and by chance well above 1/10.",
 )
 

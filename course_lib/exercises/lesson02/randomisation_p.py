@@ -7,6 +7,7 @@ import numpy as np
 import scipy.stats
 import torch
 
+from course_lib import units
 from course_lib.exercises import Case, Exercise
 
 
@@ -50,6 +51,7 @@ EXERCISE = Exercise(
     ],
     cases=randomisation_cases,
     oracle=p_by_rank,
+    twins=[units.randomisation_p],
     done="The smallest p that B bases can give is 2 / (1 + B).",
 )
 

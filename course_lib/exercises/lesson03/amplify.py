@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from course_lib.attacks import measures
 from course_lib.exercises import Case, Exercise
 
 from .shared import pairs
@@ -49,6 +50,7 @@ EXERCISE = Exercise(
     ],
     cases=amplify_cases,
     oracle=amplify_oracle,
+    twins=[measures.amplify],
     done="Each change has the rms asked for, and its direction.",
 )
 

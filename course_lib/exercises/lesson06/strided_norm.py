@@ -6,6 +6,7 @@ What is not below it on any case is called loose, not wrong.
 import numpy as np
 import torch
 
+from course_lib import spectral
 from course_lib.exercises import Case, Exercise
 
 from .shared import circular_matrix, doubles, drawn
@@ -45,6 +46,7 @@ EXERCISE = Exercise(
     ],
     cases=strided_cases,
     oracle=strided_of_numpy,
+    twins=[spectral.operator_norm],
     on_device=False,
     valid=lambda got, want, case: np.ndim(got) == 0 and np.isfinite(got) and got >= want,
     loose="On these cases this is not below the norm, but it is not the norm. (Whether it is a "

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import torch
 
+from course_lib import spectral
 from course_lib.exercises import Case, Exercise
 
 from .shared import circular_matrix, doubles, drawn
@@ -42,6 +43,7 @@ EXERCISE = Exercise(
     ],
     cases=symbol_cases,
     oracle=symbol_of_numpy,
+    twins=[spectral.operator_norm],
     on_device=False,
     valid=lambda got, want, case: np.ndim(got) == 0 and np.isfinite(got) and got >= want,
     loose="On these cases this is not below the norm, but it is not the norm. (Whether it is a "

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from course_lib import robust
 from course_lib.exercises import Case, Exercise
 
 from .shared import linear_layers, random_network, spectral_norm
@@ -36,6 +37,7 @@ EXERCISE = Exercise(
     ],
     cases=penalty_cases,
     oracle=penalty_of_numpy,
+    twins=[robust.penalty],
     gradients=("net",),
     on_device=False,
     done="Its gradient at a layer is u vᵀ/σ, from the layer's first pair of singular vectors.",
