@@ -86,8 +86,8 @@ quiz("softmax-shift")
 
 # %% [markdown] id="stable-cross-entropy-task" task="stable-cross-entropy"
 # Write the mean cross-entropy of a batch so that it is finite and accurate for logits of any
-# size. Use tensor operations and no loop over the images: training will call it two thousand
-# times. (PyTorch's own `cross_entropy` is what yours is going to replace, so leave that aside.)
+# size. (A loop over the images would be right, too, and slow: training will call it two thousand
+# times. PyTorch's own `cross_entropy` is what yours is going to replace: the check refuses it.)
 
 
 # %% id="stable-cross-entropy" exercise="stable-cross-entropy"
@@ -301,7 +301,7 @@ assert 1e-4 < best < 1e-1 and (np.diff(fit_errors) > 0).all()
 # from the start. No layer divides by N again.
 
 # %% [markdown] id="sigmoid-layer-backward-task" task="sigmoid-layer-backward"
-# Write the backward pass of one layer by hand, without autograd. You are given the activations h
+# Write the backward pass of one layer by hand: the check refuses what autograd found. You are given the activations h
 # and not z: work out on paper how σ' can be had from them.
 
 
@@ -686,8 +686,8 @@ def paired_difference(wrong_a, wrong_b):
     interval after Bonett and Price (2012).
 
     wrong_a, wrong_b: (N,) bool, whether each network is wrong on an image.
-    Returns (difference, low, high), shares in [-1, 1]; the difference is
-    the plain one, n_a / n - n_b / n.
+    Returns (difference, low, high), as shares and not in percent; the
+    difference is the plain one, n_a / n - n_b / n.
     """
     ### BEGIN SOLUTION
     n = len(wrong_a)
@@ -749,7 +749,10 @@ print(f"{100 * welch.low:.2f} to {100 * welch.high:.2f} points")
 
 # %% id="error-in-batches" exercise="error-in-batches"
 def error_in_batches(net, images, labels, batch_size=256):
-    """The share of the images (N, 1, 28, 28) that ``net`` gets wrong."""
+    """The share of the images (N, 1, 28, 28) that ``net`` gets wrong.
+
+    The net is never given more than ``batch_size`` images at once.
+    """
     ### BEGIN SOLUTION
     wrong = 0
     for start in range(0, len(images), batch_size):
