@@ -30,7 +30,8 @@ def facts(result, count, width, generator):
 
     The moments of Haar bases are known: E[q] = 0, E[q_ij q_kl] is 1 / width where (i, j) = (k, l)
     and 0 elsewhere, E[q_ij^4] = 3 / (width (width + 2)), E[trace(turn q)^4] = 3 for any turn,
-    and as many have determinant 1 as -1. Each is allowed five standard errors or more. Of a few bases only the form is looked at.
+    and as many have determinant 1 as -1. Each is allowed five standard errors or more. Of a few
+    bases only the form is looked at.
     """
     if result is None:
         return None
