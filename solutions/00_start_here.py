@@ -54,8 +54,7 @@ rows = [(c.text, c.section, places(c.lesson)) for c in paper.CLAIMS]
 plotting.table(["claim", "section", "lesson"], rows)
 
 # %% [markdown] id="claims-note"
-# (A lesson that is still to come is not in your copy: no claim about it is made here.) None of these
-# comes with an error bar in the paper, and some only with a picture. The
+# ("To come" says that your copy has no such lesson yet.) None of these claims comes with an error bar in the paper, and some only with a picture. The
 # lessons add what a referee would ask for: controls, sample sizes, intervals over
 # networks trained from different seeds. What has changed since 2013 is said at the end of each
 # lesson.
