@@ -42,6 +42,7 @@ print("Computing on", device.pick())
 #
 # Each claim, its section in the paper, and the lesson of this course that examines it:
 
+
 # %% id="claims"
 def places(numbers):
     """The lessons of a claim, and which of them are still to come."""

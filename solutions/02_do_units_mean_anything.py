@@ -139,6 +139,7 @@ strongest_images = check("strongest-images", strongest_images)
 # four random directions. They are drawn with a seed, not chosen: whoever picks the rows by eye can
 # make either side win.
 
+
 # %% id="figure-directions"
 def tensor(result):
     """A tensor, also where a function returns a list or an array."""
