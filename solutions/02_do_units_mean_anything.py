@@ -780,8 +780,9 @@ plt.show()
 # The grey bands are the margins, each 9 % of the way from chance to perfect; bars are 90 % intervals
 # over ten networks.
 #
-# - Four of the five measures find the units of AE400-10 better, among them both that know no label
-#   (pixels, and features of another network). By selectivity they are better by less than the margin.
+# - {{=sum(records["unit_semantics"]["networks"]["AE400-10"]["sigmoid1"]["trained"]["summary"][m]["verdict"] == "better" for m in ("purity", "entropy", "selectivity", "pixels", "features"))|d}} of the five measures find the units of AE400-10 better (the others: {{=", ".join(m + " " + records["unit_semantics"]["networks"]["AE400-10"]["sigmoid1"]["trained"]["summary"][m]["verdict"] for m in ("purity", "entropy", "selectivity", "pixels", "features") if records["unit_semantics"]["networks"]["AE400-10"]["sigmoid1"]["trained"]["summary"][m]["verdict"] != "better")|}}),
+#   among them both that know no label (pixels: {{=records["unit_semantics"]["networks"]["AE400-10"]["sigmoid1"]["trained"]["summary"]["pixels"]["verdict"]|}}, features of another network: {{=records["unit_semantics"]["networks"]["AE400-10"]["sigmoid1"]["trained"]["summary"]["features"]["verdict"]|}}). By
+#   selectivity the difference is above 0 and smaller than the margin.
 # - In the untrained networks every difference lies inside the margins, as it should with
 #   random weights, but for the selectivity of CONV's units.
 # - In the first layer of FC200-200-10 the rows of units are *more alike* than those of random bases,
