@@ -78,16 +78,16 @@ print("exp of minus that:", (-logits).exp())
 # %% [markdown] id="overflow-note"
 # From 89 on the exponential is infinite, and from about -104 on it is 0, whose logarithm is
 # minus infinity. Training rarely sees such logits. Attacks do: they push a network to where it was
-# never meant to go, and an infinity there ends the search. The way out costs one line, because a
-# softmax does not notice when all its logits are shifted by the same number.
+# never meant to go, and an infinity there ends the search. The way out costs one line. It rests on
+# the answer to this:
 
 # %% id="softmax-shift"
 quiz("softmax-shift")
 
 # %% [markdown] id="stable-cross-entropy-task" task="stable-cross-entropy"
 # Write the mean cross-entropy of a batch so that it is finite and accurate for logits of any
-# size. Use tensor operations and no loop over the images: training will call it two thousand
-# times. (PyTorch's own `cross_entropy` is what yours is going to replace, so leave that aside.)
+# size. (A loop over the images would be right, too, and slow: training will call it two thousand
+# times. PyTorch's own `cross_entropy` is what yours is going to replace: the check refuses it.)
 
 
 # %% id="stable-cross-entropy" exercise="stable-cross-entropy"
@@ -112,12 +112,12 @@ stable_cross_entropy = check("stable-cross-entropy", stable_cross_entropy)
 # %% [markdown] id="gap-head"
 # What is at stake: one image, two classes, and a network that prefers the wrong class by a growing
 # gap between the two logits. The figure compares your loss with a common repair, a small number
-# added to the probability before the logarithm. (If your last version did not pass, it is drawn,
-# too.)
+# added to the probability before the logarithm; both axes are logarithmic. (If your last version
+# did not pass, it is drawn, too, as far as it is finite.)
 
 # %% id="gap-figure"
 label = torch.tensor([0])
-gaps = [float(gap) for gap in range(0, 151, 2)]
+gaps = np.geomspace(1, 1000, 80).tolist()
 
 
 def with_epsilon(logits, labels):
@@ -131,16 +131,19 @@ curves = {
 last = yours("stable-cross-entropy")
 if last not in (None, stable_cross_entropy):
     curves["your last version"] = last
-for name, function in curves.items():
+for width, (name, function) in zip((6, 2, 2), curves.items(), strict=False):
     values = [float(function(torch.tensor([[0.0, g]]), label)) for g in gaps]
-    plt.plot(gaps, values, label=name)
+    known = np.isfinite(values)
+    if not known.all():
+        name += f": not finite from {gaps[known.argmin()]:.0f} on"
+    plt.loglog(gaps, values, label=name, linewidth=width)
 plt.xlabel("wrong logit minus right logit")
 plt.ylabel("loss")
 plt.legend()
 plt.show()
 
 # %% [markdown] id="gap-note"
-# The loss should grow with the gap, with slope 1, for ever. With the small number it stops at
+# The loss should grow with the gap, for ever. With the small number it stops at
 # $-\log 10^{-8} = 18.4$: from a gap of 25 on there is next to no gradient, and neither training nor
 # an attack that starts there could find the way back.
 #
@@ -191,6 +194,9 @@ assert 2.25 < chance < 2.8, (
 # %% id="weight-decay-check" check="weight-decay"
 weight_decay = check("weight-decay", weight_decay)
 
+# %% id="decay-k"
+quiz("decay-k")
+
 # %% id="decay-by-convention" tags=["result"]
 for name in ("FC10(1)", "FC100-100-10"):
     net = models.build(name)
@@ -204,9 +210,6 @@ assert 5 < ratio < 50
 # %% [markdown] id="decay-by-convention-note"
 # For FC10 the two are a fixed factor of 5 apart, since k = 10. In FC100-100-10 the factor is 50 in
 # the layers of 100 units and 5 in the last one, so that the whole is somewhere in between.
-
-# %% id="decay-k"
-quiz("decay-k")
 
 # %% [markdown] id="fc10-head"
 # FC10 is the one network here that cannot be trained badly. Its logits are linear in the weights,
@@ -301,7 +304,7 @@ assert 1e-4 < best < 1e-1 and (np.diff(fit_errors) > 0).all()
 # from the start. No layer divides by N again.
 
 # %% [markdown] id="sigmoid-layer-backward-task" task="sigmoid-layer-backward"
-# Write the backward pass of one layer by hand, without autograd. You are given the activations h
+# Write the backward pass of one layer by hand: the check refuses what autograd found. You are given the activations h
 # and not z: work out on paper how σ' can be had from them.
 
 
@@ -336,7 +339,7 @@ def gradients_by_hand(net, images, labels):
     """The gradients of the loss: layer name -> (weight's, bias's)."""
 
     def back(*layer):  # as tensors like x, whatever yours returns
-        parts = sigmoid_layer_backward(*layer)
+        parts = sigmoid_layer_backward(*[part.detach() for part in layer])
         return [torch.as_tensor(part).to(x) for part in parts]
 
     x = images.flatten(1)
@@ -463,9 +466,10 @@ plt.show()
 
 # %% [markdown] id="adam-note"
 # Both begin at about $\log 10 = 2.3$ and learn the easy part within two hundred steps. Then plain
-# descent slows down: one learning rate has to suit the last layer, whose gradients are large, and
-# the first, whose gradients are fifty times smaller. Adam divides by the gradients' own size, so that
-# all layers move, and after 900 steps its loss is less than half. Four epochs bring it near the
+# descent slows down, and after 900 steps Adam's loss is less than half of its. One reason may be
+# that one learning rate has to suit the last layer, whose gradients are large, and the first, whose
+# gradients were fifty times smaller at the start, while Adam divides by their own size. (No verdict
+# on the two methods: the rate of 0.5 was not searched for.) Four epochs are too few to reach the
 # network that the course ships, which was trained for longer in the same way:
 
 # %% id="adam-error"
@@ -473,7 +477,12 @@ shipped = zoo.load("FC100-100-10")
 for name, net in (("four epochs", mine), ("shipped", shipped)):
     errors = [100 * models.error_rate(net, part) for part in (train, test)]
     print(f"{name:11}  train {errors[0]:.2f} %  test {errors[1]:.2f} %")
-assert models.error_rate(mine, test) < 0.035
+missing = models.error_rate(mine, test) - models.error_rate(shipped, test)
+print(f"still missing: {100 * missing:.1f} points of test error")
+assert 0.003 < missing < 0.02
+assert 2 * np.mean([float(v) for v in adam[850:936]]) < np.mean(
+    [float(v) for v in descent[850:]]
+)
 
 # %% [markdown] id="ae-head"
 # ## 5. The sparse autoencoder
@@ -612,6 +621,24 @@ plotting.beside_paper(
 )
 plt.show()
 
+# %% [markdown] id="single-head"
+# The paper's number is that of one network, ours are means over five. So the interval to compare it
+# with is a wider one, for *one more* network of ours. Its half-width is that of the mean, times
+# $\sqrt{n + 1}$:
+
+# %% id="single-networks" tags=["result"]
+for name, result in ours.items():
+    seeds = networks[name]["ours"]["seeds"].values()
+    single = [100 * run["test"] for run in seeds]
+    mean = 100 * result["mean"]
+    reach = 100 * result["half_width"] * (len(single) + 1) ** 0.5
+    paper_error = 100 * printed[name].test
+    inside = abs(paper_error - mean) < reach
+    print(f"{name:16} {min(single):.2f} to {max(single):.2f} seen,", end=" ")
+    print(f"{mean - reach:.2f} to {mean + reach:.2f} expected,", end=" ")
+    print(f"paper {paper_error:.2f}: {'inside' if inside else 'OUTSIDE'}")
+    assert inside
+
 # %% [markdown] id="table-reading"
 # Row by row, in percent. **FC10** is where the paper has it for the two smaller λ: {{=100 * records["networks"]["networks"]["FC10(1e-4)"]["ours"]["summary"]["test"]["mean"]|.2f}} and
 # {{=100 * records["networks"]["networks"]["FC10(1e-2)"]["ours"]["summary"]["test"]["mean"]|.2f}} where it prints {{=100 * paper.TABLE1["FC10(1e-4)"].errors["test"]|.1f}} and {{=100 * paper.TABLE1["FC10(1e-2)"].errors["test"]|.1f}}. For λ = 1 we get
@@ -623,10 +650,10 @@ plt.show()
 # **FC100-100-10** and **FC200-200-10** fit their training images ({{=100 * records["networks"]["networks"]["FC100-100-10"]["ours"]["summary"]["train"]["mean"]|.2f}} and
 # {{=100 * records["networks"]["networks"]["FC200-200-10"]["ours"]["summary"]["train"]["mean"]|.2f}} where the paper prints 0). Their mean test errors are
 # {{=100 * records["networks"]["networks"]["FC100-100-10"]["ours"]["summary"]["test"]["mean"]|.2f}} and {{=100 * records["networks"]["networks"]["FC200-200-10"]["ours"]["summary"]["test"]["mean"]|.2f}}, with {{=100 * paper.TABLE1["FC100-100-10"].errors["test"]|.2f}} and
-# {{=100 * paper.TABLE1["FC200-200-10"].errors["test"]|.2f}} in the paper. Mind what is compared: the interval is for the *mean* over
-# seeds, the paper's number is *one* network. Single ones of ours go from {{=100 * min(run["test"] for run in records["networks"]["networks"]["FC100-100-10"]["ours"]["seeds"].values())|.2f}} to
-# {{=100 * max(run["test"] for run in records["networks"]["networks"]["FC100-100-10"]["ours"]["seeds"].values())|.2f}} for FC100-100-10 and from {{=100 * min(run["test"] for run in records["networks"]["networks"]["FC200-200-10"]["ours"]["seeds"].values())|.2f}} to {{=100 * max(run["test"] for run in records["networks"]["networks"]["FC200-200-10"]["ours"]["seeds"].values())|.2f}} for
-# FC200-200-10; the paper's would not stand out among them. The printed decay gives FC100-100-10
+# {{=100 * paper.TABLE1["FC200-200-10"].errors["test"]|.2f}} in the paper. The first of these lies {{="above" if paper.TABLE1["FC100-100-10"].errors["test"] > max(run["test"] for run in records["networks"]["networks"]["FC100-100-10"]["ours"]["seeds"].values()) else "among"|}} all five of ours ({{=100 * min(run["test"] for run in records["networks"]["networks"]["FC100-100-10"]["ours"]["seeds"].values())|.2f}} to
+# {{=100 * max(run["test"] for run in records["networks"]["networks"]["FC100-100-10"]["ours"]["seeds"].values())|.2f}}), the second {{="among" if min(run["test"] for run in records["networks"]["networks"]["FC200-200-10"]["ours"]["seeds"].values()) <= paper.TABLE1["FC200-200-10"].errors["test"] <= max(run["test"] for run in records["networks"]["networks"]["FC200-200-10"]["ours"]["seeds"].values()) else "outside"|}} them ({{=100 * min(run["test"] for run in records["networks"]["networks"]["FC200-200-10"]["ours"]["seeds"].values())|.2f}} to {{=100 * max(run["test"] for run in records["networks"]["networks"]["FC200-200-10"]["ours"]["seeds"].values())|.2f}}). Both lie inside
+# what is expected of one more network, as do those of the other networks with hidden layers. That
+# is no proof that they are of the same kind: five networks make such an interval wide. The printed decay gives FC100-100-10
 # {{=100 * records["networks"]["networks"]["FC100-100-10"]["literal"]["summary"]["test"]["mean"]|.2f}}: with λ = 1e-5 and k = 100 its factor is
 # λ/k = 1e-7, two hundred times less than the λ/2 = 2e-5 that the validation images chose, which is
 # next to no decay at all.
@@ -635,10 +662,16 @@ plt.show()
 # {{=100 * records["networks"]["networks"]["AE400-10"]["ours"]["summary"]["train"]["mean"]|.2f}} on its training set ({{=100 * paper.TABLE1["AE400-10"].errors["train"]|.2f}}): the paper says neither which
 # sparsity term it used nor how long it trained, so here we have *an* autoencoder of that size.
 
-# %% [markdown] id="paired-head"
+# %% [markdown] id="paired-question"
 # ## 7. Do two networks differ?
 #
-# Is FC200-200-10 better than FC100-100-10? Two test errors with an interval each are a poor way to
+# Is FC200-200-10 better than FC100-100-10? First a question about intervals:
+
+# %% id="intervals-overlap"
+quiz("intervals-overlap")
+
+# %% [markdown] id="paired-head"
+# Two test errors with an interval each are a poor way to
 # ask: both networks were tested on the *same* images, and what is hard for one is mostly hard for
 # the other. An image that both get right, or both wrong, says nothing about which is better. Only
 # the *discordant* images do, on which exactly one is wrong. How many of the 10 000 are there? (Both
@@ -686,8 +719,8 @@ def paired_difference(wrong_a, wrong_b):
     interval after Bonett and Price (2012).
 
     wrong_a, wrong_b: (N,) bool, whether each network is wrong on an image.
-    Returns (difference, low, high), shares in [-1, 1]; the difference is
-    the plain one, n_a / n - n_b / n.
+    Returns (difference, low, high), as shares and not in percent; the
+    difference is the plain one, n_a / n - n_b / n.
     """
     ### BEGIN SOLUTION
     n = len(wrong_a)
@@ -716,11 +749,8 @@ assert high - low < 2 * alone
 
 # %% [markdown] id="paired-reading"
 # The paired interval is shorter than what either network's own test error comes with, although two
-# networks are in it, because the images that both get wrong have dropped out. It holds 0: on these
-# images nothing tells the two apart.
-
-# %% id="intervals-overlap"
-quiz("intervals-overlap")
+# networks are in it, because the images that both get wrong have dropped out. It holds 0: these
+# images do not tell which of the two is better, nor that they are equally good.
 
 # %% [markdown] id="paired-limits"
 # What this interval is about: these two networks, on other images of the same kind. It is not about
@@ -749,7 +779,10 @@ print(f"{100 * welch.low:.2f} to {100 * welch.high:.2f} points")
 
 # %% id="error-in-batches" exercise="error-in-batches"
 def error_in_batches(net, images, labels, batch_size=256):
-    """The share of the images (N, 1, 28, 28) that ``net`` gets wrong."""
+    """The share of the images (N, 1, 28, 28) that ``net`` gets wrong.
+
+    The net is never given more than ``batch_size`` images at once.
+    """
     ### BEGIN SOLUTION
     wrong = 0
     for start in range(0, len(images), batch_size):
@@ -774,18 +807,36 @@ error_in_batches = check("error-in-batches", error_in_batches)
 # %% id="error-by-batch" tags=["result"]
 for size in (100, 256, 3000):
     error = error_in_batches(shipped, test.images, test.labels, size)
-    print(f"batches of {size:4}: {float(error):.2%}")
+    error = float(error)
+    print(f"batches of {size:4}: {error:.2%}")
     assert abs(error - models.error_rate(shipped, test)) < 1e-6, (
         f"With batches of {size} the error is another one than that of all "
         "images at once: run the check of error_in_batches again."
     )
 
+# %% [markdown] id="hunt-head-2"
+# And what did the given version say, with the same three sizes?
+
+# %% id="hunt-measured" tags=["result"]
+wrong = (models.predictions(shipped, test.images) != test.labels).double()
+for size in (100, 256, 3000):
+    rates = [float(batch.mean()) for batch in wrong.split(size)]
+    left = len(wrong.split(size)[-1])
+    print(f"batches of {size:4}: {np.mean(rates):.2%};", end=" ")
+    print(f"the last has {left:4} images, {rates[-1]:.2%} wrong")
+halves = [float(half.mean()) for half in wrong.split(5000)]
+print(f"first half of the images {halves[0]:.2%}, second {halves[1]:.2%}")
+sizes = {size: [b.mean() for b in wrong.split(size)] for size in (256, 3000)}
+assert np.mean(sizes[256]) < wrong.cpu().mean() < np.mean(sizes[3000])
+
 # %% [markdown] id="hunt-note"
-# With batches of 256 the last one has 16 images, which the given version let weigh as much as 256
-# others. MNIST's test set is ordered: its two halves were written by different people, and the
-# second half is easier. So the last batch was no fair sample, and the error came out too small. On
-# shuffled images the result would have been off by chance only, too little for anybody to notice,
-# which is how such a bug grows old.
+# With 100 nothing is left over, and the bug cannot be seen. With 256 the last batch has 16 images,
+# which the given version let weigh as much as 256 others; as none of them is misread, the error comes
+# out too small. With 3000 the last thousand count as much as three thousand, and are misread more often than
+# the rest: the error comes out too large. So the bug has no sign of its own. It gives the last batch
+# too much to say, and which images stand there is up to the order of the file (the two halves of
+# MNIST's test set were written by different people, and one is easier). A few hundredths of a point,
+# now up, now down: that looks like chance, which is how such a bug grows old.
 
 # %% [markdown] id="control-head"
 # ## 9. A control to design
@@ -864,11 +915,12 @@ answer(
 # - Gradients go back through a layer by two matrix products and h (1 - h); every sigmoid shrinks
 #   them.
 # - Two networks are compared on the images where they differ; two architectures, over seeds.
-# - **Table 1, its two columns of errors: reproduced.** Five of the six test errors come within a
-#   quarter of a point of the paper's, the sixth, FC10(1), within two points. λ has to be read as
-#   λ/2 · Σw² for that, and the training error of AE400-10 is twice the paper's. That FC200-200-10 is
-#   better than FC100-100-10, by 0.1 points or ten images in the paper, cannot be told from five
-#   seeds. (The table's third column, the distortion, is the matter of lessons 03 and 04.)
+# - **Table 1, its two columns of errors: reproduced in part.** {{=sum(abs(records["networks"]["networks"][name]["ours"]["summary"]["test"]["mean"] - row.errors["test"]) < 0.0025 for name, row in paper.TABLE1.items())|d}} of the {{=len(paper.TABLE1)|d}} test errors come within
+#   a quarter of a point of the paper's, if λ is read as λ/2 · Σw². FC10(1) is off by
+#   {{=100 * abs(records["networks"]["networks"]["FC10(1)"]["ours"]["summary"]["test"]["mean"] - paper.TABLE1["FC10(1)"].errors["test"])|.1f}} points on the test images and by {{=100 * abs(records["networks"]["networks"]["FC10(1)"]["ours"]["summary"]["train"]["mean"] - paper.TABLE1["FC10(1)"].errors["train"])|.1f}} on the training images, and AE400-10 has
+#   {{=records["networks"]["networks"]["AE400-10"]["ours"]["summary"]["train"]["mean"] / paper.TABLE1["AE400-10"].errors["train"]|.1f}} times the paper's training error. That FC200-200-10 is better than FC100-100-10, by 0.1 points
+#   or ten images in the paper, cannot be told from five seeds. (The table's third column, the
+#   distortion, is the matter of lessons 03 and 04.)
 #
 # **Next:** lesson 02 looks inside these networks and asks whether a single unit means more than a
 # random direction. Lesson 03 asks how far the nearest mistake is.

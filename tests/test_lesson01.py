@@ -9,10 +9,14 @@ import scipy.stats
 import torch
 import torch.nn.functional as F
 
-from course_lib import models, paper, record, zoo
+from course_lib import models, paper, record, training, zoo
 from course_lib.data import load_mnist
 from course_lib.exercises import find, judge, sources
-from course_lib.exercises.lesson01.stable_cross_entropy import EPSILON
+from course_lib.exercises.lesson01.error_in_batches import AT_ONCE
+from course_lib.exercises.lesson01.kl_sparsity import CAPPED
+from course_lib.exercises.lesson01.sigmoid_layer_backward import AUTOGRAD
+from course_lib.exercises.lesson01.stable_cross_entropy import EPSILON, OVERFLOW, READY_MADE
+from course_lib.exercises.lesson01.training_step import HISTORY
 
 paired_difference = find("paired-difference").solution()
 
@@ -88,6 +92,130 @@ def test_a_foreseen_mistake_is_recognised_however_it_is_written():
     assert judge(find("kl-sparsity"), sparsity).mistake == "per image"
 
 
+def picked(table, labels):
+    return table[torch.arange(len(labels)), labels]
+
+
+def test_extreme_logits_find_out_what_double_precision_hides():
+    def double(logits, labels):
+        return -picked(logits.double().softmax(1), labels).log().mean()
+
+    def tiny(logits, labels):
+        return -(picked(logits.double().softmax(1), labels) + 1e-300).log().mean()
+
+    def no_shift(logits, labels):
+        logits = logits.double()
+        return (logits.exp().sum(1).log() - picked(logits, labels)).mean()
+
+    def row_mean(logits, labels):
+        logits = logits - logits.mean(1, keepdim=True)
+        return (logits.exp().sum(1).log() - picked(logits, labels)).mean()
+
+    exercise = find("stable-cross-entropy")
+    wanted = "logarithm of the softmax in double precision"
+    assert judge(exercise, double).mistake == wanted
+    assert judge(exercise, tiny).sentences == [EPSILON]
+    assert judge(exercise, no_shift).sentences == [OVERFLOW]
+    assert judge(exercise, row_mean).mistake == "shifted by the row's mean"
+
+
+def test_the_ready_made_cross_entropy_is_refused_by_any_name():
+    exercise = find("stable-cross-entropy")
+    for answer in (F.cross_entropy, torch.nn.CrossEntropyLoss()):
+        assert judge(exercise, lambda z, y, f=answer: f(z, y)).sentences == [READY_MADE]
+    assert judge(exercise, lambda z, y: F.nll_loss(z.log_softmax(1), y)).status == "PASS"
+
+
+@pytest.mark.parametrize("low", [0.05, 1e-2, 1e-3, 1e-4])
+def test_a_dead_unit_needs_a_gradient(low):
+    def clamped(activations, target):
+        mean = activations.mean(0).clamp(low, 1 - low)
+        terms = target * (target / mean).log()
+        return (terms + (1 - target) * ((1 - target) / (1 - mean)).log()).sum()
+
+    assert judge(find("kl-sparsity"), clamped).sentences == [CAPPED]
+
+
+@pytest.mark.parametrize("guard", [1e-7, 1e-8, 1e-12])
+def test_a_guard_that_does_no_harm_passes(guard):
+    def guarded(activations, target):
+        mean = activations.mean(0)
+        terms = target * (target / (mean + guard)).log()
+        return (terms + (1 - target) * ((1 - target) / (1 - mean + guard)).log()).sum()
+
+    assert judge(find("kl-sparsity"), guarded).status == "PASS"
+
+
+def test_autograd_is_told_and_so_is_history():
+    def backward(x, weight, h, g):
+        z = torch.logit(h, eps=1e-7).requires_grad_()
+        (dz,) = torch.autograd.grad((z.sigmoid() * g).sum(), z)
+        return dz @ weight, dz.T @ x, dz.sum(0)
+
+    assert judge(find("sigmoid-layer-backward"), backward).sentences == [AUTOGRAD]
+
+    def step(net, images, labels, learning_rate, decay):
+        optimizer = torch.optim.SGD(net.parameters(), lr=learning_rate)
+        loss = F.cross_entropy(net(images), labels) + training.weight_decay(net, decay, "half")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    assert judge(find("training-step"), step).sentences == [HISTORY]
+    detached = judge(find("training-step"), lambda *a, **k: step(*a, **k).detach())
+    assert detached.status == "PASS"
+
+
+def test_the_decay_finds_layers_in_layers_and_keeps_its_default():
+    def decay(net, strength, convention="paper", modules=torch.nn.Module.modules):
+        if strength < 0 or convention not in training.CONVENTIONS:
+            raise ValueError("no such decay")
+        total = torch.zeros(())
+        for layer in modules(net):
+            weight = getattr(layer, "weight", None)
+            if weight is not None and weight.requires_grad:
+                k = len(weight) if convention == "paper" else 2
+                total = total + strength * weight.square().sum() / k
+        return total
+
+    exercise = find("weight-decay")
+    assert judge(exercise, lambda n, s, c="paper": decay(n, s, c)).status == "PASS"
+
+    def on_top(net, strength, convention="paper"):
+        return decay(net, strength, convention, torch.nn.Module.children)
+
+    assert judge(exercise, on_top).mistake == "layers inside a layer left out"
+    other = judge(exercise, lambda n, s, c="half": decay(n, s, c))
+    assert other.mistake == "half by default"
+
+
+def test_the_batch_size_is_obeyed():
+    def whole(net, images, labels, batch_size=256):
+        return float((net(images).argmax(1) != labels).double().mean())
+
+    def own_size(net, images, labels, batch_size=256):
+        pairs = zip(images.split(100), labels.split(100), strict=True)
+        return sum(int((net(x).argmax(1) != y).sum()) for x, y in pairs) / len(labels)
+
+    for answer in (whole, own_size):
+        assert judge(find("error-in-batches"), answer).sentences == [AT_ONCE]
+
+    def one_by_one(net, images, labels, batch_size=256):
+        pairs = zip(images.split(1), labels, strict=True)
+        return np.mean([int(net(x).argmax()) != int(y) for x, y in pairs])
+
+    assert judge(find("error-in-batches"), one_by_one).status == "PASS"
+
+
+def test_the_interval_may_end_at_one():
+    def clamped(wrong_a, wrong_b):
+        d, low, high = paired_difference(wrong_a, wrong_b)
+        return d, max(-1.0, low), min(1.0, high)
+
+    assert judge(find("paired-difference"), clamped).status == "PASS"
+
+
 def test_no_gradient_of_the_decay_is_told():
     def decay(net, strength, convention="paper"):
         total = 0.0
@@ -108,6 +236,16 @@ def test_the_bug_makes_the_error_too_small_as_the_lesson_says():
     with torch.no_grad():
         assert buggy(net, test.images, test.labels, 256) < right - 1e-5
         assert buggy(net, test.images, test.labels, 100) == pytest.approx(right)
+
+
+def test_the_bug_has_no_sign_as_the_lesson_says():
+    net, test = zoo.load("FC100-100-10", device="cpu"), load_mnist("test", device="cpu")
+    wrong = (models.predictions(net, test.images) != test.labels).double()
+    of_batches = {
+        size: np.mean([float(b.mean()) for b in wrong.split(size)]) for size in (256, 3000)
+    }
+    assert of_batches[256] < float(wrong.mean()) < of_batches[3000]
+    assert float(wrong[-16:].sum()) == 0
 
 
 def test_what_the_lesson_says_of_table_1_is_what_the_record_says():

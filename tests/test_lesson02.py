@@ -10,9 +10,11 @@ import torch
 from course_lib import models, storage, units, zoo
 from course_lib.authoring import files
 from course_lib.exercises import find, judge
+from course_lib.exercises.lesson02 import chance_purity as chance
+from course_lib.exercises.lesson02 import haar_bases as haar
 from course_lib.exercises.lesson02.chance_purity import chance_cases, exact_chance
 from course_lib.exercises.lesson02.changes_the_ranking import CHANGES
-from course_lib.exercises.lesson02.haar_bases import facts
+from course_lib.exercises.lesson02.strongest_images import NUMBERS, TIES
 
 LESSON = "02_do_units_mean_anything"
 
@@ -58,27 +60,74 @@ def test_the_exact_chance_of_the_checks_is_the_librarys():
         assert exact_chance(labels, k, None) == pytest.approx(units.chance_purity(labels, k))
 
 
+def plain_qr(count, width, generator):
+    return torch.linalg.qr(torch.randn(count, width, width, generator=generator)).Q
+
+
 def test_a_basis_with_signs_of_its_own_is_right_too():
-    """Random signs for the columns, and rotations without reflections, are as good."""
+    """Random signs for the columns are as good; so are lists of bases."""
 
     def signed(count, width, generator):
-        q, _ = torch.linalg.qr(torch.randn(count, width, width, generator=generator))
+        q = plain_qr(count, width, generator)
         return q * (2 * torch.randint(2, (count, 1, width), generator=generator) - 1)
+
+    def as_lists(count, width, generator):
+        return [signed(1, width, generator)[0].double().numpy() for _ in range(count)]
+
+    for answer in (signed, as_lists, lambda *a: tuple(signed(*a)), lambda *a: signed(*a).tolist()):
+        assert judge(find("haar-bases"), answer).status == "PASS", answer.__name__
+
+
+def test_bases_that_are_not_all_equally_likely():
+    def one_sign(count, width, generator):
+        sign = 2 * torch.randint(2, (count, 1, 1), generator=generator) - 1
+        return plain_qr(count, width, generator) * sign
 
     def rotations(count, width, generator):
         seed = int(torch.randint(2**31, (1,), generator=generator))
         rng = np.random.default_rng(seed)
         return scipy.stats.special_ortho_group.rvs(width, size=count, random_state=rng)
 
-    for answer in (signed, rotations):
-        assert judge(find("haar-bases"), answer).status == "PASS", answer.__name__
+    def gaussian(count, width, generator):
+        return torch.randn(count, width, width, generator=generator)
+
+    def exchanged(count, width, generator):
+        return plain_qr(width, count, generator)
+
+    exercise = find("haar-bases")
+    assert judge(exercise, one_sign).mistake == "one sign for each matrix"
+    assert judge(exercise, rotations).mistake == "rotations only"
+    assert judge(exercise, gaussian).mistake == "Gaussian numbers only"
+    assert judge(exercise, exchanged).mistake == "count and width exchanged"
+
+    def one_basis_with_signs(count, width, generator):
+        sign = 2 * torch.randint(2, (count, 1, width), generator=generator) - 1
+        return plain_qr(1, width, generator) * sign
+
+    def each_twice(count, width, generator):
+        signs = 2 * torch.randint(2, (count, 1, width), generator=generator) - 1
+        return (plain_qr(count, width, generator) * signs).repeat_interleave(2, 0)[:count]
+
+    def global_signs(count, width, generator):
+        return plain_qr(count, width, generator) * (2 * torch.randint(2, (count, 1, width)) - 1)
+
+    def seed_only(count, width, generator):
+        again = torch.Generator().manual_seed(generator.initial_seed())
+        signs = 2 * torch.randint(2, (count, 1, width), generator=again) - 1
+        return plain_qr(count, width, again) * signs
+
+    assert judge(exercise, one_basis_with_signs).sentence == haar.TOLD["no direction is preferred"]
+    told = haar.TOLD["a basis says nothing about the next"]
+    assert judge(exercise, each_twice).sentence == told
+    assert judge(exercise, global_signs).sentence == haar.GENERATOR
+    assert judge(exercise, seed_only).sentence == haar.AGAIN
 
 
 def test_the_facts_of_a_basis_do_not_hang_on_the_seed():
-    for seed in range(8):
+    for seed in range(20):
         for width in (2, 3, 5):
-            bases = units.haar_bases(3000, width, torch.Generator().manual_seed(seed))
-            assert all(facts(bases, 3000, width, None).values()), (seed, width)
+            bases = units.haar_bases(1200, width, torch.Generator().manual_seed(seed))
+            assert all(haar.facts(bases, 1200, width, None).values()), (seed, width)
 
 
 def test_foreseen_mistakes_are_recognised_however_they_are_written():
@@ -95,7 +144,7 @@ def test_foreseen_mistakes_are_recognised_however_they_are_written():
     def plain_topk(parts, directions, k):
         return torch.topk(parts["test"][0] @ directions.T, k, dim=0, sorted=True).indices.T
 
-    assert judge(find("strongest-images"), plain_topk).status == "FAIL"
+    assert judge(find("strongest-images"), plain_topk).sentence == TIES
 
     def loop_without_signs(count, width, generator):
         draws = [torch.randn(width, width, generator=generator) for _ in range(count)]
@@ -118,6 +167,80 @@ def test_foreseen_mistakes_are_recognised_however_they_are_written():
         return min(1.0, 2 * (min(above, below) + 1) / (len(pool) + 1))
 
     assert judge(find("randomisation-p"), every_direction).mistake == "directions as n"
+
+
+def test_indices_are_whole_numbers():
+    right = find("strongest-images").solution()
+    exercise = find("strongest-images")
+    assert judge(exercise, lambda *a: right(*a).double()).sentences == [NUMBERS]
+    assert judge(exercise, lambda *a: right(*a).int()).status == "PASS"
+    assert judge(exercise, lambda *a: right(*a).tolist()).status == "PASS"
+
+
+def test_the_generator_and_the_number_of_draws_are_used():
+    def drawn(labels, k, generator, draws):
+        rows = torch.stack([torch.randperm(len(labels), generator=generator)[:k]] * draws)
+        for i in range(1, draws):
+            rows[i] = torch.randperm(len(labels), generator=generator)[:k]
+        return float(units.purity(labels.cpu(), rows).mean())
+
+    exercise = find("chance-purity")
+    assert judge(exercise, lambda y, k, g, draws=4000: drawn(y, k, g, draws)).status == "PASS"
+    for other in (None, 0):
+
+        def with_another(labels, k, generator, draws=4000, other=other):
+            made = torch.Generator().manual_seed(0) if other == 0 else None
+            return drawn(labels, k, made, draws)
+
+        assert judge(exercise, with_another).sentence == chance.GENERATOR
+    many = judge(exercise, lambda y, k, g, draws=4000: drawn(y, k, g, 4000))
+    assert many.sentence == chance.DRAWS_OBEYED
+
+
+def test_the_wrong_quantile_is_called_by_its_name():
+    def verdict(quantile):
+        def answer(differences, margin):
+            d = np.asarray(differences)
+            reach = quantile(len(d)) * d.std(ddof=1) / len(d) ** 0.5
+            return units.verdict(d.mean() - reach, d.mean() + reach, margin)
+
+        return answer
+
+    exercise, t, normal = find("equivalence-verdict"), scipy.stats.t, scipy.stats.norm
+    for quantile, name in (
+        (lambda n: t.ppf(0.90, n - 1), "80 % interval"),
+        (lambda n: t.ppf(0.975, n - 1), "95 % interval"),
+        (lambda n: normal.ppf(0.95), "normal for t"),
+        (lambda n: 1.96, "normal at 95 %"),
+        (lambda n: t.ppf(0.95, n), "n degrees of freedom"),
+    ):
+        assert judge(exercise, verdict(quantile)).mistake == name
+    assert judge(exercise, verdict(lambda n: t.ppf(0.95, max(n - 2, 1)))).status == "FAIL"
+    right = verdict(lambda n: t.ppf(0.95, n - 1))
+    assert judge(exercise, lambda d, margin: np.str_(right(d, margin))).status == "PASS"
+    assert judge(exercise, lambda d, margin: np.array(right(d, margin))).status == "PASS"
+    assert "more networks are needed" not in exercise.done
+
+
+def test_several_wrong_changes_get_the_reason_of_the_first():
+    wrong = {"longer": True, "bias": False}
+    answer = judge(find("changes-the-ranking"), lambda c: wrong.get(c, CHANGES[c][0]))
+    assert answer.sentences == [CHANGES["longer"][1]]
+
+
+def test_no_check_prints_a_warning_of_the_libraries(recwarn):
+    for slug in ("randomisation-p", "strongest-images", "purity"):
+        judge(find(slug), lambda *a, **k: 0.123)
+    assert not [w for w in recwarn if "scipy" in str(w.filename)]
+
+
+def test_the_rotation_is_found_by_its_name():
+    right = find("rotated-network").solution()
+
+    def unnamed(net, layer, basis):
+        return torch.nn.Sequential(*right(net, layer, basis).children())
+
+    assert judge(find("rotated-network"), unnamed).mistake == "names lost"
 
 
 def test_rotations_that_are_refused_and_why():
@@ -261,3 +384,15 @@ def test_the_table_of_verdicts_is_in_the_solved_notebook():
             assert f"| {name} | {layer} |" in shown
             assert row in shown
     assert shown.count("| better |") == 1
+
+
+def test_what_the_rubric_of_the_first_figure_says():
+    """The rows of random directions are the purer ones in that figure."""
+    net, images = zoo.load("FC100-100-10", device="cpu"), units.held_out("cpu")
+    h, before = (units.activations(net, images.images, name) for name in ("sigmoid2", "fc2"))
+    rng = torch.Generator().manual_seed(11)
+    chosen = torch.randperm(100, generator=rng)[:4]
+    rows = [units.unit_directions(100)[chosen], units.random_directions(4, 100, rng)]
+    found = [units.purity(images.labels, units.top_images(h, v, ties=before)) for v in rows]
+    assert found[1].mean() > found[0].mean() + 0.1
+    assert (found[1] == 1).sum() > (found[0] == 1).sum()

@@ -71,8 +71,8 @@ def paired_difference(wrong_a, wrong_b):
     interval after Bonett and Price (2012).
 
     wrong_a, wrong_b: (N,) bool, whether each network is wrong on an image.
-    Returns (difference, low, high), shares in [-1, 1]; the difference is
-    the plain one, n_a / n - n_b / n.
+    Returns (difference, low, high), as shares and not in percent; the
+    difference is the plain one, n_a / n - n_b / n.
     """
     n = len(wrong_a)
     only_a = int((wrong_a & ~wrong_b).sum())
@@ -84,7 +84,10 @@ def paired_difference(wrong_a, wrong_b):
 
 
 def error_in_batches(net, images, labels, batch_size=256):
-    """The share of the images (N, 1, 28, 28) that ``net`` gets wrong."""
+    """The share of the images (N, 1, 28, 28) that ``net`` gets wrong.
+
+    The net is never given more than ``batch_size`` images at once.
+    """
     wrong = 0
     for start in range(0, len(images), batch_size):
         batch = slice(start, start + batch_size)
@@ -97,7 +100,10 @@ def error_in_batches(net, images, labels, batch_size=256):
 BUGGY = {
     "error-in-batches": (
         "def error_in_batches(net, images, labels, batch_size=256):\n"
-        "    \"\"\"The share of the images (N, 1, 28, 28) that ``net`` gets wrong.\"\"\"\n"
+        "    \"\"\"The share of the images (N, 1, 28, 28) that ``net`` gets wrong.\n"
+        "\n"
+        "    The net is never given more than ``batch_size`` images at once.\n"
+        "    \"\"\"\n"
         "    rates = []\n"
         "    for start in range(0, len(images), batch_size):\n"
         "        batch = slice(start, start + batch_size)\n"

@@ -70,7 +70,8 @@ def changes_the_ranking(change):
 def purity(labels, top):
     """The share of each row's images with the row's most frequent label.
 
-    labels: (N,) int64; top: (M, k) indices of images. Returns (M,).
+    labels: (N,) int64, 0 to 9; top: (M, k) indices of images.
+    Returns (M,).
     """
     rows = labels[top]
     most_frequent = rows.mode(dim=1).values
@@ -80,14 +81,15 @@ def purity(labels, top):
 def chance_purity(labels, k, generator, draws=4000):
     """The mean purity of k different images drawn blindly: a number.
 
-    labels: (N,) int64; generator: a torch.Generator on the CPU;
-    draws: how many rows to draw (an exact answer may leave it aside).
+    labels: (N,) int64; generator: a torch.Generator on the CPU, to draw
+    with; draws: how many rows to draw (an exact answer needs neither).
     """
     rows = [
         torch.randperm(len(labels), generator=generator)[:k]
         for _ in range(draws)
     ]
-    return float(purity(labels.cpu(), torch.stack(rows)).mean())
+    found = purity(labels.cpu(), torch.stack(rows))
+    return float(torch.as_tensor(found).mean())
 
 
 def randomisation_p(units, bases):
@@ -125,7 +127,8 @@ def rotated_network(net, layer, basis):
 
     net: a named nn.Sequential, in which a linear layer follows ``layer``;
     basis: (width, width), orthogonal; its rows are the new units.
-    Returns a new network, with the same outputs; ``net`` stays as it is.
+    Returns a new nn.Sequential with the same outputs, in which a layer
+    called "rotation" comes after ``layer``; ``net`` stays as it is.
     """
     parts = OrderedDict(copy.deepcopy(net).named_children())
     names = list(parts)

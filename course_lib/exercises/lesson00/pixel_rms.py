@@ -74,6 +74,26 @@ EXERCISE.mistake(
 )
 
 EXERCISE.mistake(
+    "sum over 784 after the root",
+    "The mean is inside the root, so the norm is divided by the root of 784, which is 28: you "
+    "divide by 784 itself.",
+    lambda perturbation: perturbation.flatten(1).norm(dim=1) / perturbation[0].numel(),
+)
+
+EXERCISE.mistake(
+    "the norm of the batch",
+    "This is the norm of all images together, over 28: one number, which grows with the number of "
+    "images. Each image has a norm of its own.",
+    lambda perturbation: perturbation.norm() / 28,
+)
+
+EXERCISE.mistake(
+    "the largest change",
+    "This is the largest change of a pixel: the mean over all pixels is asked for.",
+    lambda perturbation: perturbation.abs().amax(dim=(1, 2, 3)),
+)
+
+EXERCISE.mistake(
     "mean of absolute values",
     "This is the mean absolute change: square before the mean, so that large changes count more.",
     lambda perturbation: perturbation.abs().mean(dim=(1, 2, 3)),
@@ -84,6 +104,26 @@ EXERCISE.mistake(
     "This is the standard deviation, which forgets a change of all pixels by the same "
     "amount: do not subtract the mean.",
     lambda perturbation: perturbation.flatten(1).std(dim=1, correction=0),
+)
+
+EXERCISE.mistake(
+    "standard deviation, as `std` has it",
+    "This is what `std` gives, the spread about the mean (and over 783): a change of all pixels by "
+    "the same amount would count nothing. Do not subtract the mean.",
+    lambda perturbation: perturbation.flatten(1).std(dim=1),
+)
+
+EXERCISE.mistake(
+    "along one axis",
+    "The mean runs along one axis only, and a table is left of each image: the mean is over all "
+    "pixels of an image, `dim=(1, 2, 3)`.",
+    ("dim=(1, 2, 3)", "dim=1"),
+)
+
+EXERCISE.mistake(
+    "the first image only",
+    "This is one number, of the first image: is the `return` inside the loop?",
+    lambda perturbation: perturbation[0].square().mean().sqrt(),
 )
 
 EXERCISE.mistake(

@@ -1,6 +1,7 @@
 """`error-in-batches`, lesson 01: a bug hunt.
 
-A short batch that follows full ones is all wrong, so that its weight shows.
+A short batch that follows full ones is all wrong, so that its weight shows. A probe counts what the
+network is given at once.
 """
 
 import numpy as np
@@ -27,6 +28,9 @@ def batch_cases(rng):
     yield case("twelve images in batches of 4", 12, 4, 1)
     yield case("twenty images in batches of 6", 20, 6, 2)
     yield case("three images in batches of 8", 3, 8, 1)
+    yield case("four images, one by one", 4, 1, 1)
+    default = case("three hundred images, batches of the default size", 300, 256, 44)
+    yield Case(default.label, *default.args[:3])
 
 
 def error_of_loop(net, images, labels, batch_size=100):
@@ -76,10 +80,46 @@ def error_concatenated(net, images, labels, batch_size=100):
     return (guessed != labels).double().mean()
 
 
-@EXERCISE.variant
+class _Watched(nn.Module):
+    """A network that keeps how many images it was given each time."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def forward(self, images):
+        self.sizes.append(len(images))
+        return images.flatten(1)[:, :3]
+
+
+AT_ONCE = (
+    "The share is right, and the network is given more than `batch_size` images at once: where "
+    "memory is short, that is what it stops at. Give it slices of `batch_size` images."
+)
+
+
+@EXERCISE.probe
+def obeys_the_batch_size(answer):
+    """A probe: no batch is larger than it may be."""
+    for batch_size in (1, 3, 4):
+        net, images = _Watched(), torch.rand(10, 1, 2, 3)
+        answer(net, images, torch.zeros(10, dtype=torch.int64), batch_size)
+        if net.sizes and max(net.sizes) > batch_size:
+            return AT_ONCE
+    return None
+
+
+@EXERCISE.mistake("all images at once", AT_ONCE)
 @torch.no_grad()
 def error_one_batch(net, images, labels, batch_size=100):
     return 1 - float((net(images).argmax(1) == labels).double().mean())
+
+
+EXERCISE.mistake(
+    "return inside the loop",
+    "Only the first batch is counted: is the `return` inside the loop?",
+    ("    return wrong", "        return wrong"),
+)
 
 
 EXERCISE.mistake(

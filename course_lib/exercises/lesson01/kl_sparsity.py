@@ -1,7 +1,10 @@
 """`kl-sparsity`, lesson 01: the values and their gradients are compared.
 
-One batch has as many images as units, where a mean along the wrong axis keeps its shape.
+One batch has as many images as units, where a mean along the wrong axis keeps its shape; in one,
+units are nearly dead or nearly always on, and must have a gradient all the same.
 """
+
+import math
 
 import scipy.stats
 import torch
@@ -16,6 +19,12 @@ def activation_cases(rng):
     yield Case("as many images as units", torch.rand(5, 5, generator=rng) * 0.5 + 0.2, 0.3)
     rare = torch.rand(40, 6, generator=rng) ** 4 * 0.9 + 0.01
     yield Case("rarely active units", rare, 0.1)
+    # powers of two: their means are exact, and so is 1 minus them
+    ends = torch.tensor([2.0**-10, 1 - 2.0**-10, 0.25]).expand(4, 3).clone()
+    yield Case("a nearly dead unit and one nearly always on", ends, 0.05)
+    yield Case("one image", torch.rand(1, 3, generator=rng) * 0.8 + 0.1, 0.7)
+    on_target = torch.tensor([[0.125, 0.25], [0.375, 0.25]])
+    yield Case("all units on target", on_target, 0.25)
 
 
 def kl_of_scipy(activations, target):
@@ -87,6 +96,49 @@ def kl_cross_entropies(activations, target):
 def _kl(p, q):
     return p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
 
+
+CAPPED = (
+    "The term is right where units are active now and then, and not for a unit that is nearly dead "
+    "or nearly always on: is the mean clamped, or a small number added to it? Such a unit then has "
+    "next to no gradient that could bring it back. A sigmoid's mean is never 0, so the logarithm "
+    "needs no guard above 1e-6."
+)
+
+
+@EXERCISE.probe
+def looks_capped(answer):
+    """A probe: the gradient of a dead unit, on an answer that is right for lively ones."""
+
+    def value_and_slope(mean):
+        activations = torch.full((4, 1), mean, requires_grad=True)
+        found = answer(activations, 0.5)
+        if not found.requires_grad:
+            return float(found), 0.0
+        (slope,) = torch.autograd.grad(found.sum(), activations)
+        return float(found.detach()), float(slope.sum())
+
+    def is_right(mean, tolerance=5e-3):
+        value, slope = value_and_slope(mean)
+        wanted = 0.5 * math.log(0.25 / (mean * (1 - mean)))
+        steep = 0.5 * (1 / (1 - mean) - 1 / mean)
+        near = abs(slope - steep) < tolerance * abs(steep) + 1e-4
+        return near and abs(value - wanted) < max(1e-3, tolerance)
+
+    if not (is_right(0.25) and is_right(0.625)):
+        return None
+    # a guard of 1e-7 does no harm that one could see; one that silences the unit does
+    rare = is_right(2.0**-13) and is_right(1 - 2.0**-12)
+    rarest = is_right(2.0**-17, 0.2) and is_right(1 - 2.0**-17, 0.2)
+    return None if rare and rarest else CAPPED
+
+
+EXERCISE.mistake("clamped far inside", CAPPED, ("1e-6, 1 - 1e-6", "0.05, 0.95"))
+
+EXERCISE.mistake(
+    "return inside the loop",
+    "This is the first unit's divergence: is the `return` inside the loop over the units?",
+    ("(rare + often).sum()", "(rare + often)[0]"),
+)
 
 EXERCISE.mistake(
     "per image",

@@ -28,6 +28,8 @@ def paired_cases(rng):
     yield Case("no image on which they differ", *pairs_of_errors(2, 0, 0, 28, rng))
     yield Case("only b is ever wrong", *pairs_of_errors(0, 0, 12, 38, rng))
     yield Case("a thousand images", *pairs_of_errors(9, 14, 5, 972, rng))
+    yield Case("only a is ever wrong", *pairs_of_errors(3, 7, 0, 60, rng))
+    yield Case("more often wrong than right", *pairs_of_errors(40, 3, 17, 5, rng))
 
 
 def two_more_images(wrong_a, wrong_b):
@@ -108,6 +110,51 @@ def ends_of_two(wrong_a, wrong_b):
     a, b, n = float(wrong_a.double().mean()), float(wrong_b.double().mean()), len(wrong_a)
     reach = Z * (math.sqrt(a * (1 - a) / n) + math.sqrt(b * (1 - b) / n))
     return a - b, a - b - reach, a - b + reach
+
+
+@EXERCISE.mistake(
+    "all errors for those of one alone",
+    "You count all images on which a network is wrong: an image that both get wrong says nothing "
+    "about the difference. n_a counts those on which *only* a is wrong, `wrong_a & ~wrong_b`.",
+)
+def not_discordant(wrong_a, wrong_b):
+    n = len(wrong_a)
+    p, q = (int(wrong_a.sum()) + 1) / (n + 2), (int(wrong_b.sum()) + 1) / (n + 2)
+    reach = Z * math.sqrt((p + q - (p - q) ** 2) / (n + 2))
+    return float(wrong_a.double().mean() - wrong_b.double().mean()), p - q - reach, p - q + reach
+
+
+@EXERCISE.mistake(
+    "only the discordant images",
+    "The sum of the two counts is taken for n: the images on which both are right or both wrong "
+    "were tested, too, and n counts all.",
+)
+def of_the_discordant(wrong_a, wrong_b):
+    only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
+    n = max(only_a + only_b, 1)
+    p, q = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
+    reach = Z * math.sqrt((p + q - (p - q) ** 2) / (n + 2))
+    return (only_a - only_b) / n, p - q - reach, p - q + reach
+
+
+EXERCISE.mistake(
+    "Student's t",
+    "The factor is Student's t with n - 1 degrees of freedom: the interval of Bonett and Price has "
+    "the normal quantile, 1.96, for any n.",
+    ("scipy.stats.norm.ppf(0.975)", "scipy.stats.t.ppf(0.975, n - 1)"),
+)
+
+EXERCISE.mistake(
+    "a's errors both times",
+    "Both counts are of images on which only a is wrong: q needs those on which only b is.",
+    ("int((wrong_b & ~wrong_a).sum())", "int((wrong_a & ~wrong_b).sum())"),
+)
+
+EXERCISE.mistake(
+    "high before low",
+    "The ends of the interval are exchanged: return (difference, low, high).",
+    ("p - q - reach, p - q + reach", "p - q + reach, p - q - reach"),
+)
 
 
 @EXERCISE.mistake("b minus a", "The sign is swapped: this is the error of b minus that of a.")

@@ -1,31 +1,41 @@
 """`sigmoid-layer-backward`, lesson 01: against autograd in double precision.
 
 One layer has as many inputs as units: a transposed weight fits there, and nothing but the numbers
-tells.
+tells. One is saturated, so that activations are exactly 0 and 1.
 """
 
 import torch
 
 from course_lib.exercises import Case, Exercise
 
+from .shared import Calls
+
 
 def layer_cases(rng):
-    for images, inputs, units in ((2, 3, 1), (5, 4, 3), (4, 3, 3), (6, 2, 5)):
+    for images, inputs, units in ((2, 3, 1), (5, 4, 3), (4, 3, 3), (6, 2, 5), (1, 4, 2)):
         x = torch.randn(images, inputs, generator=rng)
         weight = torch.randn(units, inputs, generator=rng)
         bias = torch.randn(units, generator=rng)
         h = torch.sigmoid(x @ weight.T + bias)
         g = torch.randn(images, units, generator=rng)
-        label = f"{images} images, {inputs} inputs, {units} unit{'s' * (units > 1)}"
+        many = "images" if images > 1 else "image"
+        label = f"{images} {many}, {inputs} inputs, {units} unit{'s' * (units > 1)}"
         yield Case(label, x, weight, h, g)
+    x = torch.randn(5, 3, generator=rng)
+    weight = torch.randn(4, 3, generator=rng)
+    h = torch.sigmoid(x @ weight.T)
+    h[:, 0], h[:2, 1], h[2:, 1] = 1.0, 0.0, 1.0
+    yield Case("saturated units", x, weight, h, torch.randn(5, 4, generator=rng))
 
 
 def layer_by_autograd(x, weight, h, g):
-    """Autograd in double precision; the bias is found from the activations."""
+    """Autograd in double precision; what is added to x @ weight.T is found from h."""
     x, weight, h, g = (t.detach().double() for t in (x, weight, h, g))
-    bias = (torch.logit(h) - x @ weight.T).mean(0)
+    z = torch.logit(h, eps=1e-12)
+    bias = z - x @ weight.T  # a row per image, nearly the same in all
     leaves = [t.requires_grad_() for t in (x, weight, bias)]
-    return torch.autograd.grad((torch.sigmoid(x @ weight.T + bias) * g).sum(), leaves)
+    slopes = torch.autograd.grad((torch.sigmoid(x @ weight.T + bias) * g).sum(), leaves)
+    return slopes[0], slopes[1], slopes[2].sum(0)
 
 
 EXERCISE = Exercise(
@@ -77,6 +87,29 @@ def layer_numpy(x, weight, h, g):
     return [dz @ weight, dz.T @ x, dz.sum(axis=0)]
 
 
+AUTOGRAD = (
+    "The numbers are right, and autograd found them: here the gradients are to be written by hand, "
+    "since the lesson uses them where autograd is switched off. From h to z it is h (1 - h)."
+)
+
+
+@EXERCISE.probe
+def by_autograd(answer):
+    """A probe: no derivative is taken by PyTorch, nor is one needed where it keeps no books."""
+    layer = [torch.rand(3, 2), torch.rand(4, 2), torch.rand(3, 4), torch.rand(3, 4)]
+    with Calls() as calls:
+        answer(*layer)
+    return AUTOGRAD if calls.names & {"backward", "grad", "vjp"} else None
+
+
+def layer_of_autograd(x, weight, h, g):
+    z = torch.logit(h, eps=1e-9).requires_grad_()
+    torch.sigmoid(z).backward(g)
+    return z.grad @ weight, z.grad.T @ x, z.grad.sum(0)
+
+
+EXERCISE.mistake("autograd", AUTOGRAD, layer_of_autograd)
+
 EXERCISE.mistake(
     "no derivative of the sigmoid",
     "The gradient g is passed on as if the layer were linear: from h back to the "
@@ -115,6 +148,25 @@ EXERCISE.mistake(
     "from above.",
     ("g * h * (1 - h)", "h * (1 - h)"),
 )
+
+
+@EXERCISE.mistake(
+    "return inside the loop",
+    "Your dW and db belong to the first image: is the `return` inside the loop over the images?",
+)
+def layer_of_one_image(x, weight, h, g):
+    dz = g * h * (1 - h)
+    return dz @ weight, dz[:1].T @ x[:1], dz[0]
+
+
+@EXERCISE.mistake(
+    "overwritten in the loop",
+    "Your dW and db belong to the last image: add them up over the images, with `+=`.",
+)
+def layer_of_the_last_image(x, weight, h, g):
+    dz = g * h * (1 - h)
+    return dz @ weight, dz[-1:].T @ x[-1:], dz[-1]
+
 
 EXERCISE.mistake(
     "a mean for dW and db",

@@ -1,6 +1,7 @@
 """`stable-cross-entropy`, lesson 01: the values and their gradients, for extreme logits, too.
 
-A small number in the logarithm shows at extreme logits only: a probe looks for it.
+A small number in the logarithm shows at extreme logits only: a probe looks for it, in single and in
+double precision.
 """
 
 import math
@@ -11,6 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.exercises import Case, Exercise
+
+from .shared import Calls
 
 
 def logits_cases(rng):
@@ -30,6 +33,10 @@ def logits_cases(rng):
         torch.tensor([[1000.0, 990.0], [-1000.0, -1001.0], [0.0, 300.0]]),
         torch.tensor([1, 0, 0]),
     )
+    yield Case("a gap of 120", torch.tensor([[0.0, 120.0]]), torch.tensor([0]))
+    # farther than double precision has exponents
+    yield Case("a gap of 1000", torch.tensor([[1000.0, 0.0], [0.0, 2.0]]), torch.tensor([1, 0]))
+    yield Case("a gap of 2 million", torch.tensor([[-2e6, 5.0, 4.0]]), torch.tensor([0]))
 
 
 def cross_entropy_of_scipy(logits, labels):
@@ -87,21 +94,52 @@ EPSILON = (
     "exponentials instead; the probability itself is never needed."
 )
 
+OVERFLOW = (
+    "The loss is right for moderate logits and not finite for large ones: an exponential is "
+    "infinite there, or 0 and then its logarithm infinite. Subtract each row's largest logit "
+    "first, and take the logarithm of the sum of exponentials, not of a softmax."
+)
+
 
 @EXERCISE.probe
 def looks_capped(answer):
     """A probe: right at moderate logits, too small where the probability is e^-30 or less."""
     label = torch.tensor([0])
-    mild = float(answer(torch.tensor([[0.0, 2.0]]), label))
-    wild = float(answer(torch.tensor([[0.0, 80.0]]), label))
-    mild_is_right = abs(mild - math.log(1 + math.exp(2))) < 1e-3
-    return EPSILON if mild_is_right and 4 < wild < 79 else None
+    mild = float(answer(torch.tensor([[0.0, 2.0]]), label).detach())
+    if abs(mild - math.log(1 + math.exp(2))) > 1e-3:
+        return None
+    for gap in (80.0, 2000.0):
+        wild = float(answer(torch.tensor([[0.0, gap]]), label).detach())
+        if not math.isfinite(wild):
+            return OVERFLOW
+        if 4 < wild < 0.99 * gap:
+            return EPSILON
+    return None
+
+
+READY_MADE = (
+    "This is PyTorch's own `cross_entropy`, which yours is going to replace: write it with `exp`, "
+    "`log` and sums (or `logsumexp`)."
+)
+
+
+@EXERCISE.probe
+def is_ready_made(answer):
+    """A probe: the library's function, whatever name it was imported by."""
+    with Calls() as calls:
+        answer(torch.tensor([[0.0, 2.0], [1.0, 0.0]]), torch.tensor([0, 1]))
+    return READY_MADE if "cross_entropy" in calls.names else None
+
+
+EXERCISE.mistake(
+    "PyTorch's own", READY_MADE, lambda logits, labels: F.cross_entropy(logits, labels)
+)
 
 
 @EXERCISE.mistake(
     "not stabilised",
-    "The formula is right, but float32 cannot hold its parts: exp(1000) is infinite there, "
-    "and exp(-1000) is 0. Subtract each row's largest logit first.",
+    "The formula is right, but a computer cannot hold its parts: exp(1000) is infinite, even in "
+    "double precision, and exp(-1000) is 0. Subtract each row's largest logit first.",
 )
 def ce_naive(logits, labels):
     return (logits.exp().sum(1).log() - _picked(logits, labels)).mean()
@@ -112,6 +150,20 @@ EXERCISE.mistake(
     "The softmax is fine and its logarithm is not: a probability below 1e-45 is stored as "
     "0, and log(0) is infinite. Simplify log(softmax) on paper first.",
     lambda logits, labels: -_picked(logits.softmax(1), labels).log().mean(),
+)
+
+EXERCISE.mistake(
+    "logarithm of the softmax in double precision",
+    "Double precision only moves the edge: a probability below 1e-323 is stored as 0 there, "
+    "which a gap of 746 between two logits reaches. Simplify log(softmax) on paper first.",
+    lambda logits, labels: -_picked(logits.double().softmax(1), labels).log().mean(),
+)
+
+EXERCISE.mistake(
+    "shifted by the row's mean",
+    "The mean of each row is subtracted, and the largest logit may still be far above it, so that "
+    "its exponential is infinite: subtract each row's *largest* logit.",
+    lambda logits, labels: ce_naive(logits - logits.mean(1, keepdim=True), labels),
 )
 
 EXERCISE.mistake(
@@ -138,6 +190,20 @@ def ce_one_shift(logits, labels):
 def ce_one_sum(logits, labels):
     shifted = logits - logits.max()
     return (shifted.exp().sum().log() - _picked(shifted, labels)).mean()
+
+
+EXERCISE.mistake(
+    "return inside the loop",
+    "This is the loss of the first image: is the `return` inside the loop over the images?",
+    lambda logits, labels: F.cross_entropy(logits[:1], labels[:1]),
+)
+
+EXERCISE.mistake(
+    "the shift is not subtracted everywhere",
+    "The shift cancels only if it is taken from the label's logit, too, or added again: here it "
+    "is added to the logarithm of the sum of what was never shifted.",
+    lambda logits, labels: F.cross_entropy(logits, labels) + logits.max(1).values.mean(),
+)
 
 
 @EXERCISE.mistake(

@@ -1,6 +1,6 @@
 """`training-step`, lesson 01: what is compared is the loss returned and where the weights are then.
 
-One network comes with the gradients of an earlier batch.
+One network comes with the gradients of an earlier batch, one holds another network.
 """
 
 import copy
@@ -44,11 +44,19 @@ def step_cases(rng):
         learning_rate=0.3,
         decay=0.2,
     )
+    inner = sequential(nn.Flatten(), nn.Linear(6, 4), nn.Sigmoid())
+    yield Case(
+        "a network inside a network, one image",
+        sequential(inner, nn.Linear(4, 3)),
+        *batch(1),
+        learning_rate=1.0,
+        decay=0.05,
+    )
 
 
 def loss_and_weights(result, net, images, labels, learning_rate, decay):
     """What is compared: the loss that was returned, and where the parameters are now."""
-    return [result, list(net.parameters())]
+    return {"objective": result, "parameters": torch.cat([p.flatten() for p in net.parameters()])}
 
 
 def step_in_double(net, images, labels, learning_rate, decay):
@@ -84,11 +92,6 @@ EXERCISE = Exercise(
     observe=loss_and_weights,
     may_change=("net",),
     done="Loss and weights are those of the same step in double precision.",
-    equivalent_mutants={
-        "- return objective.detach() / + return objective": (
-            "The number is the same; it only keeps the graph of one batch alive for longer."
-        ),
-    },
 )
 
 
@@ -108,7 +111,7 @@ def step_sgd(net, images, labels, learning_rate, decay):
     optimizer.zero_grad()
     F.cross_entropy(net(images), labels).backward()
     optimizer.step()
-    return loss
+    return loss.detach()
 
 
 @EXERCISE.variant
@@ -128,6 +131,100 @@ def step_data(net, images, labels, learning_rate, decay):
     for p in net.parameters():
         p.data = p.data - learning_rate * p.grad
     return float(objective.detach())
+
+
+HISTORY = (
+    "The step is right, and the number that you return still carries its history: whoever keeps "
+    "the losses of all steps would keep all their graphs in memory. Return `objective.detach()`, "
+    "or a float."
+)
+
+
+@EXERCISE.probe
+def keeps_its_history(answer):
+    """A probe: what comes back is a number and no more."""
+    net = sequential(nn.Flatten(), nn.Linear(6, 3))
+    found = answer(net, torch.rand(2, 1, 2, 3), torch.tensor([0, 2]), 0.1, 0.1)
+    return HISTORY if isinstance(found, torch.Tensor) and found.requires_grad else None
+
+
+EXERCISE.mistake(
+    "the graph is returned as well", HISTORY, ("return objective.detach()", "return objective")
+)
+
+EXERCISE.mistake(
+    "return inside the loop",
+    "Only the first parameter has moved: is the `return` inside the loop?",
+    ("\n    return objective.detach()", "\n            return objective.detach()"),
+)
+
+
+@EXERCISE.mistake(
+    "the decay twice",
+    "In the step the decay counts twice: it is in the objective, and so in its gradient, and need "
+    "not be subtracted once more (nor be given to an optimizer).",
+)
+def step_that_decays_twice(net, images, labels, learning_rate, decay):
+    objective = _objective(net, images, labels, decay)
+    net.zero_grad()
+    objective.backward()
+    with torch.no_grad():
+        for p in net.parameters():
+            p -= learning_rate * (p.grad + (decay * p if p.ndim > 1 else 0))
+    return objective.detach()
+
+
+EXERCISE.mistake(
+    "biases stay",
+    "The weights move and the biases do not: they do not decay, but they have a gradient, and θ "
+    "stands for all parameters.",
+    ("in net.parameters():", "in [p for p in net.parameters() if p.ndim > 1]:"),
+)
+
+
+@EXERCISE.mistake(
+    "layers inside a layer stay",
+    "Layers that lie inside another one do not move: `net.parameters()` finds all of them, "
+    "`net.children()` only the outermost.",
+)
+def step_of_children(net, images, labels, learning_rate, decay):
+    objective = _objective(net, images, labels, decay)
+    net.zero_grad()
+    objective.backward()
+    with torch.no_grad():
+        for layer in net.children():
+            if isinstance(layer, nn.Linear):
+                layer.weight -= learning_rate * layer.weight.grad
+                layer.bias -= learning_rate * layer.bias.grad
+    return objective.detach()
+
+
+def _by_optimizer(net, images, labels, learning_rate, decay):
+    loss = F.cross_entropy(net(images), labels)
+    optimizer = torch.optim.SGD(net.parameters(), lr=learning_rate, weight_decay=decay)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+EXERCISE.mistake(
+    "the optimizer's decay",
+    "The number returned is the cross-entropy alone, and the optimizer's `weight_decay` lets the "
+    "biases decay, too: the objective has its decay in it, and only weight matrices decay.",
+    _by_optimizer,
+)
+
+
+@EXERCISE.mistake(
+    "the optimizer's decay, in the step only",
+    "The objective is right, but in the step the biases decay, too: an optimizer's `weight_decay` "
+    "makes no difference between weights and biases.",
+)
+def step_with_decaying_biases(net, images, labels, learning_rate, decay):
+    objective = _objective(net, images, labels, decay).detach()
+    _by_optimizer(net, images, labels, learning_rate, decay)
+    return objective
 
 
 EXERCISE.mistake(

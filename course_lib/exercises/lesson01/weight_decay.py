@@ -1,6 +1,7 @@
 """`weight-decay`, lesson 01: the term and its gradient are compared.
 
-A frozen layer and a convolution are among the networks; bad settings are left to a probe.
+A frozen layer, a convolution and a network inside a network are among the networks; bad settings
+are left to a probe.
 """
 
 from collections import OrderedDict
@@ -15,12 +16,13 @@ from .shared import sequential
 
 
 def decay_cases(rng):
-    yield Case("one layer, 3 inputs, 2 units", sequential(nn.Linear(3, 2)), 0.5)
-    yield Case("the same, half", sequential(nn.Linear(3, 2)), 0.5, "half")
+    # nowhere two units alone: 1/k would be the 1/2 of "half"
+    yield Case("one layer, 2 inputs, 3 units", sequential(nn.Linear(2, 3)), 0.5)
+    yield Case("the same, half", sequential(nn.Linear(2, 3)), 0.5, "half")
     two = OrderedDict(fc1=nn.Linear(6, 5), sigmoid1=nn.Sigmoid(), fc2=nn.Linear(5, 3))
     yield Case("two layers", nn.Sequential(two), 0.01, "paper")
     yield Case("two layers, half", nn.Sequential(OrderedDict(two)), 0.01, "half")
-    frozen = sequential(nn.Linear(4, 3), nn.Sigmoid(), nn.Linear(3, 2))
+    frozen = sequential(nn.Linear(4, 3), nn.Sigmoid(), nn.Linear(3, 5))
     frozen[0].requires_grad_(False)
     yield Case("the first layer frozen", frozen, 0.2)
     yield Case(
@@ -29,22 +31,26 @@ def decay_cases(rng):
         0.1,
         "paper",
     )
+    inner = sequential(nn.Linear(4, 5), nn.Sigmoid(), sequential(nn.Linear(5, 3), nn.Sigmoid()))
+    yield Case("a network inside a network", sequential(inner, nn.Linear(3, 2)), 0.3, "half")
+    yield Case("no decay", sequential(nn.Linear(3, 2)), 0.0)
 
 
 def value_and_gradients(result, net, strength, convention="paper"):
     """What is compared: the term, and what it does to each parameter that can move."""
     weights = [p for p in net.parameters() if p.requires_grad]
     if not (isinstance(result, torch.Tensor) and result.requires_grad):
-        return [result, "no gradient"]
+        return {"term": result, "gradient": "none"}
     found = torch.autograd.grad(result.sum(), weights, allow_unused=True)
     pairs = zip(found, weights, strict=True)
-    return [result, [torch.zeros_like(w) if g is None else g for g, w in pairs]]
+    slopes = [torch.zeros_like(w) if g is None else g for g, w in pairs]
+    return {"term": result, "gradient": torch.cat([g.flatten() for g in slopes])}
 
 
 def decay_by_units(net, strength, convention="paper"):
     """Unit by unit, in double precision."""
     total = torch.zeros((), dtype=torch.float64)
-    for layer in net:
+    for layer in net.modules():
         if not isinstance(layer, nn.Linear | nn.Conv2d) or not layer.weight.requires_grad:
             continue
         units = [torch.dot(u.flatten(), u.flatten()) for u in layer.weight.double()]
@@ -114,8 +120,25 @@ def guards(answer):
             answer(sequential(nn.Linear(2, 2)), strength, convention)
         except ValueError:
             continue
+        except Exception:  # another error is not the one that is promised
+            pass
         return GUARDED
-    answer(sequential(nn.Linear(2, 2)), 0.0)  # no decay at all is allowed
+    return None
+
+
+NO_GUARD_FOR_0 = (
+    "A strength of 0 is refused, and only a negative one is to be: no decay at all is a setting "
+    "like others."
+)
+
+
+@EXERCISE.probe
+def refuses_nothing_else(answer):
+    """A probe: no decay at all is allowed."""
+    try:
+        answer(sequential(nn.Linear(2, 2)), 0.0)
+    except ValueError:
+        return NO_GUARD_FOR_0
     return None
 
 
@@ -143,6 +166,12 @@ EXERCISE.mistake(
     "This divides by the number of weights (a mean of squares): the paper divides their "
     "sum by the number of units.",
     ("len(weight)", "weight.numel()"),
+)
+
+EXERCISE.mistake(
+    "half by default",
+    'Without a convention yours takes "half": the stub\'s default is "paper", and it stays.',
+    ('convention: str = "paper"', 'convention: str = "half"'),
 )
 
 EXERCISE.mistake(
@@ -193,6 +222,40 @@ EXERCISE.mistake(
     "norms without their square",
     "This sums the norms of the layers: the decay has their squares, so leave the root out.",
     (".square().sum()", ".norm()"),
+)
+
+
+@EXERCISE.mistake(
+    "layers inside a layer left out",
+    "A network may hold another one, and the layers inside it are left out: `weight_matrices(net)` "
+    "finds them all (it asks `net.modules()`, where `net.children()` stays on top).",
+)
+def decay_of_children(net, strength, convention="paper"):
+    _guard(strength, convention)
+    total = torch.zeros(())
+    for layer in net.children():
+        if hasattr(layer, "weight") and layer.weight.requires_grad:
+            k = len(layer.weight) if convention == "paper" else 2
+            total = total + strength * layer.weight.square().sum() / k
+    return total
+
+
+EXERCISE.mistake(
+    "return inside the loop",
+    "Only the first layer's term comes back: is the `return` inside the loop?",
+    ("    return total", "        return total"),
+)
+
+EXERCISE.mistake(
+    "λ squared",
+    "The strength λ stands inside the square: it multiplies the sum of the squares, once.",
+    ("strength * share * weight.square()", "share * (strength * weight).square()"),
+)
+
+EXERCISE.mistake(
+    "0 refused",
+    NO_GUARD_FOR_0,
+    ("if strength < 0", "if strength <= 0"),
 )
 
 EXERCISE.mistake(

@@ -1,6 +1,7 @@
 """`chance-purity`, lesson 02: random draws, compared with the exact value.
 
-The tolerance is more than five standard errors of the draws; every wrong answer is farther off.
+The tolerance is more than five standard errors of the draws; every wrong answer is farther off. An
+exact answer may leave generator and draws aside; probes see to it that one that draws does not.
 """
 
 import math
@@ -94,6 +95,63 @@ def chance_scores(labels, k, generator, draws=DRAWS):
 
 
 EXERCISE.variant(exact_chance)
+
+GENERATOR = (
+    "The number changes from call to call, or is the same for every seed and not exact: draw with "
+    "`generator=generator`, so that whoever repeats it gets your number."
+)
+DRAWS_OBEYED = (
+    "The number is right, but it is not the mean over `draws` rows: with `draws=1` a row of k "
+    "images gives a whole number of k-ths."
+)
+
+
+def _small():
+    return torch.arange(40) % 7, 9
+
+
+@EXERCISE.probe
+def draws_with_the_generator(answer):
+    """A probe: the generator decides, and nothing else does; or the answer is exact."""
+    labels, k = _small()
+    found = []
+    for seed, other_seed in ((1, 5), (1, 6), (2, 5), (3, 5), (4, 5)):
+        torch.manual_seed(other_seed)
+        np.random.seed(other_seed)  # noqa: NPY002 - a learner may use the old global generator
+        found.append(float(answer(labels, k, torch.Generator().manual_seed(seed), 300)))
+    if found[0] != found[1]:
+        return GENERATOR
+    exact = abs(found[0] - exact_chance(labels, k, None)) < 1e-4
+    return GENERATOR if len(set(found)) == 1 and not exact else None
+
+
+@EXERCISE.probe
+def draws_as_many_rows(answer):
+    """A probe: one row gives a whole number of k-ths, two rows give twice as many steps."""
+    labels, k = _small()
+    for draws in (1, 2):
+        for seed in range(4):
+            found = float(answer(labels, k, torch.Generator().manual_seed(seed), draws))
+            steps = found * k * draws
+            exact = abs(found - exact_chance(labels, k, None)) < 1e-4
+            if not exact and not abs(steps - round(steps)) < 1e-4:
+                return DRAWS_OBEYED
+    return None
+
+
+EXERCISE.mistake("the generator is not used", GENERATOR, ("generator=generator", ""))
+
+EXERCISE.mistake("draws is not used", DRAWS_OBEYED, ("range(draws)", "range(4000)"))
+
+
+@EXERCISE.mistake(
+    "the first images",
+    "Every row is the same one, the first k images: draw them blindly, anew for each row.",
+)
+def not_drawn(labels, k, generator, draws=DRAWS):
+    rows = torch.arange(k).expand(draws, k)
+    return float(purity_by_mode(labels.cpu(), rows).mean())
+
 
 EXERCISE.mistake(
     "one over the classes",

@@ -97,6 +97,18 @@ def changes_listed(change):
 EXERCISE.variant(changes_by_trial)
 
 
+@EXERCISE.variant
+def changes_in_numbers(change):
+    return int(changes_listed(change))
+
+
+@EXERCISE.probe
+def the_first_that_is_wrong(answer):
+    """A probe, for several wrong answers at once: the reason of the first of them."""
+    wrong = [why for name, (changes, why) in CHANGES.items() if bool(answer(name)) != changes]
+    return wrong[0] if wrong else None
+
+
 def _flipped(*names):
     def wrong(change):
         return CHANGES[change][0] != (change in names)

@@ -24,13 +24,23 @@ def verdict_cases(rng):
     yield case("far above", 2.0, 1.0)
     yield case("a wide interval round 0", 0.3, 5.0)
     yield case("between 90 and 95 %", 0.0, 1.55)
+    yield case("just narrow enough", 0.0, 1.712)
     yield case("just too wide", 0.0, 1.79)
     yield case("too wide, but not for a normal", 0.0, 1.88)
+    yield case("too wide, but not at 80 %", 0.0, 2.1)
+    yield case("far too wide", 0.0, 2.4)
     yield case("below 0, reaching past the margin", -1.2, 0.5)
     yield case("above 0, reaching past the margin", 0.9, 1.0)
     yield case("three networks", 0.0, 0.6525, n=3)
     yield case("another margin", 0.5, 0.3, margin=0.25)
     yield case("twenty-five networks", 0.3, 1.9, n=25)
+
+
+def as_text(result, differences, margin):
+    """What is compared: the word, also where NumPy has wrapped it."""
+    if isinstance(result, np.ndarray | np.generic) and result.ndim == 0:
+        return result.item()
+    return result
 
 
 def by_two_tests(differences, margin):
@@ -57,7 +67,9 @@ EXERCISE = Exercise(
     ],
     cases=verdict_cases,
     oracle=by_two_tests,
-    done="Undecided is a verdict too: it says that more networks are needed.",
+    observe=as_text,
+    done="Undecided is a verdict, too: these networks do not tell, which is no licence to add some "
+    "until they do.",
     equivalent_mutants={
         f"- {line} / + {changed}": "An interval ends exactly on the margin with probability 0."
         for line, changed in (
@@ -133,6 +145,20 @@ EXERCISE.mistake(
 )
 
 EXERCISE.mistake(
+    "80 % interval",
+    "This is the 80 % interval: `t.ppf(0.90)` leaves 10 % on *each* side. Two one-sided tests at "
+    "5 % leave 5 % on each, `t.ppf(0.95)`, which is the 90 % interval.",
+    ("0.95", "0.90"),
+)
+
+EXERCISE.mistake(
+    "normal at 95 %",
+    "The quantile is the normal distribution's for a 95 % interval, 1.96: it is Student's with "
+    "n - 1 degrees of freedom, with 5 % on each side.",
+    ("t.ppf(0.95, len(d) - 1)", "norm.ppf(0.975)"),
+)
+
+EXERCISE.mistake(
     "normal for t",
     "The quantile is the normal distribution's, 1.64: with ten networks whose spread is "
     "itself an estimate it is Student's with n - 1 degrees of freedom, 1.83.",
@@ -163,6 +189,14 @@ EXERCISE.mistake(
     "Only the mean is looked at: without its interval, two networks would decide as firmly "
     "as two hundred.",
     ("t * d.std(ddof=1) / len(d) ** 0.5", "0"),
+)
+
+EXERCISE.mistake(
+    "the margin forgotten",
+    "The interval is compared with 1, not with `margin`.",
+    ("if -margin < low and high < margin", "if -1 < low and high < 1"),
+    ("if high < -margin", "if high < -1"),
+    ("low > margin", "low > 1"),
 )
 
 EXERCISE.mistake(

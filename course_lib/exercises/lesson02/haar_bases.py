@@ -1,7 +1,7 @@
 """`haar-bases`, lesson 02: facts are compared that hold for every right draw.
 
 The numbers themselves are up to the answer; whether the generator decides them is a probe's
-question.
+question. The counts are so small that count and width exchanged are still a matter of seconds.
 """
 
 import scipy.stats
@@ -13,32 +13,68 @@ from course_lib.exercises import Case, Exercise
 
 
 def basis_cases(rng):
-    for count, width in ((3000, 2), (4000, 3), (3000, 5)):
+    for count, width in ((3, 4), (2000, 2), (1500, 3), (1200, 5)):
         seed = int(torch.randint(1000, (1,), generator=rng))
         generator = torch.Generator().manual_seed(seed)
         yield Case(f"{count} bases of {width} dimensions", count, width, generator)
 
 
+def as_tensor(result):
+    """A tensor in double precision, also of a list of tensors or arrays."""
+    if isinstance(result, list | tuple):
+        result = torch.stack([torch.as_tensor(part) for part in result])
+    return torch.as_tensor(result).detach().cpu().double()
+
+
 def facts(result, count, width, generator):
-    """What every right answer has in common, whatever numbers it draws."""
+    """What every right answer has in common, whatever numbers it draws.
+
+    The moments of Haar bases are known: E[q] = 0, E[q_ij q_kl] is 1 / width where (i, j) = (k, l)
+    and 0 elsewhere, E[q_ij^4] = 3 / (width (width + 2)), E[trace(turn q)^4] = 3 for any turn,
+    and as many have determinant 1 as -1. Each is allowed five standard errors or more. Of a few
+    bases only the form is looked at.
+    """
     if result is None:
         return None
-    q = torch.as_tensor(result).detach().cpu().double()
-    if q.shape != (count, width, width):
-        return {"shape": list(q.shape)}
-    length = q.square().sum(1)
+    q = as_tensor(result)
+    shape, wanted = tuple(q.shape), (count, width, width)
+    told = {"shape": f"{shape}"}
+    if shape != wanted:
+        return told
+    length, across = q.square().sum(1), q.square().sum(2)
     angles = q.transpose(1, 2) @ q - torch.diag_embed(length)
-    across = torch.full((width,), width**-0.5, dtype=torch.float64)
-    fourth = torch.stack([q[:, 0], across @ q]).pow(4).mean(1)
-    near = 6 / count**0.5
-    return {
+    told |= {
         "columns have length 1": bool((length - 1).abs().max() < 1e-4),
+        "rows have length 1": bool((across - 1).abs().max() < 1e-4),
         "columns are orthogonal": bool(angles.abs().max() < 1e-4),
-        "entries are 0 on average": bool(q.mean(0).abs().max() < near),
+    }
+    return told | (moments(q) if count > 100 else {})
+
+
+def moments(q):
+    """The facts about the distribution of the bases q (count, width, width)."""
+    count, width, _ = q.shape
+    near, flat = 6 / count**0.5, q.flatten(1)
+    # the sum of the fourth powers of a column, or a row: small towards the corners of a cube
+    fourth = torch.cat([q.pow(4).sum(1), q.pow(4).sum(2)], dim=1)
+    mean, ways = 3 / (width + 2), (width + 2) * (width + 4) * (width + 6)
+    spread = ((105 + 9 * (width - 1)) / ways - mean**2) ** 0.5
+    pairs = flat.T @ flat / count - torch.eye(width**2, dtype=torch.float64) / width
+    following = (q[1:] * q[:-1]).sum((1, 2))
+    turn = torch.linalg.qr(torch.arange(float(width**2)).cos().reshape(width, width).double()).Q
+    traces = torch.einsum("kij,bij->kb", torch.stack([torch.eye(width).double(), turn]), q).pow(4)
+    return {
+        "entries are 0 on average": bool(q.mean(0).abs().max() < near / width**0.5),
         "no direction is preferred": bool(
-            (fourth - 3 / (width * (width + 2))).abs().max() < near / 6
+            (fourth.mean(0) - mean).abs().max() < 5 * spread / count**0.5
         ),
+        "turned, they are as likely": bool((traces.mean(1) - 3).abs().max() < 10 * near),
+        "no two entries go together": bool(pairs.abs().max() < near / width),
+        "both orientations occur": bool(torch.linalg.det(q).sign().mean().abs() < near),
         "bases differ": bool((q - q[0]).abs().max() > 1e-3),
+        "a basis says nothing about the next": bool(
+            following.mean().abs() < near and (following.square().mean() - 1).abs() < 2 * near
+        ),
     }
 
 
@@ -70,7 +106,7 @@ EXERCISE = Exercise(
     equivalent_mutants={
         "- return q * signs[:, None, :] / + return q / signs[:, None, :]": (
             "Signs are 1 and -1: to divide by them is to multiply by them."
-        )
+        ),
     },
 )
 
@@ -85,6 +121,13 @@ def bases_one_by_one(count, width, generator):
 
 
 EXERCISE.variant(bases_of_scipy)
+
+
+@EXERCISE.variant
+def bases_with_random_signs(count, width, generator):
+    """A random sign for each column is as good as the one that R's diagonal asks for."""
+    q, _ = torch.linalg.qr(torch.randn(count, width, width, generator=generator))
+    return q * (2 * torch.randint(2, (count, 1, width), generator=generator) - 1)
 
 
 @EXERCISE.variant
@@ -104,28 +147,121 @@ def bases_by_gram_schmidt(count, width, generator):
     return torch.stack(columns, dim=2)
 
 
+@EXERCISE.variant
+def bases_in_a_list(count, width, generator):
+    return [bases_by_svd(1, width, generator)[0].double().numpy() for _ in range(count)]
+
+
 GENERATOR = (
     "The same seed gives other bases, or every seed the same: draw with "
     "`generator=generator`, so that whoever repeats the test gets your numbers."
+)
+AGAIN = (
+    "Two calls with one generator give the same bases: draw with the generator itself, so that it "
+    "goes on, and neither seed it anew nor only read its seed."
 )
 
 
 @EXERCISE.probe
 def not_reproducible(answer):
     """A probe: the generator decides, and nothing else does."""
-    draws = [
-        torch.as_tensor(answer(2, 3, torch.Generator().manual_seed(seed))).double()
-        for seed in (1, 1, 2)
-    ]
+    draws = []
+    for seed, other_seed in ((1, 5), (1, 6), (2, 5)):
+        torch.manual_seed(other_seed)
+        draws.append(as_tensor(answer(2, 3, torch.Generator().manual_seed(seed))))
     same, other = ((draws[0] - d).abs().max() < 1e-6 for d in draws[1:])
-    return None if same and not other else GENERATOR
+    if not same or other:
+        return GENERATOR
+    generator = torch.Generator().manual_seed(1)
+    one, two = (as_tensor(answer(2, 3, generator)) for _ in range(2))
+    return AGAIN if (one - two).abs().max() < 1e-6 else None
+
+
+TOLD = {
+    "columns have length 1": "The columns do not have length 1, so these are no orthonormal bases.",
+    "rows have length 1": "The rows do not have length 1, so these are no orthonormal bases.",
+    "columns are orthogonal": "The columns are not at right angles: these are no bases.",
+    "entries are 0 on average": "Some entry is not 0 on average: a direction comes up more often "
+    "than the opposite one. Which signs has the library chosen?",
+    "no direction is preferred": "The bases are orthonormal, but their directions are not spread "
+    "evenly: some come up more often. Which numbers do they begin with?",
+    "turned, they are as likely": "The bases are orthonormal, but turned they are not as likely as "
+    "before: some bases come up more often.",
+    "no two entries go together": "Two entries of a basis go together, as if one direction decided "
+    "on the sign of another: each needs a sign of its own.",
+    "both orientations occur": "Determinant 1 and -1 do not come up equally often: a basis with "
+    "one direction reversed is as likely.",
+    "bases differ": "All bases are the same one.",
+    "a basis says nothing about the next": "A basis has to do with the one before it: draw each "
+    "from numbers of its own.",
+}
+
+
+@EXERCISE.probe
+def what_is_not_so(answer):
+    """A probe: the first fact that does not hold, in a sentence."""
+    for case in EXERCISE.draw("cpu"):
+        found = facts(answer(*case.args), *case.args)
+        told = [TOLD[name] for name, holds in found.items() if holds is False]
+        if told:
+            return told[0]
+    return None
+
+
+def _hardly_any(count, width, generator):
+    """No basis at all, in the shape of count and width exchanged."""
+    return torch.zeros(width, count, count)
+
+
+EXERCISE.mistake(
+    "count and width exchanged",
+    "These are `width` matrices of size count x count: the other way round, (count, width, width).",
+    _hardly_any,
+)
+
+EXERCISE.mistake(
+    "Gaussian numbers only",
+    "These are the Gaussian numbers themselves: their columns have neither length 1 nor right "
+    "angles between them. `torch.linalg.qr` makes a basis of each matrix.",
+    ("return q * signs[:, None, :]", "return gaussian"),
+)
+
+EXERCISE.mistake(
+    "one sign for each matrix",
+    "Each matrix gets one random sign, for all of its columns together: whether two columns agree "
+    "in sign is still the library's habit. Every *column* needs a sign of its own.",
+    (
+        "torch.diagonal(r, dim1=1, dim2=2).sign()",
+        "2.0 * torch.randint(2, (count, 1), generator=generator) - 1",
+    ),
+)
+
+
+@EXERCISE.mistake(
+    "rotations only",
+    "All of these have determinant 1, so they are rotations, half of all bases: a basis with one "
+    "direction reversed is as good, and never comes up. Leave the determinant to chance.",
+)
+def rotations(count, width, generator):
+    q = bases_by_svd(count, width, generator)
+    return torch.cat([q[:, :, :1] * torch.linalg.det(q).sign()[:, None, None], q[:, :, 1:]], dim=2)
+
+
+EXERCISE.mistake(
+    "one generator's seed over and over",
+    AGAIN,
+    (
+        "    gaussian",
+        "    generator = torch.Generator().manual_seed(generator.initial_seed())\n    gaussian",
+    ),
+)
 
 
 EXERCISE.mistake(
     "signs left to the library",
     "QR leaves the signs of its columns open, and the library picks them by a rule of its "
-    "own: most of the diagonal of Q is negative. Multiply every column by the sign of R's "
-    "diagonal entry.",
+    "own: some directions never come up, only their opposites. Multiply every column by the sign "
+    "of R's diagonal entry.",
     ("q * signs[:, None, :]", "q"),
 )
 

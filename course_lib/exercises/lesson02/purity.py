@@ -20,6 +20,12 @@ def purity_cases(rng):
     yield Case("ten classes", labels, torch.randint(0, 60, (12, 8), generator=rng))
     yield Case("a pure row and a mixed one", torch.tensor([7, 7, 7, 3, 9, 1]), _rows())
 
+    # the most frequent label is not the first, nor the largest, nor that of a majority
+    labels = torch.tensor([3, 5, 5, 8, 8, 8, 1, 0, 9, 2])
+    top = torch.tensor([[0, 1, 3, 4, 5, 2, 6, 7], [8, 9, 1, 2, 0, 7, 6, 3]])
+    yield Case("no label has the majority", labels, top)
+    yield Case("rows of one image", labels, torch.tensor([[0], [4], [9]]))
+
 
 def _rows():
     return torch.tensor([[0, 1, 2], [2, 3, 4]])
@@ -43,7 +49,7 @@ EXERCISE = Exercise(
     cases=purity_cases,
     oracle=purity_by_counter,
     twins=[units.purity],
-    done="1 for a row of one label; never below 1/k, and by chance well above 1/10.",
+    done="1 for a row of one label, and never below 1/k.",
 )
 
 EXERCISE.variant(purity_by_mode)
@@ -63,6 +69,11 @@ def purity_loop(labels, top):
         seen = [int(labels[i]) for i in row]
         found.append(max(seen.count(c) for c in seen) / len(seen))
     return torch.tensor(found)
+
+
+@EXERCISE.variant
+def purity_list(labels, top):
+    return [int(torch.bincount(row).max()) / len(row) for row in labels[top]]
 
 
 def _of_rows(f):
@@ -102,6 +113,31 @@ EXERCISE.mistake(
     "This is one over the number of different labels: a row with seven sevens and a two "
     "would count as much as one with four of each.",
     _of_rows(lambda rows: torch.tensor([1 / len(set(row.tolist())) for row in rows])),
+)
+
+EXERCISE.mistake(
+    "return inside the loop",
+    "One number came back, the first row's: is the `return` inside the loop?",
+    lambda labels, top: purity_by_mode(labels, top)[0],
+)
+
+EXERCISE.mistake(
+    "divided by 8",
+    "The counts are divided by 8, whatever the length of a row: it is `top.shape[1]`.",
+    lambda labels, top: purity_by_mode(labels, top) * top.shape[1] / 8,
+)
+
+EXERCISE.mistake(
+    "the largest label",
+    "This counts the images with the row's *largest* label: count the most frequent one.",
+    _of_rows(lambda rows: (rows == rows.amax(1, keepdim=True)).double().mean(1)),
+)
+
+EXERCISE.mistake(
+    "the labels of the first images",
+    "The rows' own labels are not looked up: `top` holds places in `labels`, so it is "
+    "`labels[top]`.",
+    lambda labels, top: purity_by_mode(torch.arange(len(labels)), top),
 )
 
 EXERCISE.mistake(

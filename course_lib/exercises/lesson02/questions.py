@@ -100,13 +100,15 @@ ANSWERS = {
         "Compare the two halves of the figure. Which conclusion does it support, and what could "
         "have gone wrong in drawing it?",
         rubric=[
-            "It says what is seen without judging more: rows on both sides have a common look "
-            "(strokes, slants, often one digit), and neither half is clearly better.",
+            "It says what is seen: rows on both sides have a common look (strokes, slants, often "
+            "one digit). Whoever finds the rows of random directions purer has counted rightly: "
+            "more of them show a single digit, in these eight rows.",
             "It names the selection: four rows of each, out of a hundred; somebody who chose them "
             "by eye could have made either half look better.",
             "It names what the eye does: a row of eight digits always looks as if it had a theme, "
             "and there is no row of blindly drawn images to compare with.",
-            "It does not conclude 'equally meaningful' from not seeing a difference.",
+            "It concludes neither 'equally meaningful' from seeing no difference nor 'random ones "
+            "are better' from seeing one.",
         ],
     ),
 }

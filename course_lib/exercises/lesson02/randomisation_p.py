@@ -3,6 +3,8 @@
 The oracle ranks means that it has rounded, so that a tie is a tie in any order of summation.
 """
 
+import warnings
+
 import numpy as np
 import scipy.stats
 import torch
@@ -28,6 +30,7 @@ def randomisation_cases(rng):
     yield case("in the middle", lambda s: (s[9] + s[10]) / 2, 20, 5)
     yield case("above most", lambda s: (s[-4] + s[-3]) / 2, 59, 12)
     yield case("below most", lambda s: (s[4] + s[5]) / 2, 99, 10)
+    yield case("as many bases as units", lambda s: (s[1] + s[2]) / 2, 9, 9)
 
 
 def p_by_rank(units, bases):
@@ -104,7 +107,9 @@ EXERCISE.mistake(
     "basis is the unit of chance.",
 )
 def _t_test(units, bases):
-    found = scipy.stats.ttest_ind(units.cpu().numpy(), bases.flatten().cpu().numpy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SciPy's, about units that are all alike
+        found = scipy.stats.ttest_ind(units.cpu().numpy(), bases.flatten().cpu().numpy())
     return float(found.pvalue)
 
 
@@ -174,6 +179,25 @@ def _normal(units, bases):
     z = float((units.mean() - chance.mean()) / chance.std())
     return 2 * scipy.stats.norm.sf(abs(z))
 
+
+EXERCISE.mistake(
+    "along the bases",
+    "The mean runs over the bases of each direction: it is over the directions of each basis, "
+    "`bases.mean(dim=1)`.",
+    ("bases.mean(dim=1)", "bases.mean(dim=0)"),
+)
+
+EXERCISE.mistake(
+    "the best unit",
+    "The best unit is compared with the best direction of each basis: the means are compared.",
+    ("units.mean(), bases.mean(dim=1)", "units.max(), bases.amax(dim=1)"),
+)
+
+EXERCISE.mistake(
+    "the larger side",
+    "This is twice the *larger* side: a p-value takes the side on which fewer bases lie.",
+    ("min(above, below)", "max(above, below)"),
+)
 
 EXERCISE.mistake(
     "the first unit",

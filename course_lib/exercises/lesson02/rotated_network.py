@@ -44,6 +44,8 @@ def as_seen(result, net, layer, basis):
     following = names[names.index(layer) + 1]
     images = torch.linspace(-2, 2, 30, device=basis.device).reshape(5, 1, 2, 3).sin()
     seen = []
+    if following not in dict(result.named_children()):
+        return {"logits": result(images), "rotated activations": "nobody knows"}
     hook = result.get_submodule(following).register_forward_hook(
         lambda module, inputs, output: seen.append(inputs[0])
     )
@@ -152,6 +154,31 @@ def rotated_module(net, layer, basis):
     items.insert(names.index(layer) + 1, ("rotation", Rotation()))
     return nn.Sequential(OrderedDict(items))
 
+
+NAMED = (
+    "The network computes what it should, but the rotation is not to be found: the docstring "
+    'promises a named nn.Sequential with a layer called "rotation" right behind `layer`.'
+)
+
+
+@EXERCISE.probe
+def has_a_layer_of_that_name(answer):
+    """A probe: later cells look at the layer called "rotation"."""
+    case = EXERCISE.draw("cpu")[0]
+    net, layer, basis = case.args
+    names = [name for name, _ in answer(net, layer, basis).named_children()]
+    after = names.index(layer) + 1 if layer in names else 0
+    return None if names[after : after + 1] == ["rotation"] else NAMED
+
+
+EXERCISE.mistake(
+    "names lost",
+    "The layers have lost their names: give `nn.Sequential` an OrderedDict of names and layers, so "
+    "that later cells find them.",
+    ("nn.Sequential(OrderedDict(items))", "nn.Sequential(*OrderedDict(items).values())"),
+)
+
+EXERCISE.mistake("another name", NAMED, ('("rotation", rotation)', '("turn", rotation)'))
 
 EXERCISE.mistake(
     "B for its transpose",

@@ -34,6 +34,13 @@ def layer_cases(rng):
         before = (torch.randn(n, 6, generator=rng) * 640).round() / 64
         saturated[part] = (before.clamp(-2, 2).add(2) / 4, before)
     yield Case("the units themselves, saturated", saturated, units, 5)
+    yield case("all images of one direction", 3, 1, 17)
+    # scores a millionth apart, whose images went in in the opposite order
+    h = 0.5 + torch.arange(12.0).reshape(12, 1) * 2.0**-20
+    close = (h, torch.arange(12.0, 0, -1).reshape(12, 1))
+    order = torch.randperm(12, generator=rng)
+    close = tuple(part[order] for part in close)
+    yield Case("scores that hardly differ", {"train": close, "test": close}, torch.ones(1, 1), 4)
 
 
 def ranked_by_lexsort(parts, directions, k):
@@ -83,6 +90,82 @@ def ranked_by_two_sorts(parts, directions, k):
     again = scores.gather(0, order).sort(dim=0, descending=True, stable=True).indices
     return order.gather(0, again)[:k].T
 
+
+@EXERCISE.variant
+def ranked_list(parts, directions, k):
+    return [row.tolist() for row in ranked_by_sorting(parts, directions, k)]
+
+
+TIES = (
+    "The scores are right, and images with *equal* scores stand in another order than was asked "
+    "for: by the product with `before`, then by position. `topk` promises no order among equals, "
+    "and a sort needs `stable=True`."
+)
+NUMBERS = (
+    "The images are right, but their indices are not whole numbers (int64), and nothing can be "
+    "indexed with them: `.long()`."
+)
+
+
+def as_rows(result):
+    return torch.stack([torch.as_tensor(row) for row in result])
+
+
+@EXERCISE.probe
+def only_ties_are_wrong(answer):
+    """A probe: the scores of the images are the best ones in every row, if not their order."""
+    wrong = False
+    for case in EXERCISE.draw("cpu"):
+        parts, directions, k = case.args
+        scores = directions @ parts["test"][0].T
+        top = as_rows(answer(*case.args)).long()
+        if top.numel() and not 0 <= int(top.min()) <= int(top.max()) < scores.shape[1]:
+            return None
+        distinct = all(len(set(row)) == k for row in top.tolist())
+        best = scores.sort(dim=1, descending=True).values[:, :k]
+        if not distinct or not torch.equal(scores.gather(1, top), best):
+            return None
+        wrong |= not torch.equal(top, torch.from_numpy(ranked_by_lexsort(*case.args)))
+    return TIES if wrong else None
+
+
+@EXERCISE.probe
+def whole_numbers(answer):
+    """A probe: what comes back can be used as indices."""
+    parts = {name: (torch.eye(4), torch.eye(4)) for name in ("train", "test")}
+    found = as_rows(answer(parts, torch.eye(4)[:2], 2))
+    return None if found.dtype in (torch.int64, torch.int32) else NUMBERS
+
+
+EXERCISE.mistake(
+    "topk",
+    TIES,
+    lambda parts, directions, k: (directions @ parts["test"][0].T).topk(k, dim=1).indices,
+)
+
+EXERCISE.mistake(
+    "no whole numbers",
+    NUMBERS,
+    lambda parts, directions, k: ranked_by_two_sorts(parts, directions, k).float(),
+)
+
+EXERCISE.mistake(
+    "return inside the loop",
+    "This is the row of the first direction only: is the `return` inside the loop?",
+    lambda parts, directions, k: ranked_by_two_sorts(parts, directions[:1], k)[0],
+)
+
+EXERCISE.mistake(
+    "before added to the scores",
+    "Images whose scores differ by very little change places, as they do when a small multiple of "
+    "`before` is added to the scores (or the scores are rounded). `before` is for equal scores "
+    "only: sort by it first and then by the score.",
+    lambda parts, directions, k: _ranked(
+        (directions @ parts["test"][0].T).double()
+        + 1e-6 * (directions @ parts["test"][1].T).double(),
+        k,
+    ),
+)
 
 EXERCISE.mistake(
     "training images",
