@@ -53,8 +53,8 @@ EXERCISE = Exercise(
 
 
 NOT_DRAWN = (
-    "The means do not follow `networks` and `images`: where every draw takes each of them once, all "
-    "must be the mean of the table. Take those that the rows of the two name."
+    "The means do not follow `networks` and `images`: where every draw takes each of them once, "
+    "all must be the mean of the table. Take those that the rows of the two name."
 )
 
 

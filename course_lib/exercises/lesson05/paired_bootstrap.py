@@ -10,7 +10,6 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-
 OFF = 2.5  # places in the sorted draws by which two definitions of a quantile are apart at most
 
 
@@ -73,8 +72,8 @@ EXERCISE = Exercise(
 
 
 NOT_DRAWN = (
-    "The interval does not follow `draws`: where every draw takes all the images once, it must have "
-    "no width. Take the images that each row of `draws` names."
+    "The interval does not follow `draws`: where every draw takes all the images once, it must "
+    "have no width. Take the images that each row of `draws` names."
 )
 
 
@@ -180,9 +179,9 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "a normal interval",
-    "This is the mean, give or take 1.96 standard deviations of the draws. For many images it comes "
-    "near, but the middle 95 % of the draws themselves are asked for, and they need not lie evenly "
-    "about the mean.",
+    "This is the mean, give or take 1.96 standard deviations of the draws. For many images it "
+    "comes near, but the middle 95 % of the draws themselves are asked for, and they need not lie "
+    "evenly about the mean.",
     ("[0.025, 0.975]", "[-1.96, 1.96]"),
     ("torch.quantile(means, ends)", "difference.mean() + ends * means.std()"),
 )
@@ -202,13 +201,19 @@ EXERCISE.mistake(
     "turned round",
     "The interval is mirrored at the mean, 2 times the difference minus each point. That is an "
     "interval, too (the basic bootstrap), but the points of the draws themselves are asked for.",
-    ("return difference.mean(), low, high", "m = difference.mean()\n    return m, 2*m-high, 2*m-low"),
+    (
+        "return difference.mean(), low, high",
+        "m = difference.mean()\n    return m, 2*m-high, 2*m-low",
+    ),
 )
 
 EXERCISE.mistake(
     "in per cent",
     "These are per cent: shares are asked for, 0.5 for a half.",
-    ("return difference.mean(), low, high", "return 100 * difference.mean(), 100 * low, 100 * high"),
+    (
+        "return difference.mean(), low, high",
+        "return 100 * difference.mean(), 100 * low, 100 * high",
+    ),
 )
 
 
