@@ -84,6 +84,24 @@ EXERCISE = Exercise(
 )
 
 
+@EXERCISE.probe
+def size_and_box(answer):
+    """For what no mistake foresees: which of the promises is broken, where no image stands out."""
+    for case in EXERCISE.draw():
+        _, images, stddev = case.args
+        out = answer(*case.args).to(images)
+        outside = max(float(out.max()) - 1, -float(out.min()))
+        if outside > 1e-4:
+            return f"On '{case.label}' pixels leave [0, 1], by up to {outside:.3g}."
+        for k, rms in enumerate(_rms(out - images).flatten().tolist()):
+            if not abs(rms - stddev) < 2e-5:
+                return (
+                    f"On '{case.label}' the rms of the change of image {k}, as returned, is "
+                    f"{rms:.5f}, and {stddev} is asked for."
+                )
+    return None
+
+
 @EXERCISE.variant
 def box_by_fixed_point(changed, images, stddev):
     """Stretched by what is missing, again and again."""

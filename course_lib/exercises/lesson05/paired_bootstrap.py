@@ -37,7 +37,7 @@ def bootstrap_cases(rng):
 
     a = torch.tensor([True, True, False, True, False, True])
     yield Case(
-        "six images, twenty draws",
+        "six images, thirty draws",
         a,
         torch.tensor([False, True, False, False, True, False]),
         torch.tensor([[0] * 6] * 4 + [[0, 3, 5, 1, 2, 4], [1] * 6] * 11 + [[4] * 6] * 4),

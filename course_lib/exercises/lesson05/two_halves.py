@@ -34,12 +34,25 @@ def halves_cases(rng):
     yield Case("in no order", shuffled, 11, small_net)
 
 
+def _parts(result):
+    """The two pairs (rows, network), rows as tensors. Raises TypeError with a sentence."""
+    try:
+        pairs = [(torch.as_tensor(rows).long().cpu(), net) for rows, net in result]
+        if len(pairs) == 2 and all(rows.ndim == 1 for rows, _ in pairs):
+            return pairs
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise TypeError(
+        "what is returned is not (rows, network) twice, `return (rows, net), (rows, net)`, where "
+        "rows are the numbers of the images in a tensor, an array or a list"
+    )
+
+
 def what_halves_are(result, labels, seed, build):
     """The properties that count: which random halves they are is up to the author."""
     if result is None:
         return None
-    (first, net), (second, other) = result
-    a, b = (torch.as_tensor(rows).long().cpu().flatten() for rows in (first, second))
+    (a, net), (b, other) = _parts(result)
     n, classes = len(labels), len(set(labels.tolist()))
     left, right = set(a.tolist()), set(b.tolist())
     return {
@@ -135,7 +148,7 @@ def halves_follow_the_seed(answer):
     labels = torch.arange(4).repeat_interleave(50)
 
     def half(seed):
-        return sorted(torch.as_tensor(answer(labels, seed, small_net)[0][0]).tolist())
+        return sorted(_parts(answer(labels, seed, small_net))[0][0].tolist())
 
     with torch.random.fork_rng(devices=[]):
         first = half(5)
@@ -156,7 +169,7 @@ NOT_RANDOM = (
 def halves_are_random(answer):
     labels, together, found = torch.arange(4).repeat_interleave(50), 0, collections.Counter()
     for seed in range(30):
-        rows = torch.as_tensor(answer(labels, seed, small_net)[0][0]).long().cpu().flatten()
+        rows = _parts(answer(labels, seed, small_net))[0][0]
         first = torch.zeros(len(labels), dtype=torch.bool)
         first[rows] = True
         together += float((first[1:] == first[:-1]).double().mean()) / 30
@@ -236,7 +249,8 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "the images of the halves",
-    "A half is to be the numbers of its images, to index with: these are their labels.",
+    "A half is to be the numbers of its images, each once: these are values that repeat, as labels "
+    "do, or a mask of True and False.",
     ("(first, build(2 * seed))", "(labels[first], build(2 * seed))"),
     ("(second, build(2 * seed + 1))", "(labels[second], build(2 * seed + 1))"),
 )
