@@ -226,7 +226,7 @@ for k, name in enumerate(NAMES):
     text = " ".join(f"{share:5.0%}" for share in fooled[name])
     print(f"{name:13} {text}   {float(mean):4.0%}   {size:.3f}   n = {n}")
     assert all(
-        abs(share - table.strict()[name, column]) < 1e-9
+        abs(share - table.strict()[name, column]) < 1e-6
         for share, column in zip(fooled[name], NAMES, strict=True)
     )
 assert others["FC10(1)"] > 5 * others["FC10(1e-4)"]
@@ -498,22 +498,21 @@ plt.show()
 
 # %% id="small-asserts" tags=["solution-only"]
 mean = {key: np.mean(cells) for key, cells in groups.items()}
-assert 0.3 < mean["none", "other"] / mean["all", "other"] < 0.4
-for part in ("half", "none"):
-    gap = mean[part, "same"] - mean[part, "other"]
-    assert 0 < gap < 0.3 * mean[part, "other"]
+assert 0.28 < mean["none", "other"] / mean["all", "other"] < 0.43
+for part in ("half", "none"):  # for six splits -0.4 to 2.0 points
+    assert abs(mean[part, "same"] - mean[part, "other"]) < 3
     assert min(groups[part, "same"]) < max(groups[part, "other"])
 assert mean["none", "other"] > 3 * 100 * least
 assert mean["all", "other"] > mean["half", "other"] > mean["none", "other"]
 
 # %% [markdown] id="small-note"
-# Training images matter: with none in common the share that is fooled is not much more than a third of
-# what it is with all in common. Half in common lies between, nearer to none; where, depends on which
-# halves were drawn: the split is a draw, too, and this is one. (Try another seed for it.) The first
-# weights matter little, if at all: the five pairs that share them are fooled a little more often in the
-# mean than the twenty that do not, the dots of the two kinds overlap, and five pairs cannot say whether
-# that is a difference. And with no training image in common there is still far more than noise of the
-# same size does. What these networks still share is the task, and the architecture.
+# Training images matter: with none in common the share that is fooled is about a third of what it is with
+# all in common. Half in common lies between; where, depends on which halves were drawn: the split is a
+# draw, too, and this is one. (Try another seed for it.) The first weights matter little, if at all: in the
+# mean the five pairs that share them are within a few points of the twenty that do not, the dots of the
+# two kinds overlap, and five pairs cannot tell such a difference from nothing. And with no training image
+# in common there is still far more than noise of the same size does. What these networks still share is
+# the task, and the architecture.
 
 # %% id="halves-answer"
 ### BEGIN SOLUTION
@@ -522,10 +521,10 @@ answer(
     "The training images. Same half and other architecture: 17 and 21 % in "
     "Table 4 (n = 300); other half and same architecture: 5 and 6 %. Small "
     "networks, 20 pairs each: 11 % with no image in common, 32 % with all. "
-    "Pairs that share the first weights are fooled a point or so more often, "
-    "but there are five of them and the dots overlap. What is left without "
-    "any common image is still far above noise (at most 0.8 %): the task is "
-    "common, and here the architecture, too.",
+    "Pairs that share the first weights are fooled a point or two more "
+    "often, but there are five of them and the dots overlap. What is left "
+    "without any common image is still far above noise (at most 0.8 %): the "
+    "task is common, and here the architecture, too.",
 )
 ### END SOLUTION
 ### BEGIN STUB

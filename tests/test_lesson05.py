@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_lib import attacks, models, paper, storage, transfer, zoo
+from course_lib.authoring import prose
 from course_lib.data import Dataset, load_mnist
 from course_lib.exercises import find, judge, sources
 from course_lib.exercises.lesson05.two_halves import small_net
 
 RELU = "FC100-100-10-ReLU"
 RECORD = storage.ASSETS / "records" / "transfer.json"
+SOURCE = Path(__file__).parents[1] / "solutions" / "05_why_do_they_transfer.py"
 
 
 @pytest.fixture(autouse=True)
@@ -293,6 +296,22 @@ def test_the_verdicts_that_the_lesson_words_are_those_of_the_record(record):
         entry = record["verdicts"][key]
         assert entry["for"] > 0.6 * entry["of"]
     assert list(record["verdicts"])[-2:] == ["nearest class", "class aimed at"]
+
+
+@pytest.mark.parametrize("verdict", ["undecided", "does not hold"])
+def test_the_lesson_cannot_tell_another_verdict_as_a_yes(record, verdict):
+    verdicts = {key: entry | {"verdict": verdict} for key, entry in record["verdicts"].items()}
+    names = {"records": {"transfer": record | {"verdicts": verdicts}}, "paper": paper}
+    said = {}
+    for cell in ("take-away", "verdicts-note", "hits-note", "nearest-note"):
+        text = SOURCE.read_text(encoding="utf-8").split(f'id="{cell}"')[1].split("\n# %%")[0]
+        said[cell] = prose.MARKUP.sub(lambda m: prose.evaluate(m[2], names), text)
+    assert said["take-away"].count("reproduced") == 1  # of Table 2's cells, which are no verdict
+    assert said["take-away"].count(verdict) == 8
+    assert verdict in said["hits-note"]
+    assert verdict in said["nearest-note"]
+    listed = said["verdicts-note"].count(" against it ")
+    assert listed == (len(verdicts) if verdict == "undecided" else 0)
 
 
 def test_what_the_lesson_says_of_cosines_and_margins_is_what_the_record_says(record):

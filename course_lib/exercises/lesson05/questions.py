@@ -118,12 +118,12 @@ ANSWERS = {
         "the first weights. From Table 4 and the experiment with small networks: which of the last "
         "three matters most for transfer, and which number says so?",
         rubric=[
-            "The training images: with none in common the share that is fooled is little more than "
-            "a third of what it is with the same images.",
+            "The training images: with none in common the share that is fooled is about a third "
+            "of what it is with the same images.",
             "The architecture matters less: on the same half, another architecture is fooled two "
             "to four times as often as the same architecture on the other half.",
             "The first weights matter little, or too little to say: pairs that share them are "
-            "fooled a little more often in the mean, and the dots of the two kinds overlap.",
+            "fooled about as often in the mean, and the dots of the two kinds overlap.",
             "It gives n, or the number of pairs, or says that the networks are the replicates.",
             "It sees what is left: with no image in common they still fool each other beyond "
             "noise of the same size, and the task is common to all (among the small networks the "
