@@ -8,9 +8,9 @@
 #
 # Lessons 03 and 04 found, for every image, a small change that a network gets wrong. The change was
 # made for that network. The paper then shows the changed images to *other* networks, and these get
-# many of them wrong, too, even networks that were trained on other images. It is the paper's most
-# consequential finding, and its tables come without sample sizes, intervals or clean errors. This
-# lesson makes the tables again with all three, and then asks why.
+# many of them wrong, too, even networks that were trained on other images. The tables that show it
+# come without sample sizes, intervals or clean errors. This lesson makes the tables again with all
+# three, and then asks why.
 #
 # **After this lesson** you can
 #
@@ -18,14 +18,15 @@
 # - separate what networks share: training images, architecture, first weights;
 # - bring changes to one size, within the box or without, and put a control of that size beside them;
 # - give a difference of two cells an interval, and say what an interval over images leaves out;
-# - explain with two numbers, a cosine and a ratio of lengths, why one network's images fool another
-#   and not the other way round.
+# - tell with two numbers, a cosine and a ratio of lengths, which networks an image will fool.
 #
 # **Before it** you need lesson 03 (distortion, amplification), and that the paper's attack takes an
 # image to a target class by the smallest change that it finds (lesson 04).
 #
-# **Time:** about 90 minutes; the cells compute for about a minute on two processor cores. Every
-# exercise can be skipped: the lesson then goes on with the course's version.
+# **Time:** about 120 minutes; the cells compute for about a minute on two processor cores. Every
+# exercise can be skipped: the lesson then goes on with the course's version. With less time leave out
+# the parts on the nearest class (in section 7) and on a prediction without the change (in section 8):
+# nothing else needs them.
 
 # %% id="imports"
 import json
@@ -65,7 +66,7 @@ print(f"read correctly by all six: {int(right.all(0).sum())}")
 
 def tensor(result):
     """A tensor, also where a function returns a list or an array."""
-    parts = [torch.as_tensor(part) for part in result]
+    parts = [torch.as_tensor(part).detach() for part in result]
     return torch.stack([part.to(few.labels.device) for part in parts])
 
 
@@ -99,8 +100,8 @@ def transfer_cell(clean, adversarial, labels):
 
     clean, adversarial: (N,) int64, the classes that the network gives the
     images before and after the change; labels: (N,), the true ones.
-    Returns three shares: wrong after, of all; wrong before, of all; and,
-    of the images that were right before, those that are wrong after.
+    Returns three shares, from 0 to 1: wrong after, of all; wrong before,
+    of all; and, of the images that were right before, those wrong after.
     """
     ### BEGIN SOLUTION
     wrong = adversarial != labels
@@ -135,8 +136,8 @@ score("corner-up", 100 * up[0])
 score("corner-down", 100 * down[0])
 
 # %% [markdown] id="corner-note"
-# Not a mutual weakness at all. Images made for FC10(1e-2) fool FC10(1e-4) nearly always; images made
-# for FC10(1e-4) hardly ever fool FC10(1e-2): most of that error was there before. The paper prints
+# Not a mutual weakness. Images made for FC10(1e-2) fool FC10(1e-4) more than four times in five; images
+# made for FC10(1e-4) hardly ever fool FC10(1e-2): most of that error was there before. The paper prints
 # {{=paper.TABLE2["FC10(1e-2)"][0]|.1%}} and {{=paper.TABLE2["FC10(1e-4)"][1]|.1%}}. Keep this corner in mind; section 8 explains it.
 
 # %% id="read-a-cell"
@@ -173,8 +174,9 @@ assert together > 0.8 and abs(apart).max() < 0.2
 
 # %% [markdown] id="table-note"
 # (The paper's Table 2 has no clean row: what stands there is the training error of its Table 1.) The
-# two tables agree in nearly everything that one would say about them: whose images travel (FC10(1)'s
-# and FC10(1e-2)'s), which network is hard to fool (AE400-10), how little noise does.
+# two tables agree in what one would say of them first: whose images travel (FC10(1)'s and FC10(1e-2)'s),
+# which network is mostly hard to fool (AE400-10), how little noise of stddev 0.1 does. Single cells are
+# up to {{=100 * max(abs(e["here"] - e["paper"]) for e in records["transfer"]["paper"]["table2"] if e["row"] != e["column"])|.0f}} points apart even in the record below, which has more images and more networks.
 #
 # But look down the column of FC10(1): numbers of a quarter or a third, beside a clean error of more
 # than a fifth. It says little about transfer. Nor do the cells of a row stand for the same images: six
@@ -222,17 +224,18 @@ for k, name in enumerate(NAMES):
     fooled[name], others[name] = tensor(shares).tolist(), float(mean)
     size = table.size(name)
     text = " ".join(f"{share:5.0%}" for share in fooled[name])
-    print(f"{name:13} {text}  others {mean:4.0%}, n = {n}, size {size:.3f}")
+    print(f"{name:13} {text}   {float(mean):4.0%}   {size:.3f}   n = {n}")
     assert all(
-        abs(share - table.strict()[name, column]) < 1e-9
+        abs(share - table.strict()[name, column]) < 1e-6
         for share, column in zip(fooled[name], NAMES, strict=True)
     )
 assert others["FC10(1)"] > 5 * others["FC10(1e-4)"]
 
 # %% [markdown] id="strict-note"
-# (Columns as in the table.) This is what is left of FC10(1)'s column: 10 % at most in four of its
-# five cells. Two things stand out. The last column is the mean distortion, and the rows whose changes
-# are large are those that fool others: before we speak of directions, size has to be dealt with. And
+# (Columns: the six readers as in the table, the mean over the five others, the mean distortion.) This is
+# what is left of FC10(1)'s column: a tenth or less in four of its five cells. Two things stand out. The
+# rows with larger changes mostly fool others more (AE400-10's, as large as FC10(1e-2)'s, does so less):
+# before we speak of directions, size has to be dealt with. And
 # the table is not symmetric: FC200-200-10's images fool FC100-100-10 much more often than the other
 # way round. Is that a fact, or 225 images? Section 6.
 
@@ -266,6 +269,36 @@ def beside(part, printed, columns):
 
 beside("table2", paper.TABLE2, NAMES)
 
+# %% [markdown] id="agreement-head"
+# Does a cell agree with the paper's? Two rules: the two intervals overlap, or the difference lies within
+# its own interval, which is the stricter one. (The paper's intervals are taken for n = 256, which its
+# numbers suggest; it does not print n.)
+
+
+# %% id="agreement" tags=["result"]
+def agreement(part):
+    """Print how many cells agree with the paper's, without the networks' own.
+
+    Those are 100 % in both tables because the attack was run until they were.
+    """
+    cells = [e for e in record["paper"][part] if e["row"] != e["column"]]
+    apart = []
+    for e in cells:
+        here = (e["high"] - e["low"]) / 2
+        theirs = (e["paper_high"] - e["paper_low"]) / 2
+        points = 100 * (e["here"] - e["paper"])
+        if abs(points) > 100 * (here**2 + theirs**2) ** 0.5:
+            pair = f"{e['row']} → {e['column']}"
+            apart.append(f"   {pair}: {points:+.1f} points")
+    overlap = sum(e["overlap"] for e in cells)
+    print(f"{len(cells)} cells: in {overlap} the intervals overlap,")
+    print(f"{len(apart)} differ by more than the difference's interval")
+    print(f"(by chance {0.05 * len(cells):.0f} would):")
+    print("\n".join(apart))
+
+
+agreement("table2")
+
 # %% id="record-strict"
 wide = record["tables"]["table2"]["columns"]
 strict_record = record["tables"]["table2"]["strict"]
@@ -276,13 +309,15 @@ figures.shares([shares], wide, wide, [title], size=(6.4, 3.4))
 plt.show()
 
 # %% [markdown] id="record-note"
-# Of the {{=len(records["transfer"]["paper"]["table2"])}} cells of the paper's table, {{=sum(e["overlap"] for e in records["transfer"]["paper"]["table2"])}} have an interval that overlaps ours (the paper's taken for n = 256, which
-# its numbers suggest; it does not print n). Three of the others are AE400-10's, whose autoencoder the
-# paper hardly describes; the fourth is FC10(1)'s images read by FC10(1e-2).
+# So the table is reproduced in most of its cells and not in all: that intervals overlap is a lenient
+# rule, and by the stricter one more cells differ than chance would have it. Of these
+# {{=sum("AE400-10" in (e["row"], e["column"]) for e in records["transfer"]["paper"]["table2"] if e["row"] != e["column"] and abs(e["here"] - e["paper"]) > (((e["high"] - e["low"]) / 2) ** 2 + ((e["paper_high"] - e["paper_low"]) / 2) ** 2) ** 0.5)}} are AE400-10's, whose autoencoder the paper hardly describes. Two are FC10(1)'s images read by the other
+# FC10 networks: these have one optimum each, so the luck of training does not explain them, and we have
+# no explanation.
 #
-# The figure is the strict way, with two more networks. A ReLU network behaves much like the sigmoid
-# networks of its size. The convolutional one stands apart: nobody's images fool it but FC10(1)'s and, a little,
-# AE400-10's, and its own fool nobody. It is not hard to attack: its changes have a mean size of {{=records["transfer"]["tables"]["table2"]["rows"]["CONV"]["distortion"]["strict"]|.3f}}, as
+# The figure is the strict way, with two more networks. A ReLU network is fooled by the images of the FC10
+# networks about as often as the sigmoid network of its size. The convolutional one stands apart: hardly anybody's images fool it but FC10(1)'s and, a little,
+# AE400-10's, and its own fool any other network on {{=max(records["transfer"]["tables"]["table2"]["strict"]["CONV"][b][0] for b in records["transfer"]["tables"]["table2"]["columns"] if b != "CONV")|.1%}} of the images at most. It is not hard to attack: its changes have a mean size of {{=records["transfer"]["tables"]["table2"]["rows"]["CONV"]["distortion"]["strict"]|.3f}}, as
 # small as FC10(1e-4)'s.
 
 # %% [markdown] id="halves-head"
@@ -350,11 +385,16 @@ score("other-half", 100 * across)
 # %% id="table4-record"
 beside("table4", paper.TABLE4, HALVES)
 
+# %% id="table4-agreement" tags=["result"]
+agreement("table4")
+
 # %% [markdown] id="table4-record-note"
-# Here {{=sum(e["overlap"] for e in records["transfer"]["paper"]["table4"])}} of {{=len(records["transfer"]["paper"]["table4"])}} cells overlap. Within P1 the paper's two cells are far from equal ({{=100 * paper.TABLE4["FC100-100-10@P1"][1]|.3g}} and {{=100 * paper.TABLE4["FC123-456-10@P1"][0]|.3g}} %),
+# The sizes of the cells do not agree with the paper's, then. (Amplified, a network's own cell is 100 % by
+# no construction, and counts here.) Within P1 the paper's two cells are far from equal ({{=100 * paper.TABLE4["FC100-100-10@P1"][1]|.3g}} and {{=100 * paper.TABLE4["FC123-456-10@P1"][0]|.3g}} %),
 # ours are in the other order. Each of the paper's is one pair of networks and perhaps 256 images. Common
-# to both is that images made for a network of P1 fool the network of P2 less than the other one of P1,
-# and how little noise does.
+# to both is that images made for a network of P1 fool the network of P2 less than the other one of P1
+# (in one of the paper's two rows by a point, which 256 images do not tell from nothing), and how little
+# noise does.
 
 # %% [markdown] id="two-halves-task" task="two-halves"
 # Networks of 100 and 100 units, trained on 5 000 images, take half a second each: we can afford to do
@@ -368,7 +408,8 @@ def two_halves(labels, seed, build):
 
     labels: (N,) of the images; seed: of the split; build(seed): a network
     with the first weights of that seed. Returns (rows, network) twice:
-    rows are the numbers of the images. The networks start differently.
+    rows are the numbers of the images, random ones, the same for the same
+    seed. Both networks are from ``build``, and they start differently.
     """
     half = len(labels) // 2
     generator = torch.Generator().manual_seed(seed)
@@ -401,7 +442,7 @@ def build(seed):
 
 
 (rows_a, _), (rows_c, _) = two_halves(pool.labels, 0, build)
-rows_a, rows_c = torch.as_tensor(rows_a), torch.as_tensor(rows_c)
+rows_a, rows_c = (torch.as_tensor(rows).long() for rows in (rows_a, rows_c))
 sets = {
     "A": rows_a,
     "B": torch.cat([rows_a[:2500], rows_c[:2500]]),
@@ -457,29 +498,33 @@ plt.show()
 
 # %% id="small-asserts" tags=["solution-only"]
 mean = {key: np.mean(cells) for key, cells in groups.items()}
-assert mean["all", "other"] > 1.7 * mean["none", "other"]
-gap = mean["none", "same"] - mean["none", "other"]
-assert abs(gap) < 0.3 * mean["none", "other"]
+assert 0.28 < mean["none", "other"] / mean["all", "other"] < 0.43
+for part in ("half", "none"):  # for six splits -0.4 to 2.0 points
+    assert abs(mean[part, "same"] - mean[part, "other"]) < 3
+    assert min(groups[part, "same"]) < max(groups[part, "other"])
 assert mean["none", "other"] > 3 * 100 * least
 assert mean["all", "other"] > mean["half", "other"] > mean["none", "other"]
 
 # %% [markdown] id="small-note"
-# Training images matter: with none in common the share that is fooled is less than half of what it is
-# with all in common, and half in common lies between. (Where between, depends on which halves were
-# drawn: the split is a draw, too. Try another seed for it.) The first weights hardly matter: pairs that
-# share them lie within the spread of those that do not. And with no training image in common there is
-# still far more than noise of the same size does. What these networks share is the task.
+# Training images matter: with none in common the share that is fooled is about a third of what it is with
+# all in common. Half in common lies between; where, depends on which halves were drawn: the split is a
+# draw, too, and this is one. (Try another seed for it.) The first weights matter little, if at all: in the
+# mean the five pairs that share them are within a few points of the twenty that do not, the dots of the
+# two kinds overlap, and five pairs cannot tell such a difference from nothing. And with no training image
+# in common there is still far more than noise of the same size does. What these networks still share is
+# the task, and the architecture.
 
 # %% id="halves-answer"
 ### BEGIN SOLUTION
 answer(
     "halves-reading",
-    "The training images. Same half and other architecture: 15 to 20 % in "
-    "Table 4; other half and same architecture: a few per cent. Small "
-    "networks, five of each: with no image in common less than half of what "
-    "it is with all, over 20 pairs each. Sharing the first weights makes no "
-    "difference that exceeds the spread. What is left without any common "
-    "image is still far above noise: the task is common.",
+    "The training images. Same half and other architecture: 17 and 21 % in "
+    "Table 4 (n = 300); other half and same architecture: 5 and 6 %. Small "
+    "networks, 20 pairs each: 11 % with no image in common, 32 % with all. "
+    "Pairs that share the first weights are fooled a point or two more "
+    "often, but there are five of them and the dots overlap. What is left "
+    "without any common image is still far above noise (at most 0.8 %): the "
+    "task is common, and here the architecture, too.",
 )
 ### END SOLUTION
 ### BEGIN STUB
@@ -510,9 +555,10 @@ print(", ".join(f"{share:.0%}" for share in larger))
 assert min(larger) > 0.05
 
 # %% [markdown] id="amplified-note"
-# The lift is the paper's: from a few per cent to a third or more. The own column is not 100 % here: a
+# As in the paper, amplified images fool far more; across the halves the error rises severalfold, to about
+# a half here and to {{=100 * min(paper.TABLE4["FC123-456-10@P1, amplified to 0.1"][2], paper.TABLE4["FC100-100-10@P2, amplified to 0.1"][0])|.0f}} to {{=100 * paper.TABLE4["FC100-100-10@P2, amplified to 0.1"][1]|.0f}} % there. The own column is not 100 % here: a
 # tenth of our changes are larger than 0.1 from the start, and "amplified to 0.1" makes those smaller.
-# (That all of the paper's are fooled says that its changes varied less, or that it treated the large
+# (That all of the paper's are fooled suggests that its changes varied less, or that it treated the large
 # ones otherwise.)
 #
 # But are these still images? Stretched changes leave the box [0, 1], and so does noise: blacker than
@@ -534,8 +580,9 @@ def amplify_in_box(changed, images, stddev):
     """Images changed along the way to ``changed``, within [0, 1], such that
     the rms of each one's change, as returned, is ``stddev``.
 
-    changed, images: (N, *shape), no two equal, the images in [0, 1];
-    stddev: a number that can be reached. Returns (N, *shape).
+    changed, images: (N, *shape), each image changed somewhere, the images
+    in [0, 1], ``changed`` not always; stddev: a number that can be reached
+    by a larger or smaller change. Returns (N, *shape).
     """
     ### BEGIN SOLUTION
     change = changed - images
@@ -596,8 +643,8 @@ assert reached["noise, in the box"] < 0.02
 # The examples hardly meet the box: they were made within it, so a black pixel is only ever asked to
 # brighten, and it can brighten a lot. Noise asks half of the black pixels to get blacker: clipped, it
 # has lost more than a quarter of its size, and whoever compares it with examples "of stddev 0.1" then
-# has a control that is too weak. Here it makes no difference to the finding: noise of the full size
-# within the box fools hardly anybody either.
+# has a control that is too weak. Here the finding stays what it was: noise of the full size within the
+# box fools the network on a few images more, and still on hardly any.
 
 # %% [markdown] id="curve-head"
 # One size is an arbitrary choice. Here is the share that is fooled against the size, for examples made
@@ -647,10 +694,10 @@ assert curves[None, reader].max() < 0.05
 assert (np.diff(curves[source, reader]) > 0).all()
 
 # %% [markdown] id="curve-note"
-# The curves of the three networks have one shape, stretched to the right: what takes 0.06 on the network
-# that the change was made for takes about 0.1 on the network of the other half. At 0.2 it fools them
-# all, and most of the digits can still be read. Seen like this, transfer is no yes or no. The direction works on
-# all three, and one has to go farther along it. "How often do they transfer?" has no answer without
+# The curves of the three networks look alike, stretched to the right: what takes 0.06 on the network
+# that the change was made for takes about 0.1 on the network of the other half. At 0.2 it fools all three
+# on nearly every image, and many of the digits can still be read. Seen like this, transfer is no yes or
+# no. The direction works on all three, and one has to go farther along it. "How often do they transfer?" has no answer without
 # the size.
 
 # %% [markdown] id="control-head"
@@ -735,13 +782,13 @@ shares = {
     name: controls[name, "another image's"] / controls[name, "its own"]
     for name in NAMES
 }
-print({name: round(share, 2) for name, share in shares.items()})
+print(*(f"{name}: {share:.2f}" for name, share in shares.items()), sep="\n")
 assert all(0.1 < shares[name] < 0.8 for name in NAMES[1:])
 assert shares["FC10(1)"] > 0.4
 
 # %% [markdown] id="controls-note"
-# Noise does next to nothing. Another image's change towards the same class does a good part of what
-# the own one does, for FC10(1) half. So a part of what transfers is not about the image: "add a little
+# Noise does next to nothing. Another image's change towards the same class does about a third to a half
+# of what the own one does. So a part of what transfers is not about the image: "add a little
 # of what makes a 3" is a direction that works on many images and on many networks. (Single directions
 # that work on most images are known as universal perturbations.) The rest is made for this image, and
 # transfers as well.
@@ -766,7 +813,7 @@ def paired_bootstrap(a, b, draws):
     a, b: (N,) bool, whether each image fools the one and the other
     network; draws: (B, N) int64, the images of each of B draws.
     Returns the share of a minus the share of b, and the 2.5 % and the
-    97.5 % point of the same over the draws.
+    97.5 % point of the same over the draws, by any usual quantile.
     """
     ### BEGIN SOLUTION
     difference = a.double() - b.double()
@@ -881,9 +928,9 @@ print(f"{five.numel()} independent images: stddev {100 * pooled:.2f} points")
 assert spreads["networks and images"] > 1.2 * pooled
 
 # %% [markdown] id="levels-note"
-# Treating five times n images as independent, which is what "n = 1300" in a caption would mean, gives
-# a spread that is much too small: the five pairs see the same images, and the images have more in
-# common than the formula knows. Drawing the networks again adds to it. (Five networks drawn from five
+# Treating five times n images as independent, as a caption does that adds them up, gives a spread that is
+# much too small: the five pairs see the same images, and an image that is easy for one pair is often easy
+# for the others, which the formula does not know. Drawing the networks again adds to it. (Five networks drawn from five
 # make it look a little smaller than it is, by a factor of √(4/5): the library draws k - 1 and uses
 # Student's distribution.) In the record, for some pairs of Table 2:
 
@@ -895,14 +942,15 @@ for a, b in (
     ("AE400-10", "FC10(1e-4)"),
 ):
     values = dict(zip(record["fields"], strict_record[a][b], strict=True))
-    print(f"{a} → {b}: {100 * values['mean']:.1f} %, standard error", end=" ")
-    print(f"{100 * values['over_images']:.1f} over images,", end=" ")
+    print(f"{a} → {b}: {100 * values['mean']:.1f} %, standard error")
+    print(f"   {100 * values['over_images']:.1f} over images,", end=" ")
     print(f"{100 * values['over_networks']:.1f} over networks")
 
 # %% [markdown] id="levels-record-note"
-# Between two networks with hidden layers, which networks they happen to be counts for more than which
+# Between FC100-100-10 and FC200-200-10, which networks they happen to be counts for more than which
 # images: an interval over images alone would be far too narrow. With FC10 on one side, which has one
-# optimum, the images count for more. And section 2's question has its answer: FC200-200-10's images fool
+# optimum, the images count for more. (So they do for some pairs with hidden layers, AE400-10's for one.)
+# And section 2's question has its answer: FC200-200-10's images fool
 # FC100-100-10 more often than the other way round, with five networks of each.
 
 # %% [markdown] id="hits-head"
@@ -934,14 +982,16 @@ assert total[0] / total[1] > 0.5
 score("target-hits", 100 * total[0] / total[1])
 
 # %% [markdown] id="hits-note"
-# Much more often than one time in nine: the change means the same to both networks. The exception is
-# FC10(1e-4), whose changes are the smallest and fool hardly anybody; those few images were probably
-# at somebody's boundary anyway.
+# Taken together, much more often than one time in nine: often the change means the same to both networks.
+# The exception is FC10(1e-4), whose changes are the smallest and fool hardly anybody; those few images
+# may have been at somebody's boundary anyway. Pair by pair, the record says it of {{=records["transfer"]["verdicts"]["class aimed at"]["for"]}} of {{=records["transfer"]["verdicts"]["class aimed at"]["of"]}} pairs of
+# networks, the contrary of {{=records["transfer"]["verdicts"]["class aimed at"]["against"]}}, and of the rest neither: by its rule (section 9) the statement for all pairs is
+# {{=records["transfer"]["verdicts"]["class aimed at"]["verdict"]}}.
 #
 # ### The nearest class
 #
 # The paper does not say how its targets were chosen (lesson 04). With the *nearest* class of each image
-# instead of a random one, the changes are about half as large. Do they transfer?
+# instead of a random one, the changes are smaller. Do they transfer?
 
 # %% id="nearest" tags=["result"]
 some = few[six]
@@ -971,9 +1021,11 @@ for name in ("FC10(1e-2)", "FC100-100-10"):
     )
 
 # %% [markdown] id="nearest-note"
-# (Columns: the five other networks, in the order of Table 2.) Less in the mean, and much less where much was to be lost; single cells of a
-# few per cent may rise by an image or two. A referee may conclude that
-# nearest-class changes are a matter of each network for itself. There is a control for that.
+# (Columns: the five other networks, in the order of Table 2.) Less in the mean. How much less, differs
+# from cell to cell, and those of a few per cent may rise by an image or two; in the record {{=records["transfer"]["verdicts"]["nearest class"]["for"]}} of {{=records["transfer"]["verdicts"]["nearest class"]["of"]}}
+# pairs are fooled less with an interval that says so, and the statement for all of them is {{=records["transfer"]["verdicts"]["nearest class"]["verdict"]}}. A referee may
+# conclude that nearest-class changes are a matter of each network for itself. There is a control for
+# that.
 
 # %% id="amplified-nearest"
 quiz("amplified-nearest")
@@ -1006,9 +1058,9 @@ print(f"   for {sum(better)} of {len(better)} pairs")
 assert better and all(better)
 
 # %% [markdown] id="nearest-equal-note"
-# At the same size they transfer *better*, and in the record for every pair. The nearest-class change
-# transfers less because it is smaller: the random class is farther, so its change is longer, and length
-# counts. (With each change minimal, "who transfers more" compares sizes. The paper's tables do.)
+# At the same size they transfer *better* in the mean, and in the record for {{=sum(records["transfer"]["tables"]["nearest2"]["strict"][a + ", amplified to 0.1"][b][0] > records["transfer"]["tables"]["table2"]["strict"][a + ", amplified to 0.1"][b][0] for a in records["transfer"]["tables"]["table2"]["columns"] if a in records["transfer"]["tables"]["nearest2"]["strict"] for b in records["transfer"]["tables"]["table2"]["columns"] if a != b)}} of {{=sum(1 for a in records["transfer"]["tables"]["table2"]["columns"] if a in records["transfer"]["tables"]["nearest2"]["strict"] for b in records["transfer"]["tables"]["table2"]["columns"] if a != b)}} pairs. So it is
+# for its size that the nearest-class change transfers less: the random class is farther, so its change is
+# longer, and length counts. (With each change minimal, "who transfers more" compares sizes. The paper's tables do.)
 
 # %% [markdown] id="why-head"
 # ## 8. Why
@@ -1073,8 +1125,10 @@ cosines["two directions", "drawn at random"] = F.cosine_similarity(
     *null, dim=1
 )
 for (a, b), found in cosines.items():
-    spread = found.double().std(correction=0)
-    print(f"{a}, {b}: mean {found.double().mean():.2f}, stddev {spread:.3f}")
+    mean, spread = found.double().mean(), found.double().std(correction=0)
+    beyond = (found > 2 / 28).double().mean()
+    print(f"{a}, {b}: mean {mean:.2f},")
+    print(f"   stddev {spread:.3f}, above 2/28 on {beyond:.1%} of the images")
 assert float(found.abs().mean()) < 0.04
 means = [float(found.double().mean()) for found in cosines.values()]
 assert min(means[:-1]) > 7 / 28 and means[0] > means[1]
@@ -1094,11 +1148,11 @@ plt.title(whose(gradient_cosine))
 plt.show()
 
 # %% [markdown] id="cosines-note"
-# For every pair, on nearly every image, the gradients
-# agree far beyond chance, also between networks without a training image in common. In the record,
-# networks of the two halves have a mean cosine of {{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["mean"][0]|.2f}}; before they were trained it is chance ({{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["untrained"]|.3f}}, root
+# In the mean the gradients of every pair agree far beyond chance, also between networks without a training
+# image in common; image by image nearly always, but for FC10(1) and FC100-100-10 not that often. In the
+# record, networks of the two halves have a mean cosine of {{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["mean"][0]|.2f}}; before they were trained it is chance ({{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["untrained"]|.3f}}, root
 # mean square), and for gradients at two *different* images it is {{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["shuffled"]|.2f}}: a part of the direction is common to
-# images, the part that section 5 borrowed. So that is why they transfer? It is half of it. A cosine is the same both ways, and the corner of section 1 is not.
+# images, as was a part of what section 5 borrowed. So that is why they transfer? It is half of it. A cosine is the same both ways, and the corner of section 1 is not.
 # Over the 30 pairs of Table 2:
 
 
@@ -1115,7 +1169,7 @@ print(f"rank correlation of cosine and share fooled: {alone:.2f}")
 assert abs(alone) < 0.3
 
 # %% [markdown] id="reach-head"
-# Nothing. **Size** is missing. (Bring all changes to one size, and the cosine does count: {{=records["transfer"]["cosine_and_transfer"]["table2"]["spearman"]|.2f}} in the
+# No relation to be seen. **Size** is missing. (Bring all changes to one size, and the cosine does count: {{=records["transfer"]["cosine_and_transfer"]["table2"]["spearman"]|.2f}} in the
 # record, at 0.1.) Let $r$ be the change that was made for network A, and $s$ the change
 # of the same image, to the same target, that was made for B. B's boundary is $|s|$ away, in the
 # direction of $s$. If that boundary were a plane, at right angles to $s$, an image would cross it when
@@ -1183,12 +1237,16 @@ if last not in (None, reaches):
     ]
 figures.reach(cosine, *both, named, whose(reaches), theirs)
 plt.show()
+above = 100 * np.subtract(*both)
+print(f"the prediction is above the share in {sum(above > 0)} of 30 pairs,")
+print(f"by {above.mean():.1f} points in the mean, {above.max():.0f} at most")
 
 # %% [markdown] id="reach-note"
 # A dot is a pair of networks. On the right the share of target hits is *predicted*, pair by pair, from
-# the two networks' own changes, with nothing fitted; and image by image it nearly always puts those
-# that are hit before those that are not. (The prediction is mostly a little too high: boundaries bend,
-# and another class may come first. And it is for the target: being fooled into other classes comes on
+# the two networks' own changes, with nothing fitted; and image by image, for the pairs with hits enough
+# to judge, it nearly always puts those that are hit before those that are not. (The prediction is more often
+# too high than too low, and for single pairs by a good deal. Boundaries may bend, and another class may
+# come first; we have not looked which. And it is for the target: being fooled into other classes comes on
 # top.)
 #
 # It was found on these networks and images, so it should be tested on others: the networks of the
@@ -1207,13 +1265,13 @@ for a in HALVES:
             images = made4[a].adversarial[use]
             hit = models.predictions(halves[b], images) == goals[use]
             hit = hit.double().mean()
-            cells.append(f"{b}: reaches {share:.1%}, hit {hit:.1%}")
+            cells.append(f"   {b}: reaches {share:.1%}, hit {hit:.1%}")
             assert abs(share - hit) < 0.03
-    print(f"made for {a}, n = {int(use.sum())}")
-    print("   " + "; ".join(cells))
+    print(f"made for {a}, n = {int(use.sum())}", *cells, sep="\n")
 
 # %% [markdown] id="corner-again"
-# Now the corner:
+# Too high again, by a point or two. (Across the halves hardly an image is hit, and two that are not make
+# it twice as many: those pairs say little for the rule or against it.) Now the corner:
 
 # %% id="corner-explained" tags=["result"]
 for a, b in (NAMES[1::-1], NAMES[:2]):
@@ -1229,9 +1287,9 @@ assert expected["FC10(1e-4)", "FC10(1e-2)"] < 0.02
 # %% [markdown] id="corner-explained-note"
 # One cosine, two ratios. FC10(1e-2)'s boundaries are nearly twice as far away, so its changes are
 # nearly twice as long as FC10(1e-4) needs, and the cosine leaves enough of that. The other way round
-# half of the length and the same cosine are not enough, on any image. "A robust network's adversarial
-# images travel, a fragile one's do not" is what Table 2 shows, and why FC10(1), the worst classifier of
-# the six, is the best source.
+# half of the length and the same cosine are not enough, on any image. "The images of a network that is hard
+# to move travel, those of one that is easy to move do not" is mostly what Table 2 shows, and goes a long
+# way to explain why FC10(1), the worst classifier of the six, is the best source.
 
 # %% [markdown] id="margin-head"
 # ### A prediction without the change
@@ -1250,7 +1308,7 @@ SHOWN = [
     ("FC200-200-10", "FC100-100-10"),
 ]
 kinds = ("margin", "cosine", "margin and cosine", "first order")
-print(f"{'made for → read by':28}", *(f"{kind:>18}" for kind in kinds))
+rows = []
 for a, b in SHOWN:
     judged = transfer.who_is_fooled(nets[a], nets[b], made[a])
     cells = []
@@ -1259,13 +1317,14 @@ for a, b in SHOWN:
         cells.append(
             f"{auc['value']:.0%} ({auc['low']:.0%}-{auc['high']:.0%})"
         )
-    print(f"{a + ' → ' + b:28}", *(f"{cell:>18}" for cell in cells))
+    rows.append([f"{a} → {b}", *cells])
+plotting.table(["made for → read by", *kinds], rows)
 
 # %% [markdown] id="margin-note"
-# A margin is worth something: images near the other network's boundary are fooled more often. The
-# cosine, image by image, is worth little: it tells pairs of networks apart rather than images. What
-# decides is the change itself, seen with the other network's eyes (last column: its gradient and its
-# margin, to first order only). The record says the same of {{=records["transfer"]["predicted"]["table2"]["margin"]["pairs"]}} pairs that have enough fooled images to
+# A margin is worth something for most of these pairs: images near the other network's boundary are fooled
+# more often. (Where an interval has 50 % in it, these images do not say so.) The cosine, image by image,
+# is worth little. The change itself, seen with the other network's eyes, is worth most, if for the
+# last pair not by much (last column: its gradient and its margin, to first order only). The record has {{=records["transfer"]["predicted"]["table2"]["margin"]["pairs"]}} pairs that have enough fooled images to
 # judge: the median is {{=records["transfer"]["predicted"]["table2"]["margin"]["median_auc"]|.0%}} for the margin, {{=records["transfer"]["predicted"]["table2"]["cosine"]["median_auc"]|.0%}} for the cosine, {{=records["transfer"]["predicted"]["table2"]["margin and cosine"]["median_auc"]|.0%}} for both, and {{=records["transfer"]["predicted"]["table2"]["first order"]["median_auc"]|.0%}} for the change to first
 # order.
 
@@ -1274,7 +1333,8 @@ for a, b in SHOWN:
 #
 # Last, the paper's statements about transfer, each with a rule for what would decide it, written down
 # before the record was made. A statement *holds* if every comparison that it makes has an interval above
-# 0 (networks and images drawn again), and *does not hold* if one is surely below; the rules are in
+# 0 (networks and images drawn again), and *does not hold* if one is surely below, with an interval that is
+# widened for the number of comparisons. Else it is *undecided*. The rules are in
 # `course_lib/transfer/statements.py`.
 
 # %% id="verdicts"
@@ -1286,11 +1346,14 @@ for entry in record["verdicts"].values():
 plotting.table(["statement", "in the paper", "verdict", "for it"], rows)
 
 # %% [markdown] id="verdicts-note"
-# "Undecided" is not "no". That even larger noise does far less has one exception of {{=records["transfer"]["verdicts"]["larger noise"]["of"]}}: FC10(1e-4)'s
-# images read by FC10(1e-2), the corner, where the examples themselves do next to nothing. A network that
-# differs in its first weights alone is fooled, except for CONV. The autoencoder is not always the least
-# fooled: FC10(1e-2) is, by the images of FC10(1e-4). And the last two rows are true of most pairs and
-# not of all.
+# Of {{=len(records["transfer"]["verdicts"])}} statements {{=sum(v["verdict"] == "holds" for v in records["transfer"]["verdicts"].values())}} hold, {{=sum(v["verdict"] == "does not hold" for v in records["transfer"]["verdicts"].values())}} do not, and {{=sum(v["verdict"] == "undecided" for v in records["transfer"]["verdicts"].values())}} are undecided. "Undecided" is neither "no" nor "yes, with
+# exceptions": for most of its comparisons such a statement is right, and for the others these images and
+# networks do not say. Here is, for each, the comparison that speaks for it least, with an interval of its own:
+#
+# {{="\n".join("- {} For it {} of {}, against it {}. Least: {}, {:+.1f} points ({:+.1f} to {:+.1f}).".format(v["text"], v["for"], v["of"], v["against"], v["smallest"]["what"], 100 * v["smallest"]["mean"], 100 * v["smallest"]["low"], 100 * v["smallest"]["high"]) for v in records["transfer"]["verdicts"].values() if v["verdict"] == "undecided")}}
+#
+# (An interval that lies below 0 by a hair decides nothing either: among 20 comparisons one may do so by
+# chance, and widened for their number it reaches above 0.)
 
 # %% id="why-answer"
 ### BEGIN SOLUTION
@@ -1317,8 +1380,8 @@ answer(
 #   (networks, support vector machines, trees, nearest neighbours), and used it: an attacker without
 #   access trains a substitute of his own and attacks that (Papernot et al. 2017). Liu et al. (2017)
 #   looked at ImageNet: being wrong transfers easily, the *target class* hardly, unless the change is
-#   made for several networks at once. (Here, on MNIST, the class transfers well. It is an easier task,
-#   with ten classes.)
+#   made for several networks at once. (Here, on MNIST, the class often transfers, too. It is an easier
+#   task, with ten classes.)
 # - **Why, geometrically.** Tramèr et al. (2017) measured that the adversarial directions of a network
 #   span a space of many dimensions, of which two networks share a large part, and found their
 #   boundaries close to each other in those directions. Demontis et al. (2019) took transfer apart
@@ -1328,7 +1391,7 @@ answer(
 # - **Why, by the data.** Ilyas et al. (2019) argued that networks share directions because these are
 #   *features*: patterns too faint for us that do predict the class in the training images. Networks
 #   trained on images whose labels fit only the adversarial change still read clean test images. That
-#   fits what section 3 found, where the data mattered and the first weights did not. That all
+#   fits what section 3 found, where the data mattered and the first weights hardly did. That all
 #   adversarial directions are of that kind does not follow.
 # - **Universal directions.** Moosavi-Dezfooli et al. (2017) found single changes that fool a network on
 #   most images, and other networks, too: section 5's borrowed changes, made strong.
@@ -1367,18 +1430,23 @@ answer(
 #   images that everybody reads correctly, say n, put a control of the same size beside it, and leave
 #   the source out of its own mean.
 # - Intervals over images speak of these networks. For "such networks" the networks must be drawn again.
-# - Transfer is a direction *and* a length: r fools B if its component along B's own change is as long
-#   as that one, and that, with nothing fitted, predicts who is hit.
+# - Transfer is a direction *and* a length: r takes an image to B's target, mostly, if its component along
+#   B's own change is as long as that one. On these networks that predicts, with nothing
+#   fitted, which pairs hit and which images.
 # - Minimal changes make minimal transfer: the nearest-class ones are shorter, transfer less in
 #   the mean, and better at equal size.
-# - **"They fool networks of other settings and architectures" (section 4.2): reproduced**, for all {{=records["transfer"]["verdicts"]["other hyperparameters"]["of"]}}
+# - **"They fool networks of other settings and architectures" (section 4.2): {{="reproduced" if records["transfer"]["verdicts"]["other hyperparameters"]["verdict"] == "holds" else records["transfer"]["verdicts"]["other hyperparameters"]["verdict"]}}**, in {{=records["transfer"]["verdicts"]["other hyperparameters"]["for"]}} of {{=records["transfer"]["verdicts"]["other hyperparameters"]["of"]}}
 #   pairs more than noise of the same size, if by very little for some.
-# - **"... and, less so, networks trained on other images": reproduced**, also with the architecture and
-#   the first weights held fixed.
-# - **"Noise of the same size does far less": reproduced**, for all {{=records["transfer"]["verdicts"]["equal noise"]["of"]}} pairs. **"... or larger": for {{=records["transfer"]["verdicts"]["larger noise"]["for"]}} of {{=records["transfer"]["verdicts"]["larger noise"]["of"]}}**, one
-#   undecided.
-# - **Table 2: reproduced** ({{=sum(e["overlap"] for e in records["transfer"]["paper"]["table2"])}} of {{=len(records["transfer"]["paper"]["table2"])}} cells agree within their intervals). **Table 4: in part**: its order across the
-#   halves, its lift by amplification; not the sizes of single cells.
+# - **"... and networks trained on other images": {{="reproduced" if records["transfer"]["verdicts"]["other training images"]["verdict"] == "holds" else records["transfer"]["verdicts"]["other training images"]["verdict"]}}. "... and those less": {{="reproduced" if records["transfer"]["verdicts"]["weaker across training images"]["verdict"] == "holds" else records["transfer"]["verdicts"]["weaker across training images"]["verdict"]}}**; with the
+#   architecture kept and other first weights on both sides: {{=records["transfer"]["verdicts"]["weaker, one architecture"]["verdict"]}}.
+# - **"... and a network that differs in its first weights alone": {{="reproduced" if records["transfer"]["verdicts"]["other initial weights"]["verdict"] == "holds" else records["transfer"]["verdicts"]["other initial weights"]["verdict"]}}**, {{=records["transfer"]["verdicts"]["other initial weights"]["for"]}} of {{=records["transfer"]["verdicts"]["other initial weights"]["of"]}} names.
+# - **"Noise of the same size does far less": {{="reproduced" if records["transfer"]["verdicts"]["equal noise"]["verdict"] == "holds" else records["transfer"]["verdicts"]["equal noise"]["verdict"]}}**, {{=records["transfer"]["verdicts"]["equal noise"]["for"]}} of {{=records["transfer"]["verdicts"]["equal noise"]["of"]}} pairs. **"... or larger": {{="reproduced" if records["transfer"]["verdicts"]["larger noise"]["verdict"] == "holds" else records["transfer"]["verdicts"]["larger noise"]["verdict"]}}**, {{=records["transfer"]["verdicts"]["larger noise"]["for"]}} of {{=records["transfer"]["verdicts"]["larger noise"]["of"]}}
+#   pairs.
+# - **"The autoencoder is fooled least": {{="reproduced" if records["transfer"]["verdicts"]["autoencoder least"]["verdict"] == "holds" else records["transfer"]["verdicts"]["autoencoder least"]["verdict"]}}**, {{=records["transfer"]["verdicts"]["autoencoder least"]["for"]}} of {{=records["transfer"]["verdicts"]["autoencoder least"]["of"]}} comparisons.
+# - **Table 2: reproduced in most cells, not in all.** Beside the networks' own there are {{=sum(1 for e in records["transfer"]["paper"]["table2"] if e["row"] != e["column"])}}: {{=sum(e["overlap"] for e in records["transfer"]["paper"]["table2"] if e["row"] != e["column"])}} have intervals
+#   that overlap, and {{=sum(abs(e["here"] - e["paper"]) > (((e["high"] - e["low"]) / 2) ** 2 + ((e["paper_high"] - e["paper_low"]) / 2) ** 2) ** 0.5 for e in records["transfer"]["paper"]["table2"] if e["row"] != e["column"])}} differ by more than the difference's interval, where {{=0.05 * sum(1 for e in records["transfer"]["paper"]["table2"] if e["row"] != e["column"])|.0f}} would by chance. **Table 4: in part**: that
+#   networks of the other half are fooled less, and that amplification helps; not the sizes of its cells
+#   ({{=sum(abs(e["here"] - e["paper"]) > (((e["high"] - e["low"]) / 2) ** 2 + ((e["paper_high"] - e["paper_low"]) / 2) ** 2) ** 0.5 for e in records["transfer"]["paper"]["table4"] if e["row"] != e["column"])}} of {{=sum(1 for e in records["transfer"]["paper"]["table4"] if e["row"] != e["column"])}} differ).
 #
 # **Next:** lesson 06 asks where the small change grows: how much a layer can stretch it.
 

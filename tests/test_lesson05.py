@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_lib import attacks, models, paper, storage, transfer, zoo
+from course_lib.authoring import prose
 from course_lib.data import Dataset, load_mnist
 from course_lib.exercises import find, judge, sources
 from course_lib.exercises.lesson05.two_halves import small_net
 
 RELU = "FC100-100-10-ReLU"
 RECORD = storage.ASSETS / "records" / "transfer.json"
+SOURCE = Path(__file__).parents[1] / "solutions" / "05_why_do_they_transfer.py"
 
 
 @pytest.fixture(autouse=True)
@@ -204,11 +207,20 @@ def test_the_record_is_what_the_lesson_says_it_is(record):
     assert record["tables"]["table4"]["images"].startswith("MNIST test")
 
 
+def differs(entry):
+    """Whether a cell and the paper's differ by more than the interval of their difference."""
+    halves = [(entry[p + "high"] - entry[p + "low"]) / 2 for p in ("", "paper_")]
+    apart = abs(entry["here"] - entry["paper"]) > np.hypot(*halves)
+    return entry["row"] != entry["column"] and apart
+
+
 def test_what_the_lesson_says_of_table_2_is_what_the_record_says(record):
-    apart = [e for e in record["paper"]["table2"] if not e["overlap"]]
+    apart = [e for e in record["paper"]["table2"] if differs(e)]
+    assert len(apart) == 6
+    assert all(differs(e) for e in record["paper"]["table2"] if not e["overlap"])
     assert sum("AE400-10" in (e["row"], e["column"]) for e in apart) == 3
-    (other,) = [e for e in apart if "AE400-10" not in (e["row"], e["column"])]
-    assert (other["row"], other["column"]) == ("FC10(1)", "FC10(1e-2)")
+    others = [e for e in apart if "AE400-10" not in (e["row"], e["column"])]
+    assert sum(e["row"] == "FC10(1)" and "FC10" in e["column"] for e in others) == 2
 
     six = list(paper.TABLE2_COLUMNS)
     for name in six:
@@ -286,6 +298,22 @@ def test_the_verdicts_that_the_lesson_words_are_those_of_the_record(record):
     assert list(record["verdicts"])[-2:] == ["nearest class", "class aimed at"]
 
 
+@pytest.mark.parametrize("verdict", ["undecided", "does not hold"])
+def test_the_lesson_cannot_tell_another_verdict_as_a_yes(record, verdict):
+    verdicts = {key: entry | {"verdict": verdict} for key, entry in record["verdicts"].items()}
+    names = {"records": {"transfer": record | {"verdicts": verdicts}}, "paper": paper}
+    said = {}
+    for cell in ("take-away", "verdicts-note", "hits-note", "nearest-note"):
+        text = SOURCE.read_text(encoding="utf-8").split(f'id="{cell}"')[1].split("\n# %%")[0]
+        said[cell] = prose.MARKUP.sub(lambda m: prose.evaluate(m[2], names), text)
+    assert said["take-away"].count("reproduced") == 1  # of Table 2's cells, which are no verdict
+    assert said["take-away"].count(verdict) == 8
+    assert verdict in said["hits-note"]
+    assert verdict in said["nearest-note"]
+    listed = said["verdicts-note"].count(" against it ")
+    assert listed == (len(verdicts) if verdict == "undecided" else 0)
+
+
 def test_what_the_lesson_says_of_cosines_and_margins_is_what_the_record_says(record):
     pair = record["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]
     assert pair["mean"][1] > 10 / 28 > 3 * pair["untrained"]
@@ -329,3 +357,342 @@ def test_reaching_predicts_the_hits_on_other_networks_and_images_than_the_lesson
 def test_the_references_are_built():
     module = importlib.import_module("course_lib.exercises._references.05_why_do_they_transfer")
     assert set(module.BUGGY) == {"two-halves"}
+
+
+# --- what learners wrote: right in other ways, and wrong in usual ones ------------------------
+
+
+def boot(ends):
+    def answer(a, b, draws):
+        d = a.double() - b.double()
+        return d.mean(), *ends(d[draws].mean(1))
+
+    return answer
+
+
+def per_image(function):
+    def answer(*args):
+        return [function(*row) for row in zip(*args, strict=True)]
+
+    return answer
+
+
+def newton(changed, images, stddev):
+    """Steps of a secant kind, as good as the precision allows, never waiting for equality."""
+    change, shape = (changed - images).double(), (-1, *[1] * (images.ndim - 1))
+    low, high = torch.zeros(len(images)).double(), torch.full((len(images),), 1e6).double()
+    for _ in range(100):
+        k = (low + high) / 2
+        out = (images.double() + k.reshape(shape) * change).clamp(0, 1)
+        rms = np.sqrt(np.mean((out - images).numpy().reshape(len(images), -1) ** 2, axis=1))
+        low = torch.where(torch.from_numpy(rms) < stddev, k, low)
+        high = torch.where(torch.from_numpy(rms) < stddev, high, k)
+    return out.numpy()
+
+
+def shuffled_halves(labels, seed, build):
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(labels))
+    cut = (len(labels) + 1) // 2
+    return (rows[:cut], build(seed)), (rows[cut:], build(seed + 1))
+
+
+def chosen_halves(labels, seed, build):
+    torch.manual_seed(seed)
+    first = torch.zeros(len(labels), dtype=torch.bool)
+    first[torch.randperm(len(labels))[: len(labels) // 2]] = True
+    return [[first.nonzero().flatten(), build(1)], [(~first).nonzero().flatten(), build(2)]]
+
+
+def graph_cosine(net_a, net_b, images, targets):
+    sides = []
+    for net in (net_a, net_b):
+        x = images.clone().requires_grad_()
+        p = net(x).softmax(1).gather(1, targets[:, None]).sum()  # parallel to the loss's
+        g = torch.autograd.grad(p, x, create_graph=True)[0].flatten(1)
+        sides.append(g / g.norm(dim=1, keepdim=True))
+    return (sides[0] * sides[1]).sum(1)
+
+
+RIGHT = [
+    ("paired-bootstrap", boot(lambda m: np.percentile(m.cpu(), [2.5, 97.5]))),
+    *(
+        ("paired-bootstrap", boot(lambda m, k=k: np.quantile(m.cpu(), [0.025, 0.975], method=k)))
+        for k in (
+            "inverted_cdf",
+            "averaged_inverted_cdf",
+            "closest_observation",
+            "interpolated_inverted_cdf",
+            "hazen",
+            "weibull",
+            "median_unbiased",
+            "normal_unbiased",
+            "lower",
+            "higher",
+            "midpoint",
+            "nearest",
+        )
+    ),
+    ("paired-bootstrap", boot(lambda m: [sorted(m)[int(p * len(m))] for p in (0.025, 0.975)])),
+    (
+        "paired-bootstrap",
+        boot(lambda m: [sorted(m)[round(p * (len(m) - 1))] for p in (0.025, 0.975)]),
+    ),
+    (
+        "paired-bootstrap",
+        boot(lambda m: [m.kthvalue(max(1, int(p * len(m)))).values for p in (0.025, 0.975)]),
+    ),
+    (
+        "bootstrap-means",
+        lambda fooled, networks, images: [
+            float(np.mean(fooled.cpu().numpy()[np.ix_(r, c)]))
+            for r, c in zip(networks.tolist(), images.tolist(), strict=True)
+        ],
+    ),
+    ("reaches", per_image(lambda a, b: float((a * b).sum()) / float((b * b).sum()) >= 1)),
+    (
+        "reaches",
+        lambda r, s: (
+            torch.einsum(
+                "n...,n...->n", r, s / s.flatten(1).norm(dim=1).reshape(-1, *[1] * (s.ndim - 1))
+            )
+            >= s.flatten(1).norm(dim=1)
+        ),
+    ),
+    (
+        "reaches",
+        lambda r, s: (
+            F.cosine_similarity(r.flatten(1), s.flatten(1))
+            >= s.flatten(1).norm(dim=1) / r.flatten(1).norm(dim=1)
+        ),
+    ),
+    ("reaches", lambda r, s: ((r - s) * s).double().flatten(1).sum(1) >= 0),
+    ("gradient-cosine", graph_cosine),
+    ("amplify-in-box", newton),
+    ("two-halves", shuffled_halves),
+    ("two-halves", chosen_halves),
+    (
+        "equal-size",
+        per_image(lambda x, a, d: x + d / torch.linalg.vector_norm(d) * torch.dist(a, x)),
+    ),
+    (
+        "equal-size",
+        lambda x, a, d: (
+            attacks.amplify(x + d, x, 1.0) * 0
+            + x
+            + d
+            * (attacks.distortion(a, x) / attacks.distortion(d, 0 * d)).reshape(
+                -1, *[1] * (x.ndim - 1)
+            )
+        ),
+    ),
+    (
+        "transfer-cell",
+        lambda clean, adversarial, labels: [
+            (adversarial != labels).sum() / len(labels),
+            1 - (clean == labels).float().mean(),
+            1 - (adversarial == labels)[clean == labels].float().mean(),
+        ],
+    ),
+    (
+        "strict-row",
+        lambda clean, adversarial, labels, success, source: (
+            s := [
+                float(np.mean((said != labels).cpu().numpy()[keep]))
+                for said in adversarial
+                for keep in [
+                    np.array(
+                        [
+                            bool(success[i] and (clean[:, i] == y).all())
+                            for i, y in enumerate(labels)
+                        ]
+                    )
+                ]
+            ],
+            int((success & (clean == labels).all(0)).sum()),
+            (sum(s) - s[source]) / (len(s) - 1),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("slug", "answer"), RIGHT)
+def test_another_right_answer_passes(slug, answer):
+    feedback = judge(find(slug), answer)
+    assert feedback.status == "PASS", feedback
+
+
+def unreached(changed, images, stddev):
+    """By fixed point, stopped after ten rounds."""
+    change, shape = changed - images, (-1, *[1] * (images.ndim - 1))
+    k = torch.ones(len(images)).to(images)
+    for _ in range(10):
+        out = (images + k.reshape(shape) * change).clamp(0, 1)
+        k = k * stddev / (out - images).flatten(1).square().mean(1).sqrt()
+    return out
+
+
+def ended_early(changed, images, stddev):
+    """The factor in steps of a hundredth, up to ten."""
+    out = images.clone()
+    for i in range(len(images)):
+        for k in torch.arange(0, 10, 0.01):
+            out[i] = (images[i] + k * (changed[i] - images[i])).clamp(0, 1)
+            if (out[i] - images[i]).square().mean().sqrt() >= stddev:
+                break
+    return out
+
+
+def returned_at_once(changed, images, stddev):
+    for x, y in zip(changed, images, strict=True):
+        return newton(x[None], y[None], stddev)[0]
+
+
+def accumulated(net_a, net_b, images, targets):
+    x, sides = images.clone().requires_grad_(), []
+    for net in (net_a, net_b):
+        F.cross_entropy(net(x), targets).backward()
+        sides.append(x.grad.flatten(1).clone())
+    return F.cosine_similarity(*sides)
+
+
+def accumulated_in_place(net_a, net_b, images, targets):
+    x, sides = images.clone().requires_grad_(), []
+    for net in (net_a, net_b):
+        F.cross_entropy(net(x), targets).backward()
+        sides.append(x.grad.flatten(1))
+    return F.cosine_similarity(*sides)
+
+
+def swallowed_axes(net_a, net_b, images, targets):
+    """Sums over the axes of images, whatever the shape is."""
+    sides = []
+    for net in (net_a, net_b):
+        x = images.clone().requires_grad_()
+        sides.append(torch.autograd.grad(F.cross_entropy(net(x), targets), x)[0])
+    a, b = sides
+    over = (1, 2, 3)
+    return (a * b).sum(over) / (a.square().sum(over) * b.square().sum(over)).sqrt()
+
+
+def own_draws(a, b, draws):
+    d = a.double() - b.double()
+    drawn = torch.randint(len(d), draws.shape)
+    return d.mean(), *torch.quantile(d[drawn].mean(1), torch.tensor([0.025, 0.975]).double())
+
+
+def own_networks(fooled, networks, images):
+    drawn = torch.randint(len(fooled), networks.shape)
+    return fooled.double()[drawn[:, :, None], images[:, None]].mean((1, 2))
+
+
+def rows_of_the_first(labels, seed, build):
+    (rows, _), (others, _) = shuffled_halves(labels, seed, build)
+    return (rows, build), (others, build)
+
+
+def offset_halves(labels, seed, build):
+    """A window that starts at a random row: no random half."""
+    start = torch.randint(len(labels), (1,), generator=torch.Generator().manual_seed(seed))
+    rows = (torch.arange(len(labels)) * 5 + start) % len(labels)  # 5 divides none of the lengths
+    rows = torch.stack([rows[0::2][: len(labels) // 2], rows[1::2][: len(labels) // 2]])
+    return (rows[0], build(0)), (rows[1], build(1))
+
+
+WRONG = [
+    (
+        "reaches",
+        lambda r, s: F.cosine_similarity(r.flatten(1), s.flatten(1)) > 0.5,
+        "only the direction",
+    ),
+    (
+        "reaches",
+        lambda r, s: F.cosine_similarity(r.flatten(1), s.flatten(1)) >= 0.9,
+        "only the direction",
+    ),
+    ("reaches", lambda r, s: F.cosine_similarity(r.flatten(1), s.flatten(1)), "This is the cosine"),
+    (
+        "reaches",
+        lambda r, s: F.cosine_similarity(r.flatten(1), s.flatten(1)) >= s.flatten(1).norm(dim=1),
+        "times the length of r",
+    ),
+    (
+        "reaches",
+        lambda r, s: (
+            F.cosine_similarity(r.flatten(1), s.flatten(1)) * s.flatten(1).norm(dim=1)
+            >= r.flatten(1).norm(dim=1)
+        ),
+        "project r on",
+    ),
+    (
+        "reaches",
+        lambda r, s: (r * s).flatten(1).sum(1) > s.flatten(1).square().sum(1),
+        "exactly as far",
+    ),
+    (
+        "reaches",
+        lambda r, s: r.flatten(1).norm(dim=1) > 2 * s.flatten(1).norm(dim=1),
+        "only its length",
+    ),
+    ("paired-bootstrap", own_draws, "does not follow"),
+    (
+        "paired-bootstrap",
+        boot(lambda m: (m.mean() - 1.96 * m.std(), m.mean() + 1.96 * m.std())),
+        None,
+    ),
+    ("paired-bootstrap", boot(lambda m: np.percentile(m.cpu(), [0.025, 0.975])), None),
+    ("paired-bootstrap", boot(lambda m: np.percentile(m.cpu(), [5, 95])), "leave out a tenth"),
+    ("bootstrap-means", own_networks, "do not follow"),
+    ("gradient-cosine", accumulated, "has the first one in it"),
+    ("gradient-cosine", accumulated_in_place, "compared with itself"),
+    ("gradient-cosine", swallowed_axes, None),
+    ("amplify-in-box", unreached, None),
+    ("amplify-in-box", ended_early, None),
+    ("amplify-in-box", returned_at_once, None),
+    ("two-halves", rows_of_the_first, "is returned and not called"),
+    ("two-halves", offset_halves, None),
+    ("equal-size", lambda x, a, d: x + d * (a - x).norm() / d.norm(), "the same factor"),
+    (
+        "equal-size",
+        lambda x, a, d: (
+            x
+            + d
+            * ((a - x).flatten(1).norm(dim=1) / (d.flatten(1).norm(dim=1) + 1e-3)).reshape(
+                -1, *[1] * (x.ndim - 1)
+            )
+        ),
+        None,
+    ),
+    (
+        "equal-size",
+        lambda x, a, d: (
+            x
+            + d
+            * (attacks.distortion(a, x) / d.flatten(1).norm(dim=1)).reshape(-1, *[1] * (x.ndim - 1))
+        ),
+        "too small by the root",
+    ),
+    (
+        "transfer-cell",
+        lambda clean, adversarial, labels: [
+            100 * float(v) for v in find("transfer-cell").solution()(clean, adversarial, labels)
+        ],
+        "per cent",
+    ),
+    (
+        "strict-row",
+        lambda *args: (
+            found := find("strict-row").solution()(*args),
+            (found[0], found[1], found[0][1:].mean()),
+        )[1],
+        "row `source`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("slug", "answer", "says"), WRONG)
+def test_a_usual_wrong_answer_does_not_pass(slug, answer, says):
+    feedback = judge(find(slug), answer)
+    assert feedback.status in ("FAIL", "EXCEPTION"), feedback
+    if says:
+        assert says in feedback.sentence, feedback

@@ -32,6 +32,16 @@ def box_cases(rng):
     noise = torch.randn(3, 12, generator=rng, dtype=torch.float64)
     yield Case("noise that leaves the box", images + 0.2 * noise, images, 0.2)
     yield Case("no pixel meets the box", 0.5 + 0.01 * draw(2, 9), 0.5 * torch.ones(2, 9), 0.1)
+    sizes = torch.tensor([1e-4, 0.5, 2e-3], dtype=torch.float64)
+    yield Case("a factor of hundreds, and one below 1", *pair(3, 40, size=sizes), 0.15)
+    images = draw(2, 20).round(decimals=0)
+    inward = (1 - 2 * images) * (0.2 + 0.1 * draw(2, 20))
+    yield Case("nearly all pixels at the other bound", images + inward, images, 0.96)
+    # as the lesson's are, in single precision: a search that waits for equality never ends
+    images = torch.zeros(6, 1, 28, 28)
+    images[:, :, 6:22, 6:22] = draw(6, 1, 16, 16).float().round(decimals=1)
+    noise = torch.randn(6, 1, 28, 28, generator=rng)
+    yield Case("images like the lesson's, and noise", images + 0.1 * noise, images, 0.1)
 
 
 def box_of_scipy(changed, images, stddev):
@@ -72,6 +82,24 @@ EXERCISE = Exercise(
         "torch.where(too_small(high), 3 * high, high)": "Any upper end that is large enough.",
     },
 )
+
+
+@EXERCISE.probe
+def size_and_box(answer):
+    """For what no mistake foresees: which of the promises is broken, where no image stands out."""
+    for case in EXERCISE.draw():
+        _, images, stddev = case.args
+        out = answer(*case.args).to(images)
+        outside = max(float(out.max()) - 1, -float(out.min()))
+        if outside > 1e-4:
+            return f"On '{case.label}' pixels leave [0, 1], by up to {outside:.3g}."
+        for k, rms in enumerate(_rms(out - images).flatten().tolist()):
+            if not abs(rms - stddev) < 2e-5:
+                return (
+                    f"On '{case.label}' the rms of the change of image {k}, as returned, is "
+                    f"{rms:.5f}, and {stddev} is asked for."
+                )
+    return None
 
 
 @EXERCISE.variant
@@ -157,6 +185,85 @@ def one_factor(changed, images, stddev):
         out = (images + k * (changed - images)).clamp(0, 1)
         low, high = (k, high) if _rms(out - images).mean() < stddev else (low, k)
     return out
+
+
+def _search(size, lowest=0.0, highest=1e5):
+    """The factor for which ``size`` of the changes is the stddev, between two ends."""
+
+    def answer(changed, images, stddev):
+        low = torch.full((len(images),), lowest).to(images)
+        high = torch.full((len(images),), highest).to(images)
+        for _ in range(60):
+            k = (low + high) / 2
+            out = _at(k, changed, images)
+            small = size((out - images).flatten(1)) < stddev
+            low, high = torch.where(small, k, low), torch.where(small, high, k)
+        return _at(high, changed, images)
+
+    return answer
+
+
+def _at(k, changed, images):
+    return (images + k.reshape(-1, *[1] * (images.ndim - 1)) * (changed - images)).clamp(0, 1)
+
+
+def _root_mean_square(change):
+    return change.square().mean(1).sqrt()
+
+
+EXERCISE.mistake(
+    "one factor for all, by the batch",
+    "All images get the same factor, such that the rms over the whole batch is the stddev: each "
+    "is to have that size itself.",
+    _search(lambda change: change.square().mean().sqrt().expand(len(change))),
+)
+
+EXERCISE.mistake(
+    "never made larger",
+    "The factor is looked for between 0 and 1, so a change that is too small stays as it is: look "
+    "for an upper end that is large enough first.",
+    _search(_root_mean_square, highest=1.0),
+)
+
+EXERCISE.mistake(
+    "never made smaller",
+    "The factor is never below 1, so a change that is too large stays as it is: it has to get "
+    "smaller.",
+    _search(_root_mean_square, lowest=1.0),
+)
+
+EXERCISE.mistake(
+    "norm / 28",
+    "The norm is divided by 28, which is the root of the number of pixels only for 28 x 28: the "
+    "images of the check have other sizes.",
+    _search(lambda change: change.norm(dim=1) / 28),
+)
+
+EXERCISE.mistake(
+    "standard deviation",
+    "The size is measured with `std`, which takes the mean of the change off and divides by one "
+    "pixel fewer: the rms is asked for.",
+    _search(lambda change: change.std(dim=1)),
+)
+
+EXERCISE.mistake(
+    "standard deviation, over all pixels",
+    "The size is measured as a standard deviation, which takes the mean of the change off: the rms "
+    "is asked for.",
+    _search(lambda change: change.std(dim=1, correction=0)),
+)
+
+EXERCISE.mistake(
+    "mean square",
+    "The mean square of the change is brought to the stddev: its root is to be.",
+    _search(lambda change: change.square().mean(1)),
+)
+
+EXERCISE.mistake(
+    "mean absolute change",
+    "The mean of the absolute change is brought to the stddev: the rms is asked for.",
+    _search(lambda change: change.abs().mean(1)),
+)
 
 
 @EXERCISE.mistake(

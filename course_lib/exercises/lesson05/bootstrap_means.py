@@ -52,6 +52,20 @@ EXERCISE = Exercise(
 )
 
 
+NOT_DRAWN = (
+    "The means do not follow `networks` and `images`: where every draw takes each of them once, "
+    "all must be the mean of the table. Take those that the rows of the two name."
+)
+
+
+@EXERCISE.probe
+def means_follow_the_draws(answer):
+    fooled = (torch.arange(28) % 3 == 0).reshape(4, 7)
+    once = (torch.arange(n).expand(9, -1).clone() for n in (4, 7))
+    found = answer(fooled, *once).double()
+    return NOT_DRAWN if (found - fooled.double().mean()).abs().max() > 1e-5 else None
+
+
 @EXERCISE.variant
 def levels_loop(fooled, networks, images):
     means = []
@@ -131,6 +145,35 @@ EXERCISE.mistake(
     "sums",
     "These are sums: the mean over all K · N entries of the drawn table is asked for.",
     _levels(lambda t, r, c: t[r][:, c].sum()),
+)
+
+EXERCISE.mistake(
+    "the first draw's networks",
+    "All draws get the networks of the first one: take row b of `networks` for draw b.",
+    lambda fooled, networks, images: torch.stack(
+        [fooled.double()[networks[0]][:, c].mean() for c in images]
+    ),
+)
+
+EXERCISE.mistake(
+    "the first draw's images",
+    "All draws get the images of the first one: take row b of `images` for draw b.",
+    lambda fooled, networks, images: torch.stack(
+        [fooled.double()[r][:, images[0]].mean() for r in networks]
+    ),
+)
+
+EXERCISE.mistake(
+    "one draw",
+    "This is the mean of the first draw only: is there a `return` inside the loop? One number for "
+    "each draw is asked for.",
+    lambda fooled, networks, images: fooled.double()[networks[0]][:, images[0]].mean(),
+)
+
+EXERCISE.mistake(
+    "in per cent",
+    "These are per cent: shares are asked for, 0.5 for a half.",
+    _levels(lambda t, r, c: 100 * t[r][:, c]),
 )
 
 EXERCISE.mistake(

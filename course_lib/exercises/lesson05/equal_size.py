@@ -22,6 +22,13 @@ def equal_cases(rng):
         sizes = torch.rand(shape[0], generator=rng).reshape(-1, 1, 1, 1) + 0.02
         nearby = (images + sizes * draw(*shape)).clamp(0, 1)
         yield Case(label, images, nearby, (1 + 3 * sizes) * draw(*shape) + 0.5)
+    images = torch.rand(4, 6, generator=rng)
+    nearby = images + 0.2 * draw(4, 6)
+    nearby[2] = images[2]
+    small = torch.tensor([[1e-3], [1.0], [30.0], [1e-2]])
+    yield Case(
+        "four rows, one not changed; long and short directions", images, nearby, small * draw(4, 6)
+    )
 
 
 def equal_of_numpy(images, adversarial, direction):
@@ -73,6 +80,14 @@ EXERCISE.mistake(
 )
 
 EXERCISE.mistake(
+    "one factor for the batch",
+    "All images get the same factor, from sizes over the whole batch: each image is to be moved by "
+    "the size of its own change.",
+    ("direction.flatten(1).norm(dim=1)", "direction.norm()"),
+    ("factor = size", "factor = torch.ones_like(size) * (adversarial - images).norm()"),
+)
+
+EXERCISE.mistake(
     "the mean size for all",
     "All images get the mean size. Adversarial changes differ much in size: each image "
     "has to have that of its own.",
@@ -84,6 +99,26 @@ EXERCISE.mistake(
     "The direction is multiplied by the size of the change, which is right only if its "
     "own rms happens to be 1: divide by it, for each image.",
     ("direction.flatten(1).norm(dim=1)", "images[0].numel() ** 0.5"),
+)
+
+EXERCISE.mistake(
+    "an rms over a norm",
+    "The size of the change is an rms here and that of the direction a norm: the result is too "
+    "small by the root of the number of pixels. Measure both in one way.",
+    ("factor = size", "factor = size / images[0].numel() ** 0.5"),
+)
+
+EXERCISE.mistake(
+    "a norm over an rms",
+    "The size of the change is a norm here and that of the direction an rms: the result is too "
+    "large by the root of the number of pixels. Measure both in one way.",
+    ("factor = size", "factor = size * images[0].numel() ** 0.5"),
+)
+
+EXERCISE.mistake(
+    "the direction's own length",
+    "The direction is added as it is: bring it to the size of the adversarial change first.",
+    ("factor = size / direction.flatten(1).norm(dim=1)", "factor = torch.ones_like(size)"),
 )
 
 EXERCISE.mistake(

@@ -44,6 +44,9 @@ def cosine_cases(rng):
     with torch.no_grad():
         opposed[1].weight.copy_(-against[1].weight)
         opposed[1].bias.copy_(-against[1].bias)
+    # images that are no images, networks whose parameters are frozen, as those of the lesson are
+    rows = [_net(rng, 9, 7, 4).requires_grad_(False), _net(rng, 9, 4).requires_grad_(False)]
+    yield Case("five rows of nine numbers", *rows, draw(5, 9), torch.tensor([3, 0, 1, 1, 2]))
     yield Case(
         "a network and its opposite", against, opposed, draw(6, 1, 3, 4), torch.arange(6) % 5
     )
@@ -185,6 +188,46 @@ EXERCISE.mistake(
         'F.cross_entropy(net(x), targets, reduction="sum")',
         "-net(x).gather(1, targets[:, None]).sum()",
     ),
+)
+
+EXERCISE.mistake(
+    "the class it gives",
+    "This is the gradient of the loss for the class that the network gives the image: take the "
+    "loss for the target.",
+    ("net(x), targets", "net(x), net(x).argmax(1)"),
+)
+
+EXERCISE.mistake(
+    "softmax twice",
+    "The softmax is taken twice: `F.cross_entropy` takes logits and has it inside.",
+    ("net(x), targets", "net(x).softmax(1), targets"),
+)
+
+
+@EXERCISE.mistake(
+    "gradients added up in x.grad",
+    "The second gradient has the first one in it: `backward` adds to `x.grad` what is there "
+    "already. Take a new copy of the images for each network, or `torch.autograd.grad`.",
+)
+def added_up(net_a, net_b, images, targets):
+    a, b = (_slopes(net, images, targets) for net in (net_a, net_b))
+    return _each(a, a + b)
+
+
+@EXERCISE.mistake(
+    "a gradient with itself",
+    "The cosine is 1 on every image: one gradient is compared with itself. Both networks must be "
+    "used; and `x.grad` is one place, into which a second `backward` adds, so take a new copy of "
+    "the images for each network, or `torch.autograd.grad`.",
+)
+def one_gradient(net_a, net_b, images, targets):
+    return _each(*2 * [_slopes(net_a, images, targets)])
+
+
+EXERCISE.mistake(
+    "the distance",
+    "This is 1 minus the cosine, a distance: the cosine is asked for.",
+    _cosine(lambda a, b: 1 - _each(a, b)),
 )
 
 EXERCISE.mistake(

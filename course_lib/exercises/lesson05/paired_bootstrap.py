@@ -1,6 +1,8 @@
 """`paired-bootstrap`, lesson 05: the draws are given, so nothing is left to chance.
 
-Two cells that agree mostly tell a paired interval from an unpaired one.
+Two cells that agree mostly tell a paired interval from an unpaired one. There are a dozen usual
+definitions of a quantile, between or beside two draws: the draws of each case are such that the
+neighbours of both points are equal, and all definitions say the same.
 """
 
 import numpy as np
@@ -8,23 +10,41 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
+OFF = 2.5  # places in the sorted draws by which two definitions of a quantile are apart at most
+
+
+def _same_by_any_definition(a, b, draws) -> bool:
+    """Whether the draws around both points are equal, and those of other points are others."""
+    means = (a.double() - b.double())[draws].mean(1).sort().values.numpy()
+    for p, others in ((0.025, (0.0125, 0.05)), (0.975, (0.95, 0.9875))):
+        place = p * (len(means) - 1)
+        around = means[max(0, int(place - OFF)) : int(place + OFF) + 2]
+        if np.ptp(around) > 1e-12 or (around[0] == np.quantile(means, others)).any():
+            return False
+    return True
+
 
 def bootstrap_cases(rng):
-    def draws(times, n):
-        return torch.randint(n, (times, n), generator=rng)
-
     def bools(n, p):
         return torch.rand(n, generator=rng) < p
 
+    def case(label, a, b, times):
+        n = len(a)
+        while True:
+            draws = torch.randint(n, (times, n), generator=rng)
+            if _same_by_any_definition(a, b, draws):
+                return Case(label, a, b, draws)
+
+    a = torch.tensor([True, True, False, True, False, True])
     yield Case(
-        "six images, ten draws",
-        torch.tensor([True, True, False, True, False, True]),
+        "six images, thirty draws",
+        a,
         torch.tensor([False, True, False, False, True, False]),
-        draws(10, 6),
+        torch.tensor([[0] * 6] * 4 + [[0, 3, 5, 1, 2, 4], [1] * 6] * 11 + [[4] * 6] * 4),
     )
     a = bools(80, 0.5)
-    yield Case("two cells that agree mostly", a, a ^ bools(80, 0.15), draws(400, 80))
-    yield Case("two that do not", bools(50, 0.7), bools(50, 0.2), draws(300, 50))
+    yield case("two cells that agree mostly", a, a ^ bools(80, 0.15), 1500)
+    yield case("two that do not", bools(50, 0.7), bools(50, 0.2), 1200)
 
 
 def bootstrap_of_numpy(a, b, draws):
@@ -52,6 +72,20 @@ EXERCISE = Exercise(
 )
 
 
+NOT_DRAWN = (
+    "The interval does not follow `draws`: where every draw takes all the images once, it must "
+    "have no width. Take the images that each row of `draws` names."
+)
+
+
+@EXERCISE.probe
+def bootstrap_follows_the_draws(answer):
+    a, b = torch.arange(12) % 2 == 0, torch.arange(12) % 3 == 0
+    parts = answer(a, b, torch.arange(12).expand(40, -1).clone())
+    _, low, high = (float(part) for part in parts)
+    return NOT_DRAWN if high - low > 1e-6 else None
+
+
 @EXERCISE.variant
 def bootstrap_by_counts(a, b, draws):
     """How often each image was drawn, times its difference."""
@@ -67,6 +101,21 @@ def bootstrap_two_means(a, b, draws):
     means = a.float()[draws].mean(1) - b.float()[draws].mean(1)
     ends = np.quantile(means.double().cpu().numpy(), [0.025, 0.975])
     return float(a.double().mean() - b.double().mean()), *ends
+
+
+@EXERCISE.variant
+def bootstrap_of_sorted(a, b, draws):
+    """The entries at a place of the sorted draws: no interpolation."""
+    means = sorted((a[row].double() - b[row].double()).mean().item() for row in draws)
+    at = [means[int(p * len(means))] for p in (0.025, 0.975)]
+    return (a.sum() - b.sum()).item() / len(a), *at
+
+
+@EXERCISE.variant
+def bootstrap_median_unbiased(a, b, draws):
+    d = a.cpu().numpy().astype(float) - b.cpu().numpy()
+    ends = np.quantile(d[draws.cpu().numpy()].mean(1), [0.025, 0.975], method="median_unbiased")
+    return np.array([d.mean(), *ends])
 
 
 def _ends(values):
@@ -87,7 +136,7 @@ def unpaired_draws(a, b, draws):
 @EXERCISE.mistake(
     "the ends of two intervals",
     "This subtracts the ends of two intervals. Both shares cannot be off in opposite "
-    "directions that often: draw the difference again and again.",
+    "directions that often: draw the difference itself again and again.",
 )
 def ends_of_both(a, b, draws):
     (low_a, high_a), (low_b, high_b) = (_ends(t.double()[draws].mean(1)) for t in (a, b))
@@ -126,6 +175,61 @@ EXERCISE.mistake(
     "made the images more: the interval is the spread of the draws itself.",
     ("[0.025, 0.975]", "[-1.96, 1.96]"),
     ("torch.quantile(means, ends)", "difference.mean() + ends * means.std() / len(means) ** 0.5"),
+)
+
+
+EXERCISE.mistake(
+    "a normal interval",
+    "This is the mean, give or take 1.96 standard deviations of the draws. For many images it "
+    "comes near, but the middle 95 % of the draws themselves are asked for, and they need not lie "
+    "evenly about the mean.",
+    ("[0.025, 0.975]", "[-1.96, 1.96]"),
+    ("torch.quantile(means, ends)", "difference.mean() + ends * means.std()"),
+)
+
+EXERCISE.mistake(
+    "a formula instead of draws",
+    "This is the interval of a formula, 1.96 standard errors of the mean difference to each side: "
+    "the middle 95 % of the draws are asked for.",
+    ("[0.025, 0.975]", "[-1.96, 1.96]"),
+    (
+        "torch.quantile(means, ends)",
+        "difference.mean() + ends * difference.std() / len(difference) ** 0.5",
+    ),
+)
+
+EXERCISE.mistake(
+    "turned round",
+    "The interval is mirrored at the mean, 2 times the difference minus each point. That is an "
+    "interval, too (the basic bootstrap), but the points of the draws themselves are asked for.",
+    (
+        "return difference.mean(), low, high",
+        "m = difference.mean()\n    return m, 2*m-high, 2*m-low",
+    ),
+)
+
+EXERCISE.mistake(
+    "in per cent",
+    "These are per cent: shares are asked for, 0.5 for a half.",
+    (
+        "return difference.mean(), low, high",
+        "return 100 * difference.mean(), 100 * low, 100 * high",
+    ),
+)
+
+
+@EXERCISE.mistake(
+    "a alone",
+    "The points are those of the share of a alone: the difference to b is to be drawn.",
+)
+def a_alone(a, b, draws):
+    return a.double().mean() - b.double().mean(), *_ends(a.double()[draws].mean(1))
+
+
+EXERCISE.mistake(
+    "high before low",
+    "The two ends are exchanged: first the 2.5 % point.",
+    ("return difference.mean(), low, high", "return difference.mean(), high, low"),
 )
 
 

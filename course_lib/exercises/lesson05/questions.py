@@ -70,8 +70,8 @@ QUIZZES = {
                 "The nearest class",
                 True,
                 "Both networks tend to have the same class nearby, and a change that was stretched "
-                "to twice what it takes has that much to spare when the other network's boundary "
-                "lies a little farther or is turned a little.",
+                "well beyond what it takes has that much to spare when the other network's "
+                "boundary lies a little farther or is turned a little.",
             ),
             Option(
                 "The random class still: it was the better direction",
@@ -102,7 +102,7 @@ QUIZZES = {
                 "About 0, give or take 1/28",
                 True,
                 "784 products of random sign, each of size about 1/784: the root of 784, times "
-                "1/784. So a mean cosine of 0.4 is more than ten times what chance gives one pair.",
+                "1/784. Beyond a few times 1/28 it is no chance.",
             ),
             Option(
                 "About 0.5: it may be anything from -1 to 1",
@@ -120,15 +120,16 @@ ANSWERS = {
         "the first weights. From Table 4 and the experiment with small networks: which of the last "
         "three matters most for transfer, and which number says so?",
         rubric=[
-            "The training images: with none in common the share that is fooled falls to a third "
-            "or less of what it is with the same images.",
-            "The architecture matters less: on the same half, FC123-456-10 is fooled several times "
-            "as often as FC100-100-10 on the other half.",
-            "The first weights hardly matter: pairs that share them are within the spread of those "
-            "that do not (the cosines show a small effect).",
+            "The training images: with none in common the share that is fooled is about a third "
+            "of what it is with the same images.",
+            "The architecture matters less: on the same half, another architecture is fooled two "
+            "to four times as often as the same architecture on the other half.",
+            "The first weights matter little, or too little to say: pairs that share them are "
+            "fooled about as often in the mean, and the dots of the two kinds overlap.",
             "It gives n, or the number of pairs, or says that the networks are the replicates.",
             "It sees what is left: with no image in common they still fool each other beyond "
-            "noise of the same size, and the task is common to all.",
+            "noise of the same size, and the task is common to all (among the small networks the "
+            "architecture, too).",
         ],
     ),
     "why-transfer": ShortAnswer(
@@ -136,7 +137,7 @@ ANSWERS = {
         "lesson started, where FC10(1e-2)'s images fool FC10(1e-4) and not the other way round.",
         rubric=[
             "Direction: the changes of the two networks have a cosine far above what chance gives, "
-            "and it is the same number both ways.",
+            "and it is one number for both ways.",
             "Size: a change fools the other network if its component along that network's own "
             "change is as long as that one.",
             "So from far to near it works (long change, near boundary), and from near to far it "

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 
 from course_lib.exercises import Case, Exercise
 
+SHARES = torch.tensor([[1.0], [2.0], [0.5]])
+
 
 def reach_cases(rng):
     def draw(*shape):
@@ -19,6 +21,9 @@ def reach_cases(rng):
         torch.tensor([[3.0, 1.0], [1.0, 4.0], [-3.0, 0.0]]),
         torch.tensor([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0]]),
     )
+    # along one pixel, by powers of two: no way to compute it rounds
+    same = torch.tensor([[2.0, 0.0, 0.0], [0.0, -4.0, 0.0], [0.0, 0.0, 0.25]])
+    yield Case("exactly as far, once beyond it and once not", same * SHARES, same)
     for label, shape in (("forty images", (40, 1, 2, 3)), ("sixty images", (60, 2, 3, 2))):
         theirs = draw(*shape)
         sizes = torch.rand(shape[0], generator=rng).reshape(-1, 1, 1, 1)
@@ -48,11 +53,37 @@ EXERCISE = Exercise(
     cases=reach_cases,
     oracle=reaches_of_numpy,
     done="Whether the component along the other network's own change is at least as long as it.",
-    equivalent_mutants={
-        "- return along >= theirs.flatten(1).square().sum(dim=1) / + return along > "
-        "theirs.flatten(1).square().sum(dim=1)": "Just on the plane is neither side.",
-    },
 )
+
+
+LENGTH_IGNORED = (
+    "Your answers stay the same when all r are made a thousand times as long or as short: only the "
+    "direction is looked at. A long change reaches farther than a short one along the same line."
+)
+
+DIRECTION_IGNORED = (
+    "Your answers stay the same when the pixels of r trade places: only its length is looked at. "
+    "What counts is the component along the other change."
+)
+
+
+@EXERCISE.probe
+def reaching_is_a_matter_of_length(answer):
+    rng = torch.Generator().manual_seed(3)
+    theirs = torch.randn(40, 1, 2, 4, generator=rng)
+    r = theirs + torch.randn(40, 1, 2, 4, generator=rng)
+    long, short = answer(1000 * r, theirs), answer(r / 1000, theirs)
+    return LENGTH_IGNORED if torch.equal(long, short) else None
+
+
+@EXERCISE.probe
+def reaching_is_a_matter_of_direction(answer):
+    rng = torch.Generator().manual_seed(4)
+    theirs = torch.randn(40, 1, 2, 4, generator=rng)
+    r = 1.5 * torch.rand(40, 1, 1, 1, generator=rng) * theirs
+    other = torch.stack([x.flatten().roll(k % 7 + 1).reshape(x.shape) for k, x in enumerate(r)])
+    here, there = answer(r, theirs), answer(other, theirs)
+    return DIRECTION_IGNORED if torch.equal(here, there) else None
 
 
 @EXERCISE.variant
@@ -81,6 +112,40 @@ EXERCISE.mistake(
 )
 
 EXERCISE.mistake(
+    "farther",
+    "An r that goes exactly as far is left out: `at least as long` is >=.",
+    ("along >= ", "along > "),
+)
+
+EXERCISE.mistake(
+    "the cosine against a length",
+    "The cosine is compared with the length of the other change: the component of r is the cosine "
+    "times the length of r.",
+    _reach(lambda a, b: F.cosine_similarity(a, b) >= b.norm(dim=1)),
+)
+
+EXERCISE.mistake(
+    "the cosine against 1",
+    "The cosine is compared with 1, which only the very same direction reaches: the component of r "
+    "is the cosine times the length of r, and is compared with the length of the other change.",
+    _reach(lambda a, b: (a * b).sum(1) >= a.norm(dim=1) * b.norm(dim=1)),
+)
+
+EXERCISE.mistake(
+    "the cosine",
+    "This is the cosine of the two changes: whether the component, the cosine times the length of "
+    "r, is at least as long as the other change is asked for.",
+    _reach(F.cosine_similarity),
+)
+
+EXERCISE.mistake(
+    "the component",
+    "This is the component of r along the other change: whether it is at least as long as that one "
+    "is asked for.",
+    _reach(lambda a, b: (a * b).sum(1) / b.norm(dim=1)),
+)
+
+EXERCISE.mistake(
     "the same side",
     "This asks whether r points to the same side as the other change: it has to go as far, too.",
     _reach(lambda a, b: (a * b).sum(1) >= 0),
@@ -95,8 +160,8 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "not divided by the length",
-    "The inner product is compared with the length: the component is r·s / |s|, so divide "
-    "by the length first.",
+    "The inner product is compared with the length of the other change, or the component with 1: "
+    "the component is r·s / |s|, and it has to be as long as the other change is.",
     _reach(lambda a, b: (a * b).sum(1) >= b.norm(dim=1)),
 )
 

@@ -46,7 +46,7 @@ def row_by_counting(clean, adversarial, labels, success, source):
     ]
     shares = [sum(int(said[i] != labels[i]) for i in kept) / len(kept) for said in adversarial]
     others = [share for k, share in enumerate(shares) if k != source]
-    return shares, len(kept), sum(others) / len(others)
+    return np.array(shares), len(kept), sum(others) / len(others)
 
 
 EXERCISE = Exercise(
@@ -135,6 +135,39 @@ EXERCISE.mistake(
     "some network right",
     "An image is kept if at least one network had it right: it takes all of them.",
     (".all(dim=0)", ".any(dim=0)"),
+)
+
+EXERCISE.mistake(
+    "the others are all but the first",
+    "The mean leaves out the first network, whichever the source is: leave out row `source`.",
+    ("!= source", "!= 0"),
+)
+
+EXERCISE.mistake(
+    "how many images there are",
+    "The second number counts all images: how many of them the shares are taken over is asked for.",
+    ("int(use.sum())", "len(labels)"),
+)
+
+EXERCISE.mistake(
+    "divided by all images",
+    "The fooled images are counted on the right ones and divided by all: divide by how many count.",
+    (
+        "(adversarial[:, use] != labels[use]).double().mean(dim=1)",
+        "(adversarial[:, use] != labels[use]).double().sum(dim=1) / len(labels)",
+    ),
+)
+
+EXERCISE.mistake(
+    "numbers of images",
+    "These are numbers of images: shares are asked for.",
+    (".double().mean(dim=1)", ".double().sum(dim=1)"),
+)
+
+EXERCISE.mistake(
+    "the shares that are right",
+    "These are the shares that are still right: those that are wrong are asked for.",
+    ("adversarial[:, use] != ", "adversarial[:, use] == "),
 )
 
 EXERCISE.mistake(

@@ -126,3 +126,38 @@ EXERCISE.mistake(
         "(~right).double().mean(), wrong.double().mean()",
     ),
 )
+
+EXERCISE.mistake(
+    "in per cent",
+    "These are per cent: shares are asked for, 0.5 for a half.",
+    (
+        "wrong.double().mean(), (~right).double().mean(), fooled",
+        "100 * wrong.double().mean(), 100 * (~right).double().mean(), 100 * fooled",
+    ),
+)
+
+EXERCISE.mistake(
+    "numbers of images",
+    "These are numbers of images: shares are asked for.",
+    ("wrong[right].double().mean()", "wrong[right].sum()"),
+    (
+        "wrong.double().mean(), (~right).double().mean()",
+        "wrong.sum(), (~right).sum()",
+    ),
+)
+
+EXERCISE.mistake(
+    "changed for wrong",
+    "The first number is the share of images whose class has changed: an error is counted against "
+    "the labels.",
+    ("return wrong", "return (adversarial != clean)"),
+)
+
+EXERCISE.mistake(
+    "fooled first",
+    "The numbers are right, in another order: wrong after, wrong before, fooled.",
+    (
+        "wrong.double().mean(), (~right).double().mean(), fooled",
+        "fooled, wrong.double().mean(), (~right).double().mean()",
+    ),
+)

@@ -3,6 +3,9 @@
 Which images are drawn is up to the answer: the properties of the halves are compared.
 """
 
+import collections
+import operator
+
 import numpy as np
 import torch
 from torch import nn
@@ -12,7 +15,9 @@ from course_lib.exercises import Case, Exercise
 
 def small_net(seed: int) -> nn.Module:
     """A network of the given seed: what a case of two-halves builds."""
+    seed = operator.index(seed)
     net = nn.Linear(3, 2)
+    net.seed = seed
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         net.weight.copy_(torch.randn(2, 3, generator=rng))
@@ -29,24 +34,47 @@ def halves_cases(rng):
     yield Case("in no order", shuffled, 11, small_net)
 
 
+def _parts(result):
+    """The two pairs (rows, network), rows as tensors. Raises TypeError with a sentence."""
+    try:
+        pairs = [(torch.as_tensor(rows).long().cpu(), net) for rows, net in result]
+        if len(pairs) == 2 and all(rows.ndim == 1 for rows, _ in pairs):
+            return pairs
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise TypeError(
+        "what is returned is not (rows, network) twice, `return (rows, net), (rows, net)`, where "
+        "rows are the numbers of the images in a tensor, an array or a list"
+    )
+
+
 def what_halves_are(result, labels, seed, build):
     """The properties that count: which random halves they are is up to the author."""
     if result is None:
         return None
-    (first, net), (second, other) = result
-    a, b = (torch.as_tensor(rows).long().cpu().flatten() for rows in (first, second))
+    (a, net), (b, other) = _parts(result)
     n, classes = len(labels), len(set(labels.tolist()))
-    whole = set(a.tolist()) | set(b.tolist())
+    left, right = set(a.tolist()), set(b.tolist())
     return {
-        "images in both halves, or twice in one": bool(len(whole) < len(a) + len(b)),
-        "images in neither": bool(len(whole) < n),
-        "the same images in both": set(a.tolist()) == set(b.tolist()),
+        "images in both halves": bool(left & right),
+        "an image twice in one half": bool(len(left) < len(a) or len(right) < len(b)),
+        "images in neither": bool(len(left | right) < n),
+        "the same images in both": left == right,
         "halves of equal size": bool(abs(len(a) - len(b)) <= 1),
         "all classes in each half": all(
             len(set(labels.cpu()[rows].tolist())) == classes for rows in (a, b)
         ),
-        "one initialisation for both": bool(torch.equal(net.weight, other.weight)),
+        "networks as `build` makes them": _is_built(net) and _is_built(other),
+        "one initialisation for both": bool(
+            _is_built(net) and _is_built(other) and torch.equal(net.weight, other.weight)
+        ),
     }
+
+
+def _is_built(net) -> bool:
+    """Whether ``net`` is what small_net made, untouched."""
+    seed = getattr(net, "seed", None)
+    return seed is not None and torch.equal(net.weight, small_net(seed).weight)
 
 
 def _rows(labels, seed):
@@ -120,7 +148,7 @@ def halves_follow_the_seed(answer):
     labels = torch.arange(4).repeat_interleave(50)
 
     def half(seed):
-        return sorted(torch.as_tensor(answer(labels, seed, small_net)[0][0]).tolist())
+        return sorted(_parts(answer(labels, seed, small_net))[0][0].tolist())
 
     with torch.random.fork_rng(devices=[]):
         first = half(5)
@@ -129,6 +157,26 @@ def halves_follow_the_seed(answer):
         if half(5) != first:
             return SEED_NOT_KEPT
     return SEED_IGNORED if half(6) == first else None
+
+
+NOT_RANDOM = (
+    "The halves are no random ones: two images that stand side by side fall into the same half "
+    "far too often, or far too rarely. Draw a permutation of all rows."
+)
+
+
+@EXERCISE.probe
+def halves_are_random(answer):
+    labels, together, found = torch.arange(4).repeat_interleave(50), 0, collections.Counter()
+    for seed in range(30):
+        rows = _parts(answer(labels, seed, small_net))[0][0]
+        first = torch.zeros(len(labels), dtype=torch.bool)
+        first[rows] = True
+        together += float((first[1:] == first[:-1]).double().mean()) / 30
+        found[tuple(first.tolist())] += 1
+    if abs(together - 0.5) > 0.1:  # of 6000 pairs: 15 standard deviations
+        return NOT_RANDOM
+    return SEED_IGNORED if max(found.values()) > 1 else None
 
 
 DRAWN_TWICE = ("order[half:]", "torch.randperm(len(labels), generator=generator)[half:]")
@@ -179,3 +227,37 @@ EXERCISE.mistake(
 EXERCISE.mistake("the seed ignored", SEED_IGNORED, ("manual_seed(seed)", "manual_seed(0)"))
 
 EXERCISE.mistake("the seed not kept", SEED_NOT_KEPT, (", generator=generator", ""))
+
+EXERCISE.mistake(
+    "every second image",
+    NOT_RANDOM,
+    (
+        "torch.randperm(len(labels), generator=generator)",
+        "torch.cat([torch.arange((seed + k) % 2, len(labels), 2) for k in (0, 1)])",
+    ),
+)
+
+EXERCISE.mistake(
+    "rows that are drawn with replacement",
+    "The rows are drawn with replacement, so some images are in both halves, or twice in one, and "
+    "some in neither: a permutation has each image once.",
+    (
+        "torch.randperm(len(labels), generator=generator)",
+        "torch.randint(len(labels), (len(labels),), generator=generator)",
+    ),
+)
+
+EXERCISE.mistake(
+    "the images of the halves",
+    "A half is to be the numbers of its images, each once: these are values that repeat, as labels "
+    "do, or a mask of True and False.",
+    ("(first, build(2 * seed))", "(labels[first], build(2 * seed))"),
+    ("(second, build(2 * seed + 1))", "(labels[second], build(2 * seed + 1))"),
+)
+
+EXERCISE.mistake(
+    "no networks",
+    "The function `build` is returned and not called: `build(seed)` makes a network.",
+    ("build(2 * seed)", "build"),
+    ("build(2 * seed + 1)", "build"),
+)
