@@ -43,8 +43,7 @@ def own_home(tmp_path, monkeypatch):
 
 def learners(exercise):
     """The reference, as if a learner had written it (not recognised as the course's own)."""
-    reference = exercise.solution()
-    return sources.build(sources.source(reference), reference, reference.__name__)
+    return sources.own_copy(exercise.solution())
 
 
 def test_there_are_exercises():

@@ -34,6 +34,11 @@ def build(code: str | ast.Module, like, name: str | None = None):
     return names[name or next(n.name for n in module.body if isinstance(n, ast.FunctionDef))]
 
 
+def own_copy(function):
+    """``function`` as if a learner had written it: the same code, which is not the course's."""
+    return build(source(function), function, function.__name__)
+
+
 def changed(text: str, edits, name: str) -> str:
     """``text`` with each edit ``(old, new)`` made in turn: the one ``old`` becomes ``new``.
 

@@ -27,8 +27,8 @@ def transfer_cell(clean, adversarial, labels):
 
     clean, adversarial: (N,) int64, the classes that the network gives the
     images before and after the change; labels: (N,), the true ones.
-    Returns three shares: wrong after, of all; wrong before, of all; and,
-    of the images that were right before, those that are wrong after.
+    Returns three shares, from 0 to 1: wrong after, of all; wrong before,
+    of all; and, of the images that were right before, those wrong after.
     """
     wrong = adversarial != labels
     right = clean == labels
@@ -57,7 +57,8 @@ def two_halves(labels, seed, build):
 
     labels: (N,) of the images; seed: of the split; build(seed): a network
     with the first weights of that seed. Returns (rows, network) twice:
-    rows are the numbers of the images. The networks start differently.
+    rows are the numbers of the images, random ones, the same for the same
+    seed. Both networks are from ``build``, and they start differently.
     """
     half = len(labels) // 2
     generator = torch.Generator().manual_seed(seed)
@@ -70,8 +71,9 @@ def amplify_in_box(changed, images, stddev):
     """Images changed along the way to ``changed``, within [0, 1], such that
     the rms of each one's change, as returned, is ``stddev``.
 
-    changed, images: (N, *shape), no two equal, the images in [0, 1];
-    stddev: a number that can be reached. Returns (N, *shape).
+    changed, images: (N, *shape), each image changed somewhere, the images
+    in [0, 1], ``changed`` not always; stddev: a number that can be reached
+    by a larger or smaller change. Returns (N, *shape).
     """
     change = changed - images
 
@@ -113,7 +115,7 @@ def paired_bootstrap(a, b, draws):
     a, b: (N,) bool, whether each image fools the one and the other
     network; draws: (B, N) int64, the images of each of B draws.
     Returns the share of a minus the share of b, and the 2.5 % and the
-    97.5 % point of the same over the draws.
+    97.5 % point of the same over the draws, by any usual quantile.
     """
     difference = a.double() - b.double()
     means = difference[draws].mean(dim=1)
@@ -166,7 +168,8 @@ BUGGY = {
         "\n"
         "    labels: (N,) of the images; seed: of the split; build(seed): a network\n"
         "    with the first weights of that seed. Returns (rows, network) twice:\n"
-        "    rows are the numbers of the images. The networks start differently.\n"
+        "    rows are the numbers of the images, random ones, the same for the same\n"
+        "    seed. Both networks are from ``build``, and they start differently.\n"
         "    \"\"\"\n"
         "    half = len(labels) // 2\n"
         "    generator = torch.Generator().manual_seed(seed)\n"

@@ -115,7 +115,7 @@ def ends_of_two(wrong_a, wrong_b):
 @EXERCISE.mistake(
     "all errors for those of one alone",
     "You count all images on which a network is wrong: an image that both get wrong says nothing "
-    "about the difference. n_a counts those on which *only* a is wrong, `wrong_a & ~wrong_b`.",
+    "about the difference. n_a counts those on which only a is wrong, `wrong_a & ~wrong_b`.",
 )
 def not_discordant(wrong_a, wrong_b):
     n = len(wrong_a)

@@ -162,7 +162,7 @@ EXERCISE.mistake(
 EXERCISE.mistake(
     "shifted by the row's mean",
     "The mean of each row is subtracted, and the largest logit may still be far above it, so that "
-    "its exponential is infinite: subtract each row's *largest* logit.",
+    "its exponential is infinite: subtract each row's largest logit.",
     lambda logits, labels: ce_naive(logits - logits.mean(1, keepdim=True), labels),
 )
 

@@ -146,7 +146,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "80 % interval",
-    "This is the 80 % interval: `t.ppf(0.90)` leaves 10 % on *each* side. Two one-sided tests at "
+    "This is the 80 % interval: `t.ppf(0.90)` leaves 10 % on each side. Two one-sided tests at "
     "5 % leave 5 % on each, `t.ppf(0.95)`, which is the 90 % interval.",
     ("0.95", "0.90"),
 )

@@ -229,7 +229,7 @@ EXERCISE.mistake(
 EXERCISE.mistake(
     "one sign for each matrix",
     "Each matrix gets one random sign, for all of its columns together: whether two columns agree "
-    "in sign is still the library's habit. Every *column* needs a sign of its own.",
+    "in sign is still the library's habit. Every column needs a sign of its own.",
     (
         "torch.diagonal(r, dim1=1, dim2=2).sign()",
         "2.0 * torch.randint(2, (count, 1), generator=generator) - 1",

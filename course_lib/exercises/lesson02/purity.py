@@ -129,7 +129,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "the largest label",
-    "This counts the images with the row's *largest* label: count the most frequent one.",
+    "This counts the images with the row's largest label: count the most frequent one.",
     _of_rows(lambda rows: (rows == rows.amax(1, keepdim=True)).double().mean(1)),
 )
 

@@ -195,7 +195,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "the larger side",
-    "This is twice the *larger* side: a p-value takes the side on which fewer bases lie.",
+    "This is twice the larger side: a p-value takes the side on which fewer bases lie.",
     ("min(above, below)", "max(above, below)"),
 )
 

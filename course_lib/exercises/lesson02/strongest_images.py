@@ -97,7 +97,7 @@ def ranked_list(parts, directions, k):
 
 
 TIES = (
-    "The scores are right, and images with *equal* scores stand in another order than was asked "
+    "The scores are right, and images with equal scores stand in another order than was asked "
     "for: by the product with `before`, then by position. `topk` promises no order among equals, "
     "and a sort needs `stable=True`."
 )
