@@ -40,15 +40,19 @@ quizzes and short answers in ``questions.py``, each a dict by slug::
     QUIZZES = {"softmax-sum": Quiz("What do they add up to?", [Option("1", True, "Yes: ..."), ...])}
     ANSWERS = {"why-decay": ShortAnswer("Why does ...?", rubric=["It says that ...", "..."])}
 
-How an answer is judged, in this order: it is the course's own (NOT RUN) or the stub (UNATTEMPTED);
-it is called otherwise than the stub; it does not end in ``time_limit``; it changes an argument that
-is not in ``may_change``; it returns None; then its results are compared with the oracle's on
-every case. If they are right (and so are the ``gradients`` with respect to the arguments named
-there) the ``probes`` have a look, and it PASSES. If they are wrong, the engine runs every Mistake
-on the same cases: where the answer gives the same as one of them on all cases, that one's sentence
-is what the learner reads ("your results are what you get when ..."). A bound may be VALID BUT LOOSE
-(``valid``). Else an exception is told with the learner's line; else the smallest failing input,
-got, expected. A global tensor, array, data set or network that the answer leans on is named first.
+How an answer is judged: the rules of :mod:`.judging`, in their order; the first that has something
+to say decides. Before it runs: it is no function; it is the course's own (NOT RUN); it is the bug
+as it was given (UNATTEMPTED); it is called otherwise than the stub. When it has run: it changed the
+check itself; it is the stub (UNATTEMPTED); it did not end in its time; it changed an argument that
+is not in ``may_change``; it returned None, or a generator. Then its results are compared with the
+oracle's on every case, and so are the ``gradients`` with respect to the arguments named there. If
+all are right: the course's version, the oracle or one of ``twins`` computed them (NOT RUN), or the
+``probes`` have a look and it PASSES. If they are wrong, the engine runs every Mistake on the same
+cases: where the answer gives the same as one of them on all cases, that one's sentence is what the
+learner reads ("your results are what you get when ..."). A bound may be VALID BUT LOOSE
+(``valid``). Else an exception is told with the learner's line; else what a probe sees; else the
+smallest failing input, got, expected. A global tensor, array, data set or network that the answer
+leans on is named first.
 
 What to know:
 
@@ -59,8 +63,11 @@ What to know:
   draw inputs that tell them apart (no batch of 1 only, no square shapes, labels that are not equal,
   extreme values where a NaN may hide). An error that a mistake raises is recognised as well.
 - Results count by value and shape: float64, NumPy arrays, lists and plain numbers are accepted.
+  The parts of a tuple have names, ``parts=("norm", "direction")``: feedback calls them so.
   For a function that works by changing something give ``observe=lambda result, *args: ...``, which
   says what is compared, and ``may_change=("net",)``.
+- ``time_limit`` is the processor time that the answer gets, ten times the course's version at
+  least: a machine that is slow or busy is no reason to fail.
 - For mistakes that the results do not show, a probe: ``def probe(answer): ...`` calls the answer
   and returns a sentence or None. Its Mistake carries the same sentence (a shared constant).
 - tests/test_exercises.py holds every exercise to this: the reference PASSES, the stub is
