@@ -43,6 +43,13 @@ def certificate_cases(rng):
     yield case("below 1, small weights", 5, 4, 6, 0.2, scale=0.1)
     yield case("some misclassified", 9, 6, 5, 1.7, bias=0.0, wrong=(0, 4, 7))
     yield Case(
+        "a tie",
+        torch.tensor([[1.0, 1.0, 0.0], [0.0, 2.0, 1.0]]).double(),
+        torch.tensor([1, 1]),
+        torch.tensor([[1.0, 0.5], [-0.5, 2.0], [1.5, -1.0]]).double(),
+        0.7,
+    )
+    yield Case(
         "one direction for all classes",
         torch.tensor([[2.0, -1.0], [0.5, 1.0]]).double(),
         torch.tensor([0, 0]),

@@ -1,6 +1,6 @@
 """`local-stretch`, lesson 07: against central differences, pixel by pixel.
 
-There are more pixels than logits in some cases, and fewer in one.
+There are more pixels than logits in some cases, and fewer in one; two images are no 1 x h x w.
 """
 
 import math
@@ -27,6 +27,10 @@ def stretch_cases(rng):
     )
     wide = random_network(rng, 3, 20, 10, activation=nn.Tanh, scale=3.0)
     yield Case("more logits than pixels", wide, torch.rand(1, 1, 3, generator=rng).double())
+    colour = torch.rand(2, 2, 3, generator=rng).double()
+    yield Case("two channels", random_network(rng, 12, 6, 4, scale=2.0), colour)
+    line = torch.rand(5, generator=rng).double()
+    yield Case("no image, a vector", random_network(rng, 5, 4, 3, scale=2.0), line)
 
 
 @torch.no_grad()
@@ -115,6 +119,47 @@ EXERCISE.mistake(
     "This is the gradient of the sum of the logits, what `net(x).sum().backward()` gives: "
     "logits that move against each other cancel in it.",
     lambda net, image: _jacobian(net, image).sum(0).norm(),
+)
+
+
+def _rows_of_grad(net, image, zeroed, kept):
+    """The Jacobian by ``backward``, logit by logit, out of one ``x.grad``."""
+    x, rows = image[None].clone().requires_grad_(), []
+    for logit in net(x)[0]:
+        if zeroed and x.grad is not None:
+            x.grad.zero_()
+        logit.backward(retain_graph=True)
+        rows.append(kept(x.grad).flatten())
+    return spectral_norm(torch.stack(rows))
+
+
+EXERCISE.mistake(
+    "gradients added up",
+    "The rows of your Jacobian are the sums of the rows before: `backward` *adds* to `x.grad`. "
+    "Set it to None before the next logit, or use `torch.autograd.grad`.",
+    lambda net, image: _rows_of_grad(net, image, False, torch.clone),
+)
+
+EXERCISE.mistake(
+    "one tensor for all rows",
+    "All rows of your Jacobian are one and the same tensor, `x.grad`, which holds the gradient of "
+    "the last logit in the end: keep a copy of it (`.clone()`) for every logit.",
+    lambda net, image: _rows_of_grad(net, image, True, lambda grad: grad),
+)
+
+EXERCISE.mistake(
+    "one tensor for all rows, added up",
+    "All rows of your Jacobian are one and the same tensor, `x.grad`, to which `backward` has "
+    "*added* the gradients of all logits: use `torch.autograd.grad`, or keep a copy and set "
+    "`x.grad` to None for the next logit.",
+    lambda net, image: _rows_of_grad(net, image, False, lambda grad: grad),
+)
+
+EXERCISE.mistake(
+    "the first channel alone",
+    "Only the first channel of the Jacobian is looked at: all pixels of an image of any shape "
+    "count. Flatten all axes but the first.",
+    lambda net, image: spectral_norm(_jacobian(net, image)[:, : image[0].numel()]),
 )
 
 EXERCISE.mistake(

@@ -25,6 +25,8 @@ def bound_cases(rng):
     yield Case("one of each", norms(4, 0.5, 4), ["tanh", "sigmoid", "relu"])
     yield Case("a bound below 1", norms(3, 0.05, 0.3), ["sigmoid", "tanh"])
     yield Case("200 layers of norm 100", [100.0] * 200, ["relu", "sigmoid"] * 99 + ["tanh"])
+    # below what the widest floating-point numbers of NumPy hold, too
+    yield Case("2000 layers of norm 1/1000", [1e-3] * 2000, ["sigmoid"] * 1999)
 
 
 def bound_of_decimals(norms, activations):
@@ -50,7 +52,7 @@ EXERCISE = Exercise(
     on_device=False,
     valid=lambda got, want, case: bool(np.isfinite(got) and got >= want - 1e-9),
     loose="It is an upper bound on every network here, but a larger one than needed.",
-    done="Also where the product itself is 1e300 or more.",
+    done="Also where the product itself is beyond any floating-point number, or vanishes.",
 )
 
 
@@ -66,26 +68,36 @@ def bound_by_counting(norms, activations):
     return float(np.log(norms).sum()) - math.log(4) * activations.count("sigmoid")
 
 
+def _product(norms, activations):
+    return math.prod(norms) * math.prod(SLOPES[name] for name in activations)
+
+
 @EXERCISE.mistake(
     "overflow",
     "The product is formed first and its logarithm taken then: with 200 layers the product "
-    "overflows, and its logarithm is infinite. Add logarithms instead.",
+    "overflows or vanishes, and its logarithm is infinite. Add logarithms instead.",
 )
 def log_of_product(norms, activations):
-    slopes = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0}
-    product = math.prod(norms) * math.prod(slopes[name] for name in activations)
-    return math.log(product)
+    """With the logarithm of NumPy and torch, which is -inf at 0."""
+    return torch.tensor(_product(norms, activations)).log()
 
 
-@EXERCISE.mistake("the bound", "This is the bound itself: its natural logarithm is asked for.")
-def the_bound_itself(norms, activations):
-    slopes = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0}
-    return math.prod(norms) * math.prod(slopes[name] for name in activations)
+EXERCISE.mistake(
+    "overflow, and an error at 0",
+    "The product is formed first and its logarithm taken then: with many layers the product "
+    "overflows or vanishes, and its logarithm is infinite, or an error (`math.log(0)`). Add "
+    "logarithms instead.",
+    lambda norms, activations: math.log(_product(norms, activations)),
+)
+
+EXERCISE.mistake(
+    "the bound", "This is the bound itself: its natural logarithm is asked for.", _product
+)
 
 
 EXERCISE.mistake(
     "slope 1",
-    "Every activation counts as 1. That is a valid bound, since no slope is larger. But "
+    "Every activation counts as 1, or is left out. That is a valid bound, since no slope is larger. But "
     "the sigmoid's slope is at most 1/4, and each sigmoid makes your bound four times too "
     "large.",
     ("1 / 4", "1.0"),
@@ -98,6 +110,13 @@ EXERCISE.mistake(
     "there is σ(0)(1 - σ(0)) = 1/4.",
     ("1 / 4", "1 / 2"),
     loose=True,
+)
+
+
+EXERCISE.mistake(
+    "the first factor alone",
+    "This is the logarithm of the first norm alone: does the `return` stand inside the loop?",
+    lambda norms, activations: math.log(norms[0]),
 )
 
 

@@ -1,6 +1,7 @@
 """`log-penalty`, lesson 07: the value and its gradient are compared.
 
-A detached penalty has the right value.
+A detached penalty has the right value. The product of some norms overflows, that of others is so
+small that a number added against 0 shows; layers stand inside of others, and beside other matrices.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 from course_lib import robust
 from course_lib.exercises import Case, Exercise
 
-from .shared import linear_layers, random_network, spectral_norm
+from .shared import IMAGE, dense_layer, linear_layers, random_network, spectral_norm
 
 
 def penalty_cases(rng):
@@ -18,6 +19,14 @@ def penalty_cases(rng):
     yield Case("sigmoids", random_network(rng, 12, 6, 4, scale=2.0))
     yield Case("rectified units", random_network(rng, 12, 7, 5, 4, activation=nn.ReLU))
     yield Case("small weights", random_network(rng, 12, 5, 6, 3, activation=nn.ReLU, scale=0.2))
+    yield Case("weights near 0", random_network(rng, 12, 4, 3, scale=1e-7))
+    yield Case("200 layers", random_network(rng, 12, *[3] * 199, 2, scale=100.0))
+    inside = nn.Sequential(nn.Sigmoid(), dense_layer(rng, 6, 4))
+    yield Case(
+        "a network inside a network", nn.Sequential(nn.Flatten(), dense_layer(rng, 12, 6), inside)
+    )
+    norm = nn.LayerNorm(IMAGE[1:], bias=False, dtype=torch.float64)
+    yield Case("other weights", nn.Sequential(norm, *random_network(rng, 12, 5, 3)))
 
 
 def penalty_of_numpy(net):
@@ -108,6 +117,45 @@ EXERCISE.mistake(
     "This is the product itself: with many layers it overflows, and its gradient with it. "
     "Its logarithm is asked for.",
     lambda net: _norms(net).prod(),
+)
+
+EXERCISE.mistake(
+    "log of the product",
+    "The product is formed first and its logarithm taken then. With many layers the product "
+    "overflows or vanishes, and the loss is infinite: add logarithms instead.",
+    lambda net: _norms(net).prod().log(),
+)
+
+
+@EXERCISE.mistake(
+    "the outermost layers alone",
+    "Only the layers that the network holds itself are looked at (`net.children()`, or `for layer "
+    "in net`), and those inside of one of its parts are missing: `net.modules()` gives all.",
+)
+def of_the_children(net):
+    norms = [spectral_norm(c.weight) for c in net.children() if isinstance(c, nn.Linear)]
+    return torch.stack(norms).log().sum()
+
+
+EXERCISE.mistake(
+    "every matrix",
+    "Every matrix among the parameters counts (`p.ndim == 2`), or everything that has a `weight`. "
+    "Other layers have weights, too, which multiply nothing by a matrix: of the linear layers "
+    "alone is the norm of the layer the norm of its weights.",
+    lambda net: sum(spectral_norm(p).log() for p in net.parameters() if p.ndim == 2),
+)
+
+EXERCISE.mistake(
+    "the first layer alone",
+    "This is the logarithm of the first layer's norm: does the `return` stand inside the loop?",
+    lambda net: _norms(net)[0].log(),
+)
+
+EXERCISE.mistake(
+    "the last layer alone",
+    "This is the logarithm of the last layer's norm: each turn of the loop forgets what was there "
+    "before. Add to it (`total = total + ...`).",
+    lambda net: _norms(net)[-1].log(),
 )
 
 EXERCISE.mistake(

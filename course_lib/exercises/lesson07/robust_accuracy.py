@@ -29,10 +29,23 @@ def accuracy_cases(rng):
     )
     yield Case(
         "two attacks failed",
-        double(0.1, 0.4, 0.2, 0.3, 0.5, 0.6),
-        double(nan, 0.9, 0.25, nan, 1.5, 0.8),
-        double(1, 1, 1, 0, 1, 0) > 0,
+        double(0.1, 0.4, 0.2, 0.3, 0.5, 0.6, 0.15),
+        double(nan, 0.9, 0.25, nan, 1.5, 0.8, 0.2),
+        double(1, 1, 1, 0, 1, 0, 1) > 0,
         0.3,
+    )
+    yield Case(
+        "what was found is nearer",
+        double(0.4, 0.1, 0.3, 0.2, 0.7),
+        double(0.9, nan, 0.6, 1.1, nan),
+        double(1, 1, 0, 1, 1) > 0,
+        2.0,
+    )
+    yield Case(
+        "all attacks failed", double(0.4, 0.1, 0.3), double(nan, nan, nan), double(1, 0, 1) > 0, 20
+    )
+    yield Case(
+        "ties at 0", double(0, 0.2, 0, 0), double(0.1, 0.4, 0, nan), double(1, 1, 0, 1) > 0, 0
     )
     radii = torch.rand(40, generator=rng, dtype=torch.float64)
     factor = 1 + 4 * torch.rand(40, generator=rng, dtype=torch.float64)
@@ -97,6 +110,31 @@ EXERCISE.mistake(
 )
 
 
+EXERCISE.mistake(
+    "misclassified counted as certified",
+    "The second number is right. In the first, images that are misclassified count as certified "
+    "if only their radius is large enough: accuracy counts those that are read correctly.",
+    ("correct & (radii", "(radii"),
+)
+
+EXERCISE.mistake(
+    "misclassified counted as surviving",
+    "The first number is right. In the second, images that are misclassified count as surviving "
+    "if only their distance is large enough: accuracy counts those that are read correctly.",
+    ("correct & ~", "~"),
+)
+
+EXERCISE.mistake(
+    "numbers of images",
+    "These are numbers of images: shares of all images are asked for, so divide by how many there "
+    "are.",
+    (
+        "certified.double().mean(), surviving.double().mean()",
+        "certified.double().sum(), surviving.double().sum()",
+    ),
+)
+
+
 @EXERCISE.mistake(
     "share of the correct",
     "These are shares of the images that are read correctly. Accuracy is a share of all "
@@ -127,6 +165,36 @@ EXERCISE.mistake(
     "Where the attack found nothing (NaN) the image counts as broken, because NaN > radius "
     "is False. No mistake was found there: it survives.",
     ("~(distances <= radius)", "(distances > radius)"),
+)
+
+
+@EXERCISE.mistake(
+    "failed attacks left out",
+    "Images for which the attack found nothing (NaN) are left out of the mean. They are images "
+    "like all others: those that are read correctly survive, and all of them are counted.",
+)
+def without_failed_attacks(radii, distances, correct, radius):
+    found = ~distances.isnan()
+    low = (correct & (radii > radius)).double().mean()
+    return low, (correct & (distances > radius))[found].double().mean()
+
+
+@EXERCISE.mistake(
+    "failed attacks left out of both",
+    "Images for which the attack found nothing (NaN) are left out of both shares. They are images "
+    "like all others: those that are read correctly survive, and all of them are counted.",
+)
+def only_where_found(radii, distances, correct, radius):
+    found = ~distances.isnan()
+    low = (correct & (radii > radius))[found].double().mean()
+    return low, (correct & (distances > radius))[found].double().mean()
+
+
+EXERCISE.mistake(
+    "misread images survive where the attack failed",
+    "Where the attack found nothing (NaN) the image counts as surviving, also where it is misread "
+    "from the start: there is nothing left to break, and accuracy counts what is read correctly.",
+    ("correct & ~(distances <= radius)", "(correct & ~(distances <= radius)) | distances.isnan()"),
 )
 
 

@@ -81,7 +81,8 @@ EXERCISE = Exercise(
     on_device=False,
     valid=valid_two_layer,
     loose="In none of the cases does a pattern of slopes stretch more than this, so nothing here "
-    "speaks against it as a bound, but it is another number than the one derived above.",
+    "speaks against it as a bound, but it is another number than the one derived above. (If yours "
+    "is smaller it is not loose, whatever the word above says, but tighter: can you prove it?)",
     done="Never above the product, and equal to it only where the layers line up.",
 )
 
@@ -203,8 +204,9 @@ EXERCISE.mistake(
 EXERCISE.mistake(
     "all corners",
     "You go through all patterns of slopes 0 and s. That is right, and even smaller than "
-    "what is asked for: the smallest bound that a pattern of slopes gives. But it takes "
-    "2^hidden norms, which ends at some twenty units; the bound asked for takes three.",
+    "what is asked for (so it is tighter, and not loose): the smallest bound that a pattern of "
+    "slopes gives. But it takes 2^hidden norms, which ends at some twenty units; the bound asked "
+    "for takes three.",
     largest_corner,
     loose=True,
 )
