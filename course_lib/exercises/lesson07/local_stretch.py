@@ -135,7 +135,7 @@ def _rows_of_grad(net, image, zeroed, kept):
 
 EXERCISE.mistake(
     "gradients added up",
-    "The rows of your Jacobian are the sums of the rows before: `backward` *adds* to `x.grad`. "
+    "The rows of your Jacobian are the sums of the rows before: `backward` adds to `x.grad`. "
     "Set it to None before the next logit, or use `torch.autograd.grad`.",
     lambda net, image: _rows_of_grad(net, image, False, torch.clone),
 )
@@ -150,7 +150,7 @@ EXERCISE.mistake(
 EXERCISE.mistake(
     "one tensor for all rows, added up",
     "All rows of your Jacobian are one and the same tensor, `x.grad`, to which `backward` has "
-    "*added* the gradients of all logits: use `torch.autograd.grad`, or keep a copy and set "
+    "added the gradients of all logits: use `torch.autograd.grad`, or keep a copy and set "
     "`x.grad` to None for the next logit.",
     lambda net, image: _rows_of_grad(net, image, False, lambda grad: grad),
 )
