@@ -97,8 +97,8 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "slope 1",
-    "Every activation counts as 1, or is left out. That is a valid bound, since no slope is larger. "
-    "But the sigmoid's slope is at most 1/4, and each sigmoid makes your bound four times too "
+    "Every activation counts as 1, or is left out. That is a valid bound: no slope is larger. But "
+    "the sigmoid's slope is at most 1/4, and each sigmoid makes your bound four times too "
     "large.",
     ("1 / 4", "1.0"),
     loose=True,
