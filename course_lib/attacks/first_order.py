@@ -13,6 +13,8 @@ from torch import nn
 from .losses import ULPS, target_margin
 from .measures import check_labels, check_pixels, distortion
 
+BEYOND = 1e-6  # of the largest logit: DeepFool's steps end so far across a boundary at least
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FirstOrder:
@@ -72,10 +74,13 @@ def deepfool(
         if not len(live):
             break
         logits, gradients = _jacobian(net, found[live])
-        unsure = ULPS * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
+        size = logits.abs().amax(1)
+        unsure = ULPS * torch.finfo(logits.dtype).eps * size
         kept = target_margin(logits, labels[live]) > -unsure
-        live, logits, gradients, unsure = live[kept], logits[kept], gradients[kept], unsure[kept]
-        total[live] += _to_nearest_plane(logits, gradients, labels[live], unsure)
+        # in the box a step may halve the way: to within float64's rounding it would take too many
+        beyond = torch.maximum(unsure, BEYOND * size)[kept]
+        live, logits, gradients = live[kept], logits[kept], gradients[kept]
+        total[live] += _to_nearest_plane(logits, gradients, labels[live], beyond)
         found[live] = (images[live] + (1 + overshoot) * total[live]).clamp(0, 1)
     return _judged(net, found, images, labels)
 
