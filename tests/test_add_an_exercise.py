@@ -151,6 +151,53 @@ def test_a_card_that_is_filled_in_wrongly(course, broken, old, new, told):
     assert re.search(rf"{re.escape(MODULE_PATH)}:\d+: .*{told}", said), said
 
 
+def test_a_module_in_another_lessons_folder(course, broken):
+    other = course / "course_lib" / "exercises" / "lesson01" / "black_share.py"
+    shutil.move(broken[0], other)
+    try:
+        status, said = build(course)
+    finally:
+        shutil.move(other, broken[0])
+    assert status != 0
+    assert "the exercise 'black-share' is one of another lesson, lesson01/black_share.py" in said
+
+
+def test_an_edit_that_is_no_python(course, broken):
+    edit(broken[0], '(".mean(1)", ".sum(1)")', '(".mean(1)", ".sum(1")')
+    status, said = build(course)
+    assert status != 0
+    line = line_of(broken[0], 'EXERCISE.mistake("count"')
+    assert f"{MODULE_PATH}:{line}: the mistake 'count': with its edits the solution is no" in said
+
+
+def test_too_few_answers(course, broken):
+    text = broken[0].read_text(encoding="utf-8")
+    lines = [x for x in text.splitlines() if not x.startswith("EXERCISE.variant(")]
+    broken[0].write_text("\n".join(lines) + "\n", encoding="utf-8")
+    status, said = build(course)
+    assert status != 0
+    assert "it has 0 variants, of at least 2" in said
+
+
+def test_a_hyphen_in_a_modules_name(course, broken):
+    new = broken[0].with_name("black-share.py")
+    shutil.move(broken[0], new)
+    try:
+        status, said = build(course)
+    finally:
+        shutil.move(new, broken[0])
+    assert status != 0
+    assert "call it black_share.py" in said
+
+
+def test_mutants_names_what_is_judged_otherwise(course, broken):
+    assert build(course)[0] == 0
+    edit(broken[0], "image.numel()", "(1 + image.numel())")
+    status, said = run(course, "-m", "course_lib.exercises.mutants", "black-share")
+    assert status == 1
+    assert "the solution does not pass its own cases" in said
+
+
 def test_a_module_that_does_not_load(course, broken):
     edit(broken[0], "def oracle(images):", "def oracle(images:")
     status, said = build(course)

@@ -93,6 +93,12 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
             slug = cell.option("exercise")
             if slug in registry.exercises:
                 _judge_edits(source, cell, view, registry)
+            elif slug in registry.elsewhere:
+                source.problem(
+                    cell.line,
+                    f"the exercise {slug!r} is one of another lesson, "
+                    f"{registry.elsewhere[slug]}: move its module or its cells.",
+                )
         solved.append(_cell(cell, view.solved))
         if "solution-only" not in cell.tags:
             lesson.append(_cell(cell, view.lesson))
@@ -116,7 +122,10 @@ def _judge_edits(source: Source, cell: Cell, view: Views, registry: Registry) ->
     text = "\n".join(view.solved.split("\n")[node.lineno - 1 : node.end_lineno])
     for mistake in getattr(exercise, "mistakes", ()):
         try:
-            changed(text, mistake.edits, name)
+            ast.parse(changed(text, mistake.edits, name))
+        except SyntaxError as error:
+            sentence = f"with its edits the solution is no Python: {error.msg}: {error.text}"
+            source.problem(cell.line, f"the mistake {mistake.name!r}: {sentence}", mistake.where)
         except ValueError as error:
             source.problem(cell.line, f"the mistake {mistake.name!r}: {error}", mistake.where)
 

@@ -36,11 +36,13 @@ class Registry:
     ``exercises`` maps a slug to an object with title, difficulty, minutes, hints; it may have
     lesson, the number of its lesson, where, its file and line, and mistakes. ``problems`` maps the
     number of a lesson to what is wrong with its modules: without them it cannot be made.
+    ``elsewhere`` maps the slugs of other lessons' exercises to their modules.
     """
 
     exercises: Mapping[str, Any]
     slugs: Registered
     problems: Mapping[int, list[str]] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_the_course(cls, numbers: Iterable[int]) -> "Registry":
@@ -75,7 +77,12 @@ class Registry:
                 found |= getattr(lesson, kind)
         functions = {slug: e.function for slug, e in known.items()}
         asked = (questions[kind] for kind in ("PREDICTIONS", "QUIZZES", "ANSWERS"))
-        return cls(known, Registered(set(places), *asked, functions), problems)
+        elsewhere = {
+            slug: f"{paths[0].parent.name}/{paths[0].name}"
+            for slug, paths in places.items()
+            if slug not in known
+        }
+        return cls(known, Registered(set(places), *asked, functions), problems, elsewhere)
 
 
 def wrong(exercise: Any) -> list[str]:
@@ -98,7 +105,19 @@ def wrong(exercise: Any) -> list[str]:
             for i, hint in enumerate(hints, 1)
             if not _is_text(hint)
         ]
-    return found
+    return found + _too_few(exercise)
+
+
+def _too_few(exercise: Any) -> list[str]:
+    """What can be counted of an exercise's answers, where it has any."""
+    found = []
+    for kind, least, what in (("mistakes", 4, "wrong answers"), ("variants", 2, "variants")):
+        there = getattr(exercise, kind, None)
+        if there is not None and len(there) < least:
+            found.append(f"it has {len(there)} {what}, of at least {least}.")
+    names = [mistake.name for mistake in getattr(exercise, "mistakes", ())]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return found + [f"two of its mistakes are called {name!r}." for name in twice]
 
 
 def _is_text(value) -> bool:

@@ -164,7 +164,8 @@ class Row:
     """One exercise: how many of its wrong answers, right variants and mutants were told right.
 
     survivors: the changes that nobody noticed and that are not listed as equivalent;
-    stale: changes that are listed as equivalent and are none (any more).
+    stale: changes that are listed as equivalent and are none (any more). told: a sentence for each
+    other thing that is wrong.
     """
 
     slug: str
@@ -173,6 +174,7 @@ class Row:
     mutants: tuple[int, int]
     survivors: list[str]
     stale: list[str]
+    told: list[str] = dataclasses.field(default_factory=list)
 
 
 def try_mutants(exercise: Exercise, seconds: float = 2.0) -> tuple[int, list[str], list[str]]:
@@ -187,19 +189,32 @@ def try_mutants(exercise: Exercise, seconds: float = 2.0) -> tuple[int, list[str
 
 def row(exercise: Exercise) -> Row:
     """The row of ``exercise``."""
-    wrong = 0
+    told, missed = [], 0
+    solution = judge(exercise, sources.own_copy(exercise.solution()))
+    if solution.status != "PASS":  # then everything differs, and all would count as caught
+        told.append(f"the solution does not pass its own cases: {solution.sentence}")
     for mistake in exercise.mistakes:
         feedback = judge(exercise, exercise.wrong_answer(mistake))
-        wrong += feedback.status != "PASS" and feedback.sentence == mistake.sentence
-    right = sum(judge(exercise, v).status == "PASS" for v in exercise.variants)
+        if feedback.status != "PASS" and feedback.sentence == mistake.sentence:
+            continue
+        missed += 1
+        if feedback.status == "PASS":
+            told.append(f"no case tells the mistake {mistake.name!r} from the right answer")
+        else:
+            told.append(f"the mistake {mistake.name!r} is told: {feedback.sentence}")
+    statuses = [(v.__name__, judge(exercise, v)) for v in exercise.variants]
+    refused = [
+        f"the variant {n} is no PASS: {f.sentence}" for n, f in statuses if f.status != "PASS"
+    ]
     number, survivors, stale = try_mutants(exercise)
     return Row(
         exercise.slug,
-        (wrong, len(exercise.mistakes)),
-        (right, len(exercise.variants)),
+        (len(exercise.mistakes) - missed, len(exercise.mistakes)),
+        (len(statuses) - len(refused), len(statuses)),
         (number - len(survivors), number),
         survivors,
         stale,
+        told + refused,
     )
 
 
@@ -216,6 +231,7 @@ def table(rows: list[Row]) -> str:
     for r in rows:
         shares = [f"{a} of {b}" for a, b in (r.wrong, r.right, r.mutants)]
         lines.append(f"{r.slug:<{width}}  {shares[0]:<13}  {shares[1]:<14}  {shares[2]}")
+        lines += [f"    {sentence}" for sentence in r.told]
         lines += [f"    survives: {change}" for change in r.survivors]
         lines += [f"    listed as equivalent, but is not: {change}" for change in r.stale]
     caught, number = (sum(r.mutants[i] for r in rows) for i in (0, 1))
@@ -225,13 +241,15 @@ def table(rows: list[Row]) -> str:
 
 
 def main(slugs: list[str]) -> int:
-    """Print the table; 2, with a sentence, for a slug that does not exist."""
+    """Print the table; 1 if an answer is judged otherwise than it is meant, 2, with a sentence, for
+    a slug that does not exist."""
     try:
-        print(table(report(slugs)))
+        rows = report(slugs)
+        print(table(rows))
     except LookupError as error:
         print(error.args[0], file=sys.stderr)
         return 2
-    return 0
+    return int(any(row.told for row in rows))
 
 
 if __name__ == "__main__":

@@ -97,6 +97,13 @@ def load(number: int) -> Lesson:
         name = found.name
         if name.startswith("_") or name == "shared":
             continue
+        if "-" in name:
+            new = name.replace("-", "_")
+            problems.append(
+                f"{exercise.place(folder / f'{name}.py', 1)}: a module's name has no hyphen: call "
+                f"it {new}.py, and the exercise is {name!r}."
+            )
+            continue
         try:
             module = importlib.import_module(f"{__package__}.{folder.name}.{name}")
         except Exception as error:  # whatever an unfinished module raises
