@@ -1,6 +1,7 @@
 """docs/ADD_AN_EXERCISE.md does what it says, in a copy of the course; and what an author does wrong
 is said in a sentence with file and line."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -85,6 +86,16 @@ def edit(path, old, new):
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
+@contextlib.contextmanager
+def moved(path, to):
+    """The file ``path`` under another name, while the block runs."""
+    shutil.move(path, to)
+    try:
+        yield
+    finally:
+        shutil.move(to, path)
+
+
 def line_of(path, text):
     lines = path.read_text(encoding="utf-8").splitlines()
     return next(i for i, line in enumerate(lines, 1) if text in line)
@@ -153,11 +164,8 @@ def test_a_card_that_is_filled_in_wrongly(course, broken, old, new, told):
 
 def test_a_module_in_another_lessons_folder(course, broken):
     other = course / "course_lib" / "exercises" / "lesson01" / "black_share.py"
-    shutil.move(broken[0], other)
-    try:
+    with moved(broken[0], other):
         status, said = build(course)
-    finally:
-        shutil.move(other, broken[0])
     assert status != 0
     assert "the exercise 'black-share' is one of another lesson, lesson01/black_share.py" in said
 
@@ -180,12 +188,8 @@ def test_too_few_answers(course, broken):
 
 
 def test_a_hyphen_in_a_modules_name(course, broken):
-    new = broken[0].with_name("black-share.py")
-    shutil.move(broken[0], new)
-    try:
+    with moved(broken[0], broken[0].with_name("black-share.py")):
         status, said = build(course)
-    finally:
-        shutil.move(new, broken[0])
     assert status != 0
     assert "call it black_share.py" in said
 

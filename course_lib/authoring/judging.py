@@ -1,8 +1,9 @@
 """Say what is wrong with a source: ids, exercises, names, calls, widths."""
 
 import ast
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from .marks import FROM, LINES, WIDTH, Views, library_function, views
 from .names import bound, free, function_named, imports
@@ -62,12 +63,14 @@ def judge_slugs(source: Source, shapes: dict[str, Views], registered: Registered
 
 def _judge_unasked(source: Source, shapes: dict[str, Views], registered: Registered) -> None:
     """A question of this lesson that no cell asks is a problem, told where it stands."""
-    texts = [v.solved for v in shapes.values()] + [v.lesson for v in shapes.values()]
+    asked = set()
+    for text in [text for v in shapes.values() for text in (v.solved, v.lesson)]:
+        with contextlib.suppress(SyntaxError):  # told by _judge_code
+            asked |= set(_calls(ast.parse(text)))
     for kind, call in (("predict", "prediction"), ("quiz", "quiz"), ("answer", "short answer")):
         entries = getattr(registered, kind)
         for slug, entry in entries.items() if isinstance(entries, Mapping) else ():
-            asked = any(f'{kind}("{slug}"' in text for text in texts)
-            if entry.lesson == source.number and not asked:
+            if entry.lesson == source.number and (kind, slug) not in asked:
                 source.problem(
                     1,
                     f'no lesson asks the {call} {slug!r}: write {kind}("{slug}") in a cell of '
@@ -254,13 +257,20 @@ def _judge_check(source, cell, view) -> None:
     )
 
 
-def _judge_calls(source, cell, tree, registered) -> None:
+def _calls(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Function and slug of each call that asks the registry for something."""
     for node in ast.walk(tree):
         name = getattr(getattr(node, "func", None), "id", "")
-        if not isinstance(node, ast.Call) or name not in CALLS or not node.args:
-            continue
-        slugs, slug = getattr(registered, CALLS[name]), getattr(node.args[0], "value", None)
-        if slugs is not None and isinstance(slug, str) and slug not in slugs:
+        if isinstance(node, ast.Call) and name in CALLS and node.args:
+            slug = getattr(node.args[0], "value", None)
+            if isinstance(slug, str):
+                yield name, slug
+
+
+def _judge_calls(source, cell, tree, registered) -> None:
+    for name, slug in _calls(tree):
+        slugs = getattr(registered, CALLS[name])
+        if slugs is not None and slug not in slugs:
             source.problem(
                 cell.first, f"{name}({slug!r}): there is none of that name; {near(slug, slugs)}"
             )
