@@ -21,6 +21,9 @@ def amplify_cases(rng):
             label = "three images: one changed a little, one in one pixel"
             changed[1] = 0.95 * images[1]
         yield Case(label, changed, images, 0.1)
+    images = torch.rand(2, 3, 3, generator=rng, dtype=torch.float64)
+    change = 2e-6 * torch.rand(2, 3, 3, generator=rng, dtype=torch.float64) - 5e-7
+    yield Case("changes of a millionth", images + change, images, 0.25)
     images = torch.rand(3, 1, 4, 4, generator=rng)
     yield Case(
         "so far that pixels leave the box",
@@ -84,6 +87,22 @@ PRINTED = (
 )
 
 EXERCISE.mistake("the printed formula", PRINTED, (".square().mean(dim=1).sqrt()", ".norm(dim=1)"))
+
+EXERCISE.mistake(
+    "28 for every image size",
+    "The L2 norm is divided by 28 whatever the size of the image: 28 is √784, for MNIST. Divide by "
+    "the rms, which is right for every size.",
+    (".square().mean(dim=1).sqrt()", ".norm(dim=1).div(28)"),
+)
+
+for SIZE in (1e-8, 1e-6, 1e-4):
+    EXERCISE.mistake(
+        f"{SIZE:g} added to the rms",
+        f"A small number ({SIZE:g}, it seems) is added to the rms before the division, so that a "
+        "small change is not stretched as far as it should be. No pair of images is equal: divide "
+        "by the rms itself.",
+        (".sqrt()", f".sqrt().add({SIZE})"),
+    )
 
 EXERCISE.mistake(
     "the printed formula, one norm for all",

@@ -12,12 +12,11 @@ from course_lib.exercises import Case, Exercise
 
 
 def summary_cases(rng):
-    def case(label, labels, clean, fooled, moved=()):
+    def case(label, labels, clean, fooled, moved=(), shape=(1, 3, 4)):
         n = len(labels)
-        images = torch.rand(n, 1, 3, 4, generator=rng)
-        adversarial = images + torch.rand(n, 1, 1, 1, generator=rng) * torch.rand(
-            n, 1, 3, 4, generator=rng
-        )
+        images = torch.rand(n, *shape, generator=rng)
+        far = torch.rand(n, *[1] * len(shape), generator=rng)
+        adversarial = images + far * torch.rand(n, *shape, generator=rng)
         labels, clean, fooled = (torch.tensor(v) for v in (labels, clean, fooled))
         untouched = (clean != labels) | (fooled == labels)
         untouched[list(moved)] = False
@@ -36,6 +35,8 @@ def summary_cases(rng):
     )
     yield case("a mistake that the attack put right", [1, 2, 3], [1, 0, 3], [0, 2, 5])
     yield case("no attack succeeds", [1, 2, 3], [1, 2, 0], [1, 2, 0])
+    yield case("flat images", [4, 2, 3, 7], [4, 2, 3, 0], [2, 2, 1, 0], moved=[1], shape=(6,))
+    yield case("two colours", [1, 2, 3, 4], [1, 2, 3, 4], [1, 0, 0, 2], shape=(2, 3, 3))
 
 
 def summary_by_image(images, adversarial, labels, clean, fooled):
@@ -201,6 +202,38 @@ EXERCISE.mistake(
     "The distortion is one root over all the successes' pixels: the paper's is the mean "
     "of the images' own.",
     ("sizes[success].mean()", "sizes[success].square().mean().sqrt()"),
+)
+
+EXERCISE.mistake(
+    "28 for every image size",
+    "The L2 norm is divided by 28 whatever the size of the image: 28 is √784, for MNIST. Divide by "
+    "the root of the number of pixels, as `.square().mean(dim=1).sqrt()` does.",
+    ("change.square().mean(dim=1).sqrt()", "change.norm(dim=1) / 28"),
+)
+
+EXERCISE.mistake(
+    "L2 norm",
+    "These are L2 norms: the distortion is the root of the mean square.",
+    ("change.square().mean(dim=1).sqrt()", "change.norm(dim=1)"),
+)
+
+EXERCISE.mistake(
+    "0 where nothing succeeded",
+    "Where no attack succeeds the mean distortion is 0, the best there could be, for the worst "
+    "attack: let it be nan.",
+    ("float(sizes[success].mean())", "float(sizes[success].mean()) if success.any() else 0.0"),
+)
+
+EXERCISE.mistake(
+    "in per cent",
+    "The rate is in per cent: a share, between 0 and 1, is asked for.",
+    ("float(rate)", "100 * float(rate)"),
+)
+
+EXERCISE.mistake(
+    "the other order",
+    "The two results are in the other order: first the rate, then the mean distortion.",
+    ("float(rate), float(sizes[success].mean())", "float(sizes[success].mean()), float(rate)"),
 )
 
 EXERCISE.mistake(

@@ -1,6 +1,7 @@
 """`distortion`, lesson 03: images changed in all pixels, in one, and in none.
 
-Two shapes that would broadcast are to be refused: a probe asks for that.
+Two shapes are to be refused, also where they would broadcast, have as many images or as many
+pixels: a probe asks for each.
 """
 
 import numpy as np
@@ -74,12 +75,36 @@ TWO_SHAPES = (
 
 @EXERCISE.probe
 def refuses_two_shapes(answer):
-    """A probe: images that would broadcast are refused."""
-    try:
-        answer(torch.rand(3, 1, 2, 2), torch.rand(1, 1, 2, 2))
-    except ValueError:
-        return None
-    return TWO_SHAPES
+    """A probe: two shapes are refused, and not only those of which a part was looked at."""
+    for shape in ((1, 1, 2, 2), (3, 1, 1, 2), (3, 4), (1, 3, 2, 2), (4, 1, 2, 2)):
+        try:
+            answer(torch.rand(3, 1, 2, 2), torch.rand(*shape))
+        except ValueError:
+            continue
+        except Exception:  # torch's own error for shapes that do not fit is none of the promised
+            return TWO_SHAPES
+        return TWO_SHAPES if shape == (1, 1, 2, 2) else SOME_SHAPES.format(shape)
+    return None
+
+
+SOME_SHAPES = (
+    "The numbers are right, and some pairs of two shapes are refused, but (3, 1, 2, 2) with {} is "
+    "not: compare the shapes themselves, as the `if` of the stub does."
+)
+
+
+@EXERCISE.probe
+def unchanged_is_zero(answer):
+    """A probe: an image that did not change is at distance 0, not at a small number."""
+    images = torch.full((2, 1, 2, 2), 0.5, dtype=torch.float64)
+    found = answer(images, images.clone()).double()
+    return SMALL_NUMBER if (found.abs() > 1e-9).any() else None
+
+
+SMALL_NUMBER = (
+    "An image that did not change has the distortion 0, and yours is a little more: is a small "
+    "number added under the root? Nothing is divided here, and nothing differentiated."
+)
 
 
 def _of_change(size):
@@ -98,6 +123,27 @@ EXERCISE.mistake(
     "which makes it a change per pixel, 28 times smaller for MNIST.",
     _of_change(lambda change: change.norm(dim=1)),
 )
+
+EXERCISE.mistake(
+    "28 for every image size",
+    "The L2 norm is divided by 28 whatever the size of the image: 28 is √784, for MNIST. Divide by "
+    "the root of the number of pixels, or take the mean of the squares.",
+    _of_change(lambda change: change.norm(dim=1) / 28),
+)
+
+EXERCISE.mistake(
+    "divided by the number of pixels",
+    "The L2 norm is divided by the number of pixels: it is the sum of squares that is, under the "
+    "root, so that the norm is divided by the root of that number.",
+    _of_change(lambda change: change.norm(dim=1) / change.shape[1]),
+)
+
+for SIZE, WHERE in ((1e-6, "1e-6"), (1e-8, "1e-8")):
+    EXERCISE.mistake(
+        f"{WHERE} under the root",
+        f"{SMALL_NUMBER} It looks like {WHERE}.",
+        (".mean(dim=1)", f".mean(dim=1).add({SIZE})"),
+    )
 
 EXERCISE.mistake(
     "rms of the set",

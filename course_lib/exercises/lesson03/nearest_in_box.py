@@ -1,6 +1,7 @@
 """`nearest-in-box`, lesson 03: the oracle finds the multiplier by Brent's method.
 
 Small weights make the multiplier large, for answers that stop at an upper end; a probe tries any.
+In three cases w·x' + d comes to a hair below 0 and stays there, as on every third image of MNIST.
 """
 
 import numpy as np
@@ -40,6 +41,30 @@ def box_cases(rng):
         small = w / scale
         d = -float(small @ way.clamp(0, 1))
         yield Case(f"small weights: the multiplier is {0.6 * scale:g}", x, small, d)
+    yield Case(
+        "two of the weights are 0",
+        torch.tensor([0.5, 0.2, 0.0, 0.7], dtype=torch.float64),
+        torch.tensor([0.0, 1.0, 0.0, -0.5], dtype=torch.float64),
+        -0.8,
+    )
+    chain = 1.3 ** -torch.arange(20, dtype=torch.float64)
+    yield Case(
+        "pixels that turn white one after the other",
+        torch.zeros(20, dtype=torch.float64),
+        chain,
+        -0.97 * float(chain.sum()),
+    )
+    for w, x, d in ROUNDED:
+        w, x = (torch.tensor(values, dtype=torch.float64) for values in (w, x))
+        yield Case(f"w·x' + d never quite reaches 0, by rounding: w = {w.tolist()}", x, w, d)
+
+
+# Newton's method ends at a value of about -1e-15, -3e-16 and -2e-16, and moves no more
+ROUNDED = (
+    ([-6.0, -5.428571428571429], [0.1, 0.8], 0.6647395633322093),
+    ([-7.571428571428571, -6.857142857142857], [0.1, 0.3], 0.5169252478562747),
+    ([-6.0, -6.857142857142857], [0.2, 0.8], 1.7275906314448495),
+)
 
 
 def by_root(x, w, d):
@@ -170,11 +195,13 @@ UPPER_END = (
 
 @EXERCISE.probe
 def stops_at_an_end(answer):
-    """A probe: a fixed end of any size. Right for a small multiplier; for a large one a point of
-    the same path that falls short."""
+    """A probe: a fixed end of any size. Right for a small multiplier; for large ones the points of
+    the same path at that end. A search that is content too early ends at another multiplier each
+    time."""
+    ends = []
     x = torch.tensor([0.5, 0.4, 0.0, 1.0, 0.3], dtype=torch.float64)
     w = torch.tensor([0.3, -0.2, -0.6, 0.4, 0.1], dtype=torch.float64)
-    for scale in (0.01, 1e2, 1e4, 1e6):
+    for scale in (0.01, 1e2, 1e4, 1e5, 5e5, 1e6):
         small = w / scale
         d = -float(small @ (x + 0.5 * w).clamp(0, 1))
         point = torch.as_tensor(answer(x, small, d)).double()
@@ -183,7 +210,36 @@ def stops_at_an_end(answer):
             return None
         on_path = torch.allclose(point, (x + share * w).clamp(0, 1), atol=1e-4)
         if on_path and -1e-9 <= share < 0.499:
-            return UPPER_END
+            ends.append(share * scale)
+    if not ends:
+        return None
+    return UPPER_END if max(ends) < 1.01 * min(ends) and min(ends) > 0 else CONTENT
+
+
+CONTENT = (
+    "With small weights you are content too early: you take w·x' + d for 0 when it is below some "
+    "small number, but there it was a small number at x already. Measure it by its first value, or "
+    "go on until the multiplier moves no more."
+)
+FALLS_SHORT = (
+    "The point is on the way and does not reach the plane: w·x' + d is still below 0, by {:.0e} of "
+    "what it was at x. Go on until nothing but rounding is left, in double precision."
+)
+
+
+@EXERCISE.probe
+def reaches_the_plane(answer):
+    """A probe: as many pixels as MNIST has, and the value at the point, not only the point."""
+    rng = torch.Generator().manual_seed(5)
+    for _ in range(3):
+        x = (torch.rand(784, generator=rng, dtype=torch.float64) * 4 - 3).clamp(0, 1)
+        w = torch.randn(784, generator=rng, dtype=torch.float64)
+        start = float(w @ x)
+        d = -start - 0.3 * float(w.clamp(min=0).sum() - start)
+        point = torch.as_tensor(answer(x, w, d)).double()
+        short = (float(w @ point) + d) / (start + d)
+        if short > 1e-6:
+            return FALLS_SHORT.format(short)
     return None
 
 
@@ -324,6 +380,40 @@ EXERCISE.mistake(
     "two values.",
     _unless_across(box_doubling),
 )
+
+
+@EXERCISE.mistake(
+    "a pixel at its end counts as held",
+    "Pixels that are black or white from the start count as held in your slope, also those that "
+    "are on their way into the box: held are those that x + μw has left the box with. The slope is "
+    "too small then, and the step too long.",
+)
+def box_too_few_free(x, w, d):
+    multiplier = 0.0
+    for _ in range(100):
+        point = (x + multiplier * w).clamp(0, 1)
+        value = float(w @ point + d)
+        if value >= -1e-12:
+            break
+        free = (point > 0) & (point < 1)
+        multiplier -= value / float(w[free if free.any() else w != 0].square().sum())
+    return point
+
+
+@EXERCISE.mistake(
+    "Newton's method without the box",
+    "Every step divides by the sum of all w_i², also those of pixels that are clipped, and you "
+    "stop after a few: the slope is that of the free pixels only, or many more steps are needed.",
+)
+def box_few_steps(x, w, d):
+    point = x.clone()
+    for _ in range(100):
+        short = float(w @ point + d)
+        if short >= -1e-12:
+            break
+        point = (point - short / float(w @ w) * w).clamp(0, 1)
+    return point
+
 
 EXERCISE.mistake(
     "away from the plane",

@@ -24,6 +24,29 @@ def plane_cases(rng):
         torch.tensor([[0.7, 0.3], [0.9, 0.1]]),
         torch.tensor([0, 0]),
     )
+    yield Case(  # z = 2, 2, 1 and 1, 3, 0.5: all exact
+        "an image that lies on a plane, and one beyond",
+        torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.5, 0.5]]),
+        torch.tensor([1.5, 1.0, 0.5]),
+        torch.tensor([[0.5, 0.5], [0.0, 1.0]]),
+        torch.tensor([0, 0]),
+    )
+    weight = 1e-6 * torch.randn(3, 6, generator=rng)
+    yield Case(
+        "tiny weights: the planes are far away",
+        weight,
+        torch.tensor([0.3, -0.2, 0.1]),
+        torch.rand(4, 6, generator=rng),
+        torch.tensor([0, 0, 0, 1]),
+    )
+    double = {"generator": rng, "dtype": torch.float64}
+    yield Case(
+        "double precision",
+        torch.randn(4, 9, **double),
+        torch.randn(4, **double),
+        torch.rand(3, 9, **double),
+        torch.tensor([2, 0, 3]),
+    )
     weight = torch.randn(5, 12, generator=rng) * torch.tensor([1.0, 0.3, 2.0, 0.6, 4.0])[:, None]
     bias = torch.randn(5, generator=rng)
     x = torch.rand(8, 12, generator=rng)
@@ -152,6 +175,49 @@ EXERCISE.mistake(
     "These are distortions: the L2 distance is asked for, which is larger by the root of "
     "the number of pixels.",
     (".norm(dim=2)", ".norm(dim=2) / x.shape[1] ** 0.5"),
+)
+
+EXERCISE.mistake(
+    "28 for every image size",
+    "The distances are divided by 28: the L2 distance is asked for, a distortion comes later.",
+    (".norm(dim=2)", ".norm(dim=2).mul(28)"),
+)
+
+EXERCISE.mistake(
+    "smallest absolute value",
+    "The plane is chosen by the smallest absolute value: an image beyond two planes belongs to the "
+    "one that it is farthest beyond, where the signed distance is smallest.",
+    (
+        "nearest.values, nearest.indices",
+        "distances[rows, distances.abs().argmin(dim=1)], distances.abs().argmin(dim=1)",
+    ),
+)
+
+EXERCISE.mistake(
+    "negative ones cut off",
+    "Negative distances have become 0: an image that lies beyond a plane already keeps its sign.",
+    ("nearest.values, ", "nearest.values.clamp(min=0), "),
+)
+
+EXERCISE.mistake(
+    "the class of the smallest lead",
+    "The distances are right, but the class is that of the smallest lead in the logits: take the "
+    "one at which the smallest distance stands, `.min(dim=1).indices` of the distances.",
+    ("nearest.indices", "lead.scatter(1, labels[:, None], torch.inf).argmin(dim=1)"),
+)
+
+EXERCISE.mistake(
+    "zeros left out",
+    "Every distance of 0 is left out, not only the label's own: an image that lies on a plane is "
+    "at distance 0 from it, and that is its smallest.",
+    (".norm(dim=2)", ".norm(dim=2).clamp(min=1e-12)"),
+    ('distances[rows, labels] = float("inf")', 'distances[distances == 0] = float("inf")'),
+)
+
+EXERCISE.mistake(
+    "the first label for all",
+    "All images are measured from the class of the first one: each has its own label.",
+    ("logits = x", "labels = labels[:1].expand(len(x))\n    logits = x"),
 )
 
 EXERCISE.mistake(

@@ -37,6 +37,19 @@ def penalty_cases(rng):
     wide = _net(nn.Linear(5, 4))
     label, _, images, r, targets, c = case("flat images that leave the box", wide, 3, (5,), 1.3, 4)
     yield Case(label, wide, images, 8 * r, targets, c)
+    # logits so far apart that a probability is 0 in any precision, and its logarithm -inf
+    sharp = _net(nn.Linear(6, 3))
+    with torch.no_grad():
+        sharp[0].weight.mul_(50)
+        sharp[0].bias.copy_(torch.tensor([0.0, 900.0, -700.0]))
+    label, _, images, r, _, c = case("sharp logits, a target far behind", sharp, 3, (6,), 0.9, 3)
+    yield Case(label, sharp, images, r, torch.tensor([0, 2, 1]), c)
+    # in double precision, as in the lesson, and without a price
+    double = _net(nn.Flatten(), nn.Linear(6, 4)).double()
+    label, _, images, r, targets, _ = case("double precision, c = 0", double, 2, (1, 2, 3), 0.0, 4)
+    yield Case(label, double, images.double(), r.double(), targets, 0.0)
+    label, _, images, r, targets, c = case("a change of a thousandth", flat, 2, (1, 2, 3), 0.8, 3)
+    yield Case(label, flat, images, r / 100, targets, c)
 
 
 def penalty_by_differences(net, images, r, targets, c):
@@ -155,6 +168,75 @@ EXERCISE.mistake(
     "The gradient is NaN where r = 0, which is where every search starts: r / ||r|| is 0/0 "
     "there, and autograd through a root gives the same. Take 0 for the norm's gradient.",
     (".clamp(min=1e-12)", ""),
+)
+
+LOGARITHM = (
+    "The logarithm of a softmax: where the target is far behind, its probability is 0, and the "
+    "logarithm of that is not the loss, in double precision neither. Take `F.cross_entropy(logits, "
+    "targets)`, or `logsumexp` of the logits minus the target's, which never sees the probability."
+)
+
+SOFTMAX = (
+    'losses = F.cross_entropy(net(images + r), targets, reduction="none")',
+    "losses = -net(images + r).softmax(1).gather(1, targets[:, None])[:, 0].log()",
+)
+
+EXERCISE.mistake("softmax, then logarithm", LOGARITHM, SOFTMAX)
+
+for SMALL in ("1e-12", "1e-10", "1e-8", "1e-7", "1e-6"):
+    EXERCISE.mistake(
+        f"{SMALL} in the logarithm",
+        f"{LOGARITHM} The {SMALL} that you add keeps it finite, at a wrong number, and leaves no "
+        "gradient.",
+        (SOFTMAX[0], SOFTMAX[1].replace(".log()", f".add({SMALL}).log()")),
+    )
+
+EXERCISE.mistake(
+    "a gradient without c",
+    "The values are right, but the gradient of the penalty lacks c: it is c·r/||r||.",
+    ("c * r / each + slopes", "r / each + slopes"),
+)
+
+EXERCISE.mistake(
+    "no c",
+    "The constant c does not appear: the penalty is c·||r||.",
+    ("c * sizes + losses", "sizes + losses"),
+    ("c * r / each + slopes", "r / each + slopes"),
+)
+
+EXERCISE.mistake(
+    "c on the slope of the loss, too",
+    "The values are right, but c multiplies the whole gradient: it belongs to the norm's part.",
+    ("c * r / each + slopes", "c * (r / each + slopes)"),
+)
+
+EXERCISE.mistake(
+    "the direction of the whole batch",
+    "The values are right, but the norm's gradient is r divided by one norm for the whole batch: "
+    "each image's r is divided by its own.",
+    ("c * r / each", "c * r / r.norm().clamp(min=1e-12)"),
+)
+
+EXERCISE.mistake(
+    "r not divided by its norm",
+    "The values are right, but the gradient of ||r|| is r / ||r||, of length 1: yours is r.",
+    ("c * r / each", "c * r"),
+)
+
+EXERCISE.mistake(
+    "one norm in the values",
+    "The gradients are right, but the values have the norm of the whole batch: each image has its "
+    "own, along its pixels.",
+    ("return c * sizes", "return c * r.norm().repeat(len(r))"),
+)
+
+EXERCISE.mistake(
+    "gradients first",
+    "The two results are in the other order: first the values, then the gradients.",
+    (
+        "c * sizes + losses.detach(), c * r / each + slopes",
+        "c * r / each + slopes, c * sizes + losses.detach()",
+    ),
 )
 
 EXERCISE.mistake(

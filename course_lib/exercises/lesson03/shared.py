@@ -6,9 +6,9 @@ import torch
 def pairs(rng):
     """Images and changed ones, labels for the cases: one pixel, all pixels, none."""
 
-    def pair(*shape):
-        images = torch.rand(*shape, generator=rng)
-        return images + 0.3 * torch.rand(*shape, generator=rng) - 0.1, images
+    def pair(*shape, dtype=torch.float32):
+        images = torch.rand(*shape, generator=rng, dtype=dtype)
+        return images + 0.3 * torch.rand(*shape, generator=rng, dtype=dtype) - 0.1, images
 
     yield "one image of four pixels", *pair(1, 1, 2, 2)
     changed, images = pair(3, 1, 4, 5)
@@ -18,3 +18,4 @@ def pairs(rng):
     yield "three images: one unchanged, one changed in one pixel", changed, images
     yield "two colour images", *pair(2, 3, 4, 4)
     yield "five flat images", *pair(5, 7)
+    yield "two images in double precision", *pair(2, 1, 3, 3, dtype=torch.float64)
