@@ -10,6 +10,8 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
+from .shared import exactly
+
 
 def box_cases(rng):
     yield Case(
@@ -204,7 +206,7 @@ def stops_at_an_end(answer):
     for scale in (0.01, 1e2, 1e4, 1e5, 5e5, 1e6):
         small = w / scale
         d = -float(small @ (x + 0.5 * w).clamp(0, 1))
-        point = torch.as_tensor(answer(x, small, d)).double()
+        point = exactly(answer)(x, small, d)
         share = float((point[0] - x[0]) / w[0])  # of the multiplier times the scale; right: 0.5
         if scale == 0.01 and abs(share - 0.5) > 1e-3:
             return None
@@ -236,7 +238,7 @@ def reaches_the_plane(answer):
         w = torch.randn(784, generator=rng, dtype=torch.float64)
         start = float(w @ x)
         d = -start - 0.3 * float(w.clamp(min=0).sum() - start)
-        point = torch.as_tensor(answer(x, w, d)).double()
+        point = exactly(answer)(x, w, d)
         short = (float(w @ point) + d) / (start + d)
         if short > 1e-6:
             return FALLS_SHORT.format(short)

@@ -96,6 +96,47 @@ EXERCISE.mistake(
 )
 
 EXERCISE.mistake(
+    "wrong ones stay wrong",
+    "An image on the wrong side counts as wrong for certain: noise puts some of those right, and "
+    "Φ(-d/σ) with a negative d knows by itself how many.",
+    (
+        "torch.special.ndtr(-distance / stddev)",
+        "torch.where(distance < 0, 1.0, torch.special.ndtr(-distance / stddev))",
+    ),
+)
+
+EXERCISE.mistake(
+    "wrong ones left out",
+    "Images on the wrong side are left out: they are among the N, with a probability above 1/2.",
+    ("-distance", "-distance[distance >= 0]"),
+)
+
+EXERCISE.mistake(
+    "negative distances cut off",
+    "Negative distances have become 0, so that an image on the wrong side counts as one on the "
+    "boundary: keep the sign.",
+    ("-distance", "-distance.clamp(min=0)"),
+)
+
+EXERCISE.mistake(
+    "√2 missing",
+    "Φ is written with the error function, and a √2 is missing: Φ(-t) = erfc(t / √2) / 2.",
+    ("torch.special.ndtr(-distance / stddev)", "torch.erfc(distance / stddev).div(2)"),
+)
+
+EXERCISE.mistake(
+    "the sum",
+    "The probabilities are added up: the share of the images is their mean.",
+    (".mean()", ".sum()"),
+)
+
+EXERCISE.mistake(
+    "the median",
+    "This is the probability of the image in the middle: the expected error is the mean.",
+    (".mean()", ".quantile(0.5)"),
+)
+
+EXERCISE.mistake(
     "two sides",
     "This counts both tails, 2Φ(-d/σ): the boundary lies on one side of the image.",
     ("return torch", "return 2 * torch"),

@@ -11,7 +11,7 @@ import torch
 from course_lib.exercises import Case, Exercise
 from course_lib.lbfgsb import plain
 
-from .shared import doubles
+from .shared import SINGLE, doubles, exactly, single
 
 
 def projected_cases(rng):
@@ -68,6 +68,41 @@ def projected_where(x, gradient, lower=0.0, upper=1.0):
     z = torch.where(z < low, low, z)
     return x - torch.where(z > high, high, z)
 
+
+@EXERCISE.probe
+def in_double_precision(answer):
+    """A probe: nothing becomes float32 on the way."""
+    x, slope = doubles(0.1, 0.7, 0.3), doubles(0.7, -0.9, 0.123)
+    right = plain.projected_gradient(x, slope)
+    return SINGLE if single(exactly(answer)(x, slope), right) else None
+
+
+EXERCISE.mistake(
+    "0 where the step leaves",
+    "The entry is 0 wherever the full step leaves the box, also for a variable that has room to "
+    "move: what counts is how far it gets, x - P(x - g).",
+    lambda x, gradient, lower=0.0, upper=1.0: torch.where(
+        plain.project(x - gradient, lower, upper) == x - gradient,
+        gradient,
+        torch.zeros_like(gradient),
+    ),
+)
+
+EXERCISE.mistake(
+    "the lower bounds only",
+    "Only the lower bounds are looked at: a variable at its upper bound can be pushed, too.",
+    lambda x, gradient, lower=0.0, upper=1.0: plain.projected_gradient(
+        x, gradient, lower, math.inf
+    ),
+)
+
+EXERCISE.mistake(
+    "the upper bounds only",
+    "Only the upper bounds are looked at: a variable at its lower bound can be pushed, too.",
+    lambda x, gradient, lower=0.0, upper=1.0: plain.projected_gradient(
+        x, gradient, -math.inf, upper
+    ),
+)
 
 EXERCISE.mistake(
     "the raw gradient",

@@ -9,7 +9,7 @@ import torch
 from course_lib.exercises import Case, Exercise
 from course_lib.lbfgsb import plain
 
-from .shared import doubles
+from .shared import SINGLE, doubles, exactly, named, single
 
 
 class Bowl:
@@ -86,6 +86,14 @@ def search_cases(rng):
         9.0,
     )
     yield case("over the hill", Tilted(), doubles(0.3, 0.5), doubles(-0.4, 0.4), 0.0, 0.9)
+    # the direction alone points uphill, the path does not: its second variable cannot move
+    blocked = Bowl(identity, doubles(-0.1, 0.2))
+    yield case("uphill but for the bound", blocked, doubles(0.5, 0), doubles(-0.3, -5))
+    infinite = -np.inf, np.inf
+    for halvings in (12, 21, 28):
+        way = 1.5 * 2.0**halvings * doubles(-0.5, -0.1)
+        label = f"the first {halvings} halvings too long"
+        yield case(label, bowl, doubles(0.9, 0.5), way, *infinite)
     n = 6
     wide = draw(n)
     big = Bowl(torch.diag(torch.linspace(1, 30, n, dtype=torch.float64)), wide)
@@ -121,6 +129,7 @@ EXERCISE = Exercise(
     cases=search_cases,
     parts=("point", "value", "gradient"),
     oracle=search_of_numpy,
+    observe=named("point", "value", "gradient"),
     on_device=False,
     done="It finds the same points as a version written in NumPy.",
     equivalent_mutants={
@@ -175,6 +184,73 @@ def goes_on(answer):
     bowl, x = Bowl(torch.eye(2, dtype=torch.float64), doubles(0.2, -0.9)), doubles(0.5, 0.1)
     return None if answer(bowl, x, *bowl(x), doubles(0.6, -0.5)) is not None else GIVEN_UP
 
+
+@EXERCISE.probe
+def in_double_precision(answer):
+    """A probe: the point is right beyond single precision."""
+    bowl, x = Bowl(torch.eye(2, dtype=torch.float64), doubles(0.2, 0.3)), doubles(0.7, 0.9)
+    way = doubles(-0.123, -0.456)
+
+    def point(*args):
+        return answer(*args)[0]
+
+    return SINGLE if single(exactly(point)(bowl, x, *bowl(x), way), x + way) else None
+
+
+for NUMBER in (10, 20, 25):
+    EXERCISE.mistake(
+        f"{NUMBER} halvings",
+        f"You give up after {NUMBER} halvings or so: a direction of the first steps can be longer "
+        "than that. Try 30.",
+        ("range(31)", f"range({NUMBER + 1})"),
+    )
+
+EXERCISE.mistake(
+    "given up on the direction",
+    "You return None where gradient · direction is not negative. On the projected path a part of "
+    "the direction can be cut off, and what is left lead down: look at gradient · (point - x).",
+    (
+        "    for halvings",
+        "    if not gradient @ direction < 0:\n        return None\n    for halvings",
+    ),
+)
+
+EXERCISE.mistake(
+    "the lowest of all",
+    "You return the lowest of all the points (or the last that is low enough): the first that is "
+    "low enough is asked for, and no more need be tried.",
+    ("    for halvings", "    best = None\n    for halvings"),
+    (
+        "            return point, new_value, new_gradient",
+        "            if best is None or new_value < best[1]:\n"
+        "                best = point, new_value, new_gradient",
+    ),
+    ("return None", "return best"),
+)
+
+EXERCISE.mistake(
+    "the slope of the new gradient",
+    "The decrease is compared with the slope at the new point: the gradient is the one at x.",
+    ("        if not slope < 0:\n            continue\n", ""),
+    (
+        "new_value, new_gradient = fun(point)\n",
+        "new_value, new_gradient = fun(point)\n        slope = new_gradient @ (point - x)\n"
+        "        if not slope < 0:\n            continue\n",
+    ),
+)
+
+EXERCISE.mistake(
+    "the old value",
+    "The value returned is the one at x: the caller needs the one at the new point.",
+    ("return point, new_value", "return point, value"),
+)
+
+EXERCISE.mistake(
+    "the direction brought to length 1",
+    "The direction is divided by its norm: its length is the quasi-Newton step, which is the right "
+    "one near a minimum. Begin with t = 1 of the direction as it is.",
+    ("    for halvings", "    direction = direction / direction.norm()\n    for halvings"),
+)
 
 EXERCISE.mistake(
     "no projection",

@@ -5,7 +5,7 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import doubles
+from .shared import SINGLE, doubles, exactly, single
 
 
 def step_cases(rng):
@@ -55,6 +55,54 @@ def step_where(image, r, gradient, length):
     z = torch.where(z < 0, torch.zeros_like(z), torch.where(z > 1, torch.ones_like(z), z))
     return z - image
 
+
+@EXERCISE.probe
+def in_double_precision(answer):
+    """A probe: image + r is in the box to the last digits."""
+    image, r, slope = doubles(0.1, 0.7, 0.3), doubles(0.2, 0.1, 0.3), doubles(7, -9, 0.123)
+    right = (image + r - 0.1 * slope).clamp(0, 1) - image
+    return SINGLE if single(exactly(answer)(image, r, slope, 0.1), right) else None
+
+
+EXERCISE.mistake(
+    "the gradient brought to length 1",
+    "The gradient is divided by its norm before the step: it is `length` times the gradient as it "
+    "is, so that steps become short where the gradient does.",
+    ("length * gradient", "length * gradient / gradient.norm()"),
+)
+
+EXERCISE.mistake(
+    "the sign of the gradient",
+    "Every pixel moves by the same amount, along the gradient's sign: that is FGSM's step. Take "
+    "the gradient itself.",
+    ("* gradient", "* gradient.sign()"),
+)
+
+EXERCISE.mistake(
+    "no length", "The length is not used: the step is `length * gradient`.", ("length * ", "")
+)
+
+EXERCISE.mistake(
+    "pixels that would leave stay",
+    "A pixel whose step would leave the box does not move at all: it goes as far as its bound.",
+    lambda image, r, gradient, length: torch.where(
+        (image + r - length * gradient).clamp(0, 1) == image + r - length * gradient,
+        r - length * gradient,
+        r,
+    ),
+)
+
+EXERCISE.mistake(
+    "cut off below only",
+    "Pixels are cut off at 0 and not at 1: the box has two sides.",
+    ("clamp(0, 1)", "clamp(min=0)"),
+)
+
+EXERCISE.mistake(
+    "cut off above only",
+    "Pixels are cut off at 1 and not at 0: the box has two sides.",
+    ("clamp(0, 1)", "clamp(max=1)"),
+)
 
 EXERCISE.mistake(
     "r clamped to [0, 1]",

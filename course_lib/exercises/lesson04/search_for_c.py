@@ -1,6 +1,7 @@
 """`search-for-c`, lesson 04: a bug hunt, on solvers that are made up.
 
-In one of them a larger c ends farther away, so the newest success is not the best.
+In two of them a larger c ends farther away, so the newest success is not the best; in another the
+r has another direction each time, so that only |r| says which is the smallest.
 """
 
 import math
@@ -9,16 +10,21 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
+from .shared import doubles, named
+
 
 class Solver:
-    """What ``solve(c)`` gives in a made-up problem: r shrinks as c grows, as size(c) says."""
+    """What ``solve(c)`` gives in a made-up problem: r shrinks as c grows, as size(c) says.
 
-    def __init__(self, size, success, name):
+    axis(c): the direction of r, of length 1; the same for all c where none is given.
+    """
+
+    def __init__(self, size, success, name, axis=None):
         self.size, self.success, self.name = size, success, name
-        self.axis = torch.tensor([[0.6, 0.0], [-0.8, 0.0]], dtype=torch.float64)
+        self.axis = axis or (lambda c: doubles(0.6, 0, -0.8, 0).reshape(2, 2))
 
     def __call__(self, c):
-        return self.size(c) * self.axis, self.success(c)
+        return self.size(c) * self.axis(c), self.success(c)
 
     def __repr__(self):
         return self.name
@@ -51,6 +57,26 @@ def search_c_cases(rng):
         10,
     )
 
+    def hump(c):  # a worse success between two better ones
+        return shrinking(c) + (1 if 5 < c < 20 else 0)
+
+    humped = Solver(hump, lambda c: c < 40, "a solver")
+    yield Case("a worse success between two better ones", humped, 1e-2, 1e2, 6)
+
+    # at c = 1, 10 and 31.6 the lengths are 1, 0.9 and 1.5; largest entries and sums order otherwise
+    spread, pixel = doubles(*[0.5] * 4), doubles(1, 0, 0, 0)
+    for label, first, then in (
+        ("spread out, then in one pixel", spread, pixel),
+        ("in one pixel, then spread out", pixel, spread),
+    ):
+        solver = Solver(
+            lambda c: 1.0 if c < 5 else 0.9 if c < 20 else 1.5,
+            lambda c: torch.tensor(c < 40),
+            "a solver",
+            lambda c, first=first, then=then: first if c < 5 else then,
+        )
+        yield Case(f"a change that is {label}", solver, 1e-2, 1e2, 3)
+
 
 def search_c_slowly(solve, smallest=1e-4, largest=1e2, tries=12):
     """In logarithms, all tries kept, and the best picked at the end."""
@@ -78,6 +104,7 @@ EXERCISE = Exercise(
     cases=search_c_cases,
     parts=("c", "r"),
     oracle=search_c_slowly,
+    observe=named("c", "r"),
     on_device=False,
     done="It finds the largest c that succeeds, to the width of the bracket, and keeps the best r.",
     equivalent_mutants={
@@ -152,6 +179,67 @@ EXERCISE.mistake(
     "Where no c succeeds, this returns the last try, which the caller would count as an "
     "adversarial image: return (None, None), as the docstring says.",
     ("return best", "return (c, r) if best[1] is None else best"),
+)
+
+EXERCISE.mistake(
+    "the largest entry",
+    "The r with the smallest largest entry is kept: the smallest |r| is asked for, `r.norm()`.",
+    ("r.norm() < best[1].norm()", "r.abs().max() < best[1].abs().max()"),
+)
+
+EXERCISE.mistake(
+    "the sum of the entries",
+    "The r with the smallest sum of absolute values is kept: the smallest |r| is asked for, "
+    "`r.norm()`.",
+    ("r.norm() < best[1].norm()", "r.abs().sum() < best[1].abs().sum()"),
+)
+
+EXERCISE.mistake(
+    "success is True",
+    "A success that comes as a tensor or a NumPy number is not the object `True`, and you take it "
+    "for a failure: `if success:`.",
+    ("if success:", "if success is True:"),
+)
+
+
+@EXERCISE.mistake(
+    "ended where it got worse",
+    "The search ends at the first success that is farther away than the one before: a still larger "
+    "c can be nearer again. Make all the tries.",
+)
+def ended_early(solve, smallest=1e-4, largest=1e2, tries=12):
+    low, high = smallest, largest
+    best = None, None
+    for _ in range(tries):
+        c = (low * high) ** 0.5
+        r, success = solve(c)
+        if success and best[1] is not None and r.norm() >= best[1].norm():
+            break
+        if success:
+            low, best = c, (c, r)
+        else:
+            high = c
+    return best
+
+
+EXERCISE.mistake(
+    "r first",
+    "The two results are in the other order: first c, then r.",
+    ("return best", "return best[::-1]"),
+)
+
+EXERCISE.mistake(
+    "the end of the bracket for c",
+    "The r is the right one, but c is the lower end of the bracket: return the c that r was found "
+    "with.",
+    ("return best", "return (low, best[1]) if best[1] is not None else best"),
+)
+
+EXERCISE.mistake(
+    "one None",
+    "Where no c succeeds you return one None: two are promised, (None, None), so that the caller "
+    "can take the result apart.",
+    ("return best", "return best if best[1] is not None else None"),
 )
 
 EXERCISE.mistake(

@@ -13,6 +13,8 @@ from torch import nn
 from course_lib.exercises import Case, Exercise
 from course_lib.lbfgsb import plain
 
+from .shared import named
+
 
 def small_net(rng, pixels, hidden, classes, scale=3.0):
     """A network in double precision with weights from ``rng``."""
@@ -46,6 +48,10 @@ def c_cases(rng):
     yield case("a sigmoid layer", (1, 4, 4), (8,), 5, 2, 0.05)
     yield case("two colours", (2, 3, 3), (6,), 4, 3, 0.1)
     yield case("nearly", (1, 4, 4), (), 5, 4, 0.35)
+    yield case("a flat image", (6,), (), 3, 1, 0.2)
+    behind = small_net(rng, 4, (), 3)  # so far that its probability is 0 in double precision
+    behind[1].bias.copy_(torch.tensor([0.0, 900.0, -100.0]))
+    yield Case("a target far behind", behind, image(1, 2, 2), 0, 1.5)
 
 
 def c_of_scipy(net, image, target, c):
@@ -92,6 +98,7 @@ EXERCISE = Exercise(
     cases=c_cases,
     parts=("r", "success"),
     oracle=c_of_scipy,
+    observe=named("r", "success"),
     on_device=False,
     rtol=1e-3,
     atol=4e-3,
@@ -138,6 +145,65 @@ def c_projected_gradient(net, image, target, c):
             break
     return z - image, bool(net(z[None]).argmax() == target)
 
+
+LOGARITHM = (
+    "The logarithm of a softmax: where the target is far behind, its probability is 0, and the "
+    "logarithm of that is not the loss. `F.cross_entropy(logits, label)` never sees it."
+)
+
+SOFTMAX = ("F.cross_entropy(logits, label)", "-logits.softmax(1)[0, target].log()")
+
+EXERCISE.mistake("softmax, then logarithm", LOGARITHM, SOFTMAX)
+
+EXERCISE.mistake(
+    "a small number in the logarithm",
+    f"{LOGARITHM} The small number that you add keeps it finite, at a wrong value, and leaves no "
+    "gradient.",
+    (SOFTMAX[0], SOFTMAX[1].replace(".log()", ".add(1e-12).log()")),
+)
+
+EXERCISE.mistake(
+    "the softmax's cross-entropy",
+    "The softmax is taken twice: `F.cross_entropy` wants logits and makes it itself.",
+    ("F.cross_entropy(logits, ", "F.cross_entropy(logits.softmax(1), "),
+)
+
+EXERCISE.mistake(
+    "the probability",
+    "The loss is minus the target's probability: the cross-entropy is minus its logarithm.",
+    ("F.cross_entropy(logits, label)", "-logits.softmax(1)[0, target]"),
+)
+
+EXERCISE.mistake(
+    "the logit",
+    "The loss is minus the target's logit: the cross-entropy looks at the other classes, too.",
+    ("F.cross_entropy(logits, label)", "-logits[0, target]"),
+)
+
+EXERCISE.mistake(
+    "stopped early",
+    "You stop before the minimum: `tolerance=1e-4`, and no small number of iterations.",
+    ("tolerance=1e-4", "tolerance=1e-2"),
+)
+
+EXERCISE.mistake(
+    "always a success",
+    "You call every r a success: ask the network for the class of image + r.",
+    ("int(net((image + r)[None]).argmax()) == target", "True"),
+)
+
+EXERCISE.mistake(
+    "flat",
+    "This r is flat: give it the shape of the image.",
+    (".reshape(image.shape)", ""),
+    ("(image + r)[None]", "(start + r).reshape(1, *image.shape)"),
+)
+
+EXERCISE.mistake(
+    "the class for the success",
+    "The class that the network says is returned: whether that is the target is asked for.",
+    (".argmax()) == target", ".argmax())"),
+)
 
 EXERCISE.mistake(
     "the box for r",

@@ -1,14 +1,16 @@
 """`two-loop`, lesson 04: against the inverse Hessian as a matrix.
 
-Pairs to leave out stand among the others, and once at the newest place.
+Pairs to leave out stand among the others, and once at the newest place. Near the minimum steps are
+tiny, and so is s·y: it counts all the same.
 """
 
 import numpy as np
 import torch
 
 from course_lib.exercises import Case, Exercise
+from course_lib.lbfgsb import plain
 
-from .shared import doubles
+from .shared import SINGLE, doubles, exactly, single
 
 
 def two_loop_cases(rng):
@@ -33,6 +35,9 @@ def two_loop_cases(rng):
     yield Case("four pairs", draw(6), pairs(6, 4))
     short = [(0.1 * s, 0.1 * y) for s, y in pairs(4, 3)]
     yield Case("three short steps", draw(4), short)
+    tiny = [(1e-7 * s, 1e-7 * y) for s, y in pairs(4, 3)]
+    yield Case("three steps of a ten-millionth, near the minimum", draw(4), tiny)
+    yield Case("twelve pairs", draw(15), pairs(15, 12))
     some = pairs(5, 3)
     bent = draw(5)
     flat = doubles(1, 0, 0, 0, 0)
@@ -115,6 +120,78 @@ def two_loop_indexed(gradient, pairs):
         q += (alpha[i] - rho[i] * torch.dot(pairs[i][1], q)) * pairs[i][0]
     return q
 
+
+@EXERCISE.probe
+def in_double_precision(answer):
+    """A probe: nothing becomes float32 on the way."""
+    pairs = [(doubles(0.1, 0.3, -0.2), doubles(0.7, 0.9, 0.1))]
+    slope = doubles(0.3, -0.7, 1.1)
+    return SINGLE if single(exactly(answer)(slope, pairs), plain.two_loop(slope, pairs)) else None
+
+
+TINY = (
+    "Near the minimum steps are tiny, and s·y with them. {} Only s·y <= 0 is to be left out, and "
+    "nothing added: nothing is divided by 0 then."
+)
+
+for SIZE in ("1e-10", "1e-8", "1e-12"):
+    EXERCISE.mistake(
+        f"{SIZE} added to s·y",
+        TINY.format(f"Your s·y have {SIZE} added, which there is more than themselves."),
+        ("(s @ q) / (s @ y)", f"(s @ q) / (s @ y + {SIZE})"),
+        ("(y @ r) / (s @ y)", f"(y @ r) / (s @ y + {SIZE})"),
+    )
+
+EXERCISE.mistake(
+    "pairs with a small s·y left out",
+    TINY.format("You leave out pairs whose s·y is below a small number."),
+    ("if s @ y > 0", "if s @ y > 1e-10"),
+)
+
+EXERCISE.mistake(
+    "ended at a pair without curvature",
+    "The first pair with s·y <= 0 ends your list: leave out that pair, and keep those after it.",
+    (
+        "pairs = [(s, y) for s, y in pairs if s @ y > 0]",
+        "bad = [k for k, (s, y) in enumerate(pairs) if not s @ y > 0]\n"
+        "    pairs = pairs[: bad[0]] if bad else pairs",
+    ),
+)
+
+EXERCISE.mistake(
+    "all pairs left out for one",
+    "One pair with s·y <= 0 and you return the gradient: leave out that pair, and use the others.",
+    (
+        "pairs = [(s, y) for s, y in pairs if s @ y > 0]",
+        "pairs = pairs if all(s @ y > 0 for s, y in pairs) else []",
+    ),
+)
+
+EXERCISE.mistake(
+    "the newest pair only",
+    "Only the newest pair is used (or the loop returns in its first round): all of them are.",
+    ("if s @ y > 0]", "if s @ y > 0][-1:]"),
+)
+
+EXERCISE.mistake(
+    "α from the gradient",
+    "Every α is computed from the gradient: it is s·q / s·y with the q that the pairs before have "
+    "left.",
+    ("(s @ q)", "(s @ gradient)"),
+)
+
+EXERCISE.mistake(
+    "β from q",
+    "Every β is computed from the same vector, γ q: it is y·r / s·y with the r as it is by then.",
+    ("    for (s, y), share", "    first = r\n    for (s, y), share"),
+    ("(y @ r)", "(y @ first)"),
+)
+
+EXERCISE.mistake(
+    "0 without a pair",
+    "Without a pair the result is 0, and the descent stands still: return the gradient.",
+    ("return gradient.clone()", "return 0 * gradient"),
+)
 
 EXERCISE.mistake(
     "first loop from the oldest",
