@@ -24,8 +24,9 @@
 # **Before it** you need lesson 01 (logits, cross-entropy, FC10 and its weight decay λ), the dot
 # product and the distance from a point to a plane, and gradients.
 #
-# **Time:** about 90 minutes; the cells compute for half a minute on two processor cores. Every
-# exercise can be skipped: the lesson then goes on with the course's version.
+# **Time:** about 100 minutes, and 20 more with the three parts marked *optional*; the cells compute for
+# half a minute on two processor cores. Every exercise can be skipped: the lesson then goes on with the
+# course's version.
 
 # %% id="imports"
 import matplotlib.pyplot as plt
@@ -77,15 +78,21 @@ by_all = torch.stack(list(reads.values())).all(dim=0)
 print(f"all three read {int(by_all.sum())}")
 
 
+# %% id="helpers"
 def tensor(result):
-    """A tensor, also where a function returns a list or an array."""
-    return torch.stack([torch.as_tensor(part) for part in result])
+    """In double precision, also where a function returns a list or array."""
+    if isinstance(result, torch.Tensor):
+        return result.detach().double()
+    if any(isinstance(part, torch.Tensor | np.ndarray) for part in result):
+        return torch.stack([tensor(part) for part in result])
+    return torch.as_tensor(result, dtype=torch.float64)
 
 
-def interval(values):
+def interval(values, digits=4):
     """Mean and its 95 % interval over images, as a text."""
     found = record.interval([float(value) for value in values])
-    return f"{found['mean']:.4f} ± {found['half_width']:.4f}"
+    ends = found["mean"], found["half_width"]
+    return " ± ".join(f"{end:.{digits}f}" for end in ends)
 
 
 # %% [markdown] id="size-head"
@@ -211,7 +218,7 @@ for name in names:
     few, (weight, bias) = right[name], linear_map(nets[name], (1, 28, 28))
     x = few.images.double().flatten(1)
     found = nearest_plane(weight, bias, x, few.labels)
-    l2, classes = (tensor(part) for part in found)
+    l2, classes = tensor(found[0]), tensor(found[1]).long()
     planes[name] = l2 / 28, classes
     logits = (x @ weight.T + bias).scatter(1, few.labels[:, None], -np.inf)
     differs = (logits.argmax(1) != classes).double().mean()
@@ -224,14 +231,18 @@ for name in names:
     outside[name] = float((1 - inside**2).mean())
     print(f"{'':11} squared norm outside the 50: {outside[name]:.0%}")
     assert differs > 0.05
+assert outside["FC10(1e-4)"] > 0.6 and outside["FC10(1)"] < 0.02
+
+# %% id="planes-ratio" tags=["result"]
 first, _, last = (planes[name][0].mean() for name in names)
 both = (planes[name][0][by_all[reads[name]]].mean() for name in names)
 same_first, _, same_last = both
-print(f"FC10(1) over FC10(1e-4): {last / first:.1f} times,")
-print(f"   on the {int(by_all.sum())} images that all three read:", end=" ")
+print(f"FC10(1e-4) {first:.4f}, FC10(1) {last:.4f}: {last / first:.1f} times")
+print(f"on the {int(by_all.sum())} images that all three read:")
+print(f"{'':10} {same_first:.4f}, {'':7} {same_last:.4f}:", end=" ")
 print(f"{same_last / same_first:.1f} times")
 assert 3 < same_last / same_first < last / first < 4
-assert outside["FC10(1e-4)"] > 0.6 and outside["FC10(1)"] < 0.02
+assert same_first > 1.05 * first and same_last < 1.05 * last  # as told below
 
 # %% id="planes-figure"
 bins = np.linspace(0, 0.16, 41)
@@ -247,7 +258,8 @@ plt.show()
 
 # %% [markdown] id="planes-note"
 # More decay, larger distances: by a factor of three and a half from λ = 1e-4 to λ = 1, of three
-# on the same images (those that FC10(1) misreads lie near the planes of the other two). That is not
+# on the same images (those that FC10(1) misreads lie nearer to FC10(1e-4)'s planes than the rest, as
+# the means above show: without them its mean rises). That is not
 # because decay makes weights small: the leads shrink along with the weights. But they shrink *less*
 # than the norms do. A reading that fits the rough filters of lesson 01: without decay most of the
 # squared norm lies in directions in which the images hardly differ. A change can go there, an image
@@ -294,9 +306,8 @@ left = (lead((x + step).clamp(0, 1)) / lead(x)).mean()
 print(f"pixels outside [0, 1]: {beyond:.0%}")
 print(f"clipped steps that reach the plane: {100 * reached:.0f} %")
 print(f"share of the lead that is left: {left:.0%}")
-assert abs(lead(x + step)).max() < 1e-9, (  # unclipped, all reach it
-    "The steps of nearest_plane do not end on the planes. Compute in the "
-    "images' double precision, and run its check again."
+assert abs(lead(x + step)).max() < 1e-3, (  # unclipped, all reach it
+    "The steps of nearest_plane do not end on the planes: run its check again."
 )
 assert reached == 0 and 0.75 < (x == 0).double().mean() < 0.85
 
@@ -304,9 +315,9 @@ assert reached == 0 and 0.75 < (x == 0).double().mean() < 0.85
 score("clipped-success", 100 * float(reached))
 
 # %% [markdown] id="clip-note"
-# Not one: on average a quarter of the lead is still there. Clipping never helps: a pixel is
-# clipped because it was on its way to lower the lead, and what is cut off is missing. Nearly all
-# images have such pixels, and the step was measured to end *on* the plane, with nothing to spare.
+# Not one of these: on average a quarter of the lead is still there. Clipping never helps: a pixel is
+# clipped because it was on its way to lower the lead, and what is cut off is missing. The step was
+# measured to end *on* the plane, with nothing to spare, so one clipped pixel is enough to miss it.
 # Programs that clip afterwards and count successes find their attack weak; those that count
 # without clipping report images that are none.
 
@@ -371,34 +382,47 @@ def nearest_in_box(x, w, d):
 nearest_in_box = check("nearest-in-box", nearest_in_box)
 
 # %% [markdown] id="newton-head"
-# The function of μ that has to become 0, for one image and a far class, a 0 that is to be read as a
-# 9. It is a broken line: wherever a pixel reaches its end, the slope drops by $w_i^2$. It only ever
-# drops, so the curve is concave, and Newton's method from the left (follow the tangent to 0, look
-# again) never jumps past the root. Black pixels that should get darker stay behind from μ = 0 on.
-# On the way to the nearest class that takes a third off the slope of FC10(1e-4) at once, on average;
-# here it is two per cent, and the bend comes later, where strokes are used up.
+# The function of μ that has to become 0 is a broken line: wherever a pixel reaches its end, the slope
+# drops by $w_i^2$. It only ever drops, so the curve is concave, and Newton's method from the left
+# (follow the tangent to 0, look again) never jumps past the root. Black pixels that should get darker
+# stay behind from μ = 0 on. How much of the slope that takes away at once, on the way to the nearest
+# class, is printed first:
+
+# %% id="newton-slope" tags=["result"]
+for name in names:
+    few, (weight, bias) = right[name], linear_map(nets[name], (1, 28, 28))
+    x = few.images.double().flatten(1)
+    w = weight[planes[name][1]] - weight[few.labels]
+    stuck = ((x == 0) & (w < 0)) | ((x == 1) & (w > 0))
+    lost = (w**2 * stuck).sum(1) / (w**2).sum(1)
+    print(f"{name:11} gone from the slope at once: {lost.mean():.0%}")
+
+# %% [markdown] id="newton-figure-head"
+# Then the curve, for the image of FC10(1e-4) whose way to the class 1 loses most. The first tangent
+# is the step without the box, which ends far above the curve; the third is hardly to be seen.
 
 # %% id="newton-figure"
-few = right["FC10(1)"]
-weight, bias = linear_map(nets["FC10(1)"], (1, 28, 28))
-table = linear_distance(nets["FC10(1)"], few.images)
-table = torch.where(table.isfinite(), table, -1.0)
-which = int(table.amax(dim=1).argmax())  # the one with the longest way
-far, label = int(table[which].argmax()), int(few.labels[which])
-start = few.images[which].double().flatten()
-w, d = weight[far] - weight[label], float(bias[far] - bias[label])
+few, name = right["FC10(1e-4)"], "FC10(1e-4)"
+weight, bias = linear_map(nets[name], (1, 28, 28))
+far = 1
+x, ways = few.images.double().flatten(1), weight[far] - weight[few.labels]
+leads = (x * ways).sum(1) + bias[far] - bias[few.labels]
+stuck = ((x == 0) & (ways < 0)) | ((x == 1) & (ways > 0))
+lost = (ways**2 * stuck).sum(1) / (ways**2).sum(1).clamp(min=1e-12)
+which = int(torch.where(leads < -10, lost, -1.0).argmax())
+start, label = x[which], int(few.labels[which])
+w, d = ways[which], float(bias[far] - bias[label])
 trail, heights = [0.0], []
 for _ in range(6):
     raw = start + trail[-1] * w
     heights.append(float(w @ raw.clamp(0, 1)) + d)
     slope = float(w[raw == raw.clamp(0, 1)].square().sum())
     trail.append(trail[-1] - heights[-1] / slope)
-mus = np.linspace(0, 2.2 * trail[-1], 200)
+mus = np.linspace(0, 1.15 * trail[-1], 200)
 values = [float(w @ (start + mu * w).clamp(0, 1)) + d for mu in mus]
-straight = values[0] + mus * float(w @ w)
-figures.newton(mus, values, straight, trail, heights)
+figures.newton(mus, values, trail, heights)
 plt.ylabel(f"$z_{far} - z_{label}$")
-plt.title(f"FC10(1), a {label} on its way to a {far}; dotted: tangents")
+plt.title(f"{name}, a {label} on its way to a {far}")
 plt.show()
 
 # %% [markdown] id="nearest-head"
@@ -420,15 +444,23 @@ for name in names:
     print("   nearest plane, no box:", interval(planes[name][0]))
     print("   nearest in the box:   ", interval(exact[name].distortion))
     print(f"   another class than without the box: {share:.0%}")
+    change = (exact[name].images - right[name].images.double()).abs()
+    most = change.flatten(1).amax(1)
+    print("   largest change of a pixel:", interval(most))
     assert exact[name].gap.max() < 1e-9 and share > 0
 
+# %% [markdown] id="nearest-mine-head"
+# And your function, with the class of the nearest plane, beside it:
+
+# %% id="nearest-mine" tags=["result"]
+x = right["FC10(1e-2)"].images.double().flatten(1)
 weight, bias = linear_map(nets["FC10(1e-2)"], (1, 28, 28))
 w, d = weight[j] - weight[y], bias[j] - bias[y]
 mine = [nearest_in_box(x[k], w[k], float(d[k])) for k in range(len(x))]
 ratio = tensor(distortion(tensor(mine), x)) / exact["FC10(1e-2)"].distortion
 print("FC10(1e-2), the nearest plane's class, in the box, over the minimum:")
 print(f"   {ratio.mean():.4f} on average, {ratio.max():.2f} on one image")
-assert ratio.min() > 1 - 1e-6, (
+assert ratio.min() > 1 - 1e-4, (
     f"nearest_in_box gives a point at {ratio.min():.3f} of the smallest "
     "distance there is: it does not reach the plane, or leaves the box. "
     "Run the check of nearest_in_box again."
@@ -441,6 +473,7 @@ assert ratio.max() < 1.2, (
 # %% [markdown] id="nearest-note"
 # The box makes mistakes farther, by a fifth for FC10(1e-4), whose rough filters ask for much that
 # cannot be had. The wrong class costs little on average, and a seventh on one image.
+# No pixel changes by much on average: the largest change of an image's 784 is printed for each network.
 #
 # Why may `exact_minimum` look at one plane at a time, when a mistake of class j needs $z_j$ to be
 # ahead of *all* other classes?
@@ -449,7 +482,7 @@ assert ratio.max() < 1.2, (
 quiz("one-plane")
 
 # %% [markdown] id="nine-head"
-# For a *given* target t there is no such luck: $z_t \ge z_j$ is asked for all nine other classes j,
+# *Optional (8 minutes, to the end of this section).* For a *given* target t there is no such luck: $z_t \ge z_j$ is asked for all nine other classes j,
 # and several of them may be tight at once. There is a multiplier for each then, the change is $r =
 # \sum_j \mu_j (w_t - w_j)$ before clipping, and `exact_minimum(net, images, targets)` looks for
 # nine numbers instead of one. Here it is for every image and target of a small gallery.
@@ -493,9 +526,10 @@ widgets.explore(
 )
 
 # %% [markdown] id="gallery-note"
-# Compare a near target (a 3 as an 8) with a far one (as a 0), and the networks with each other. The
-# changes of FC10(1e-4) are specks that nobody would notice. Those of FC10(1) have a shape: strokes
-# that are added and erased, larger, and still not what a person would do to make an 8 of a 3.
+# Compare a near target (a 3 as an 8) with a far one (as a 0), and the networks with each other. In
+# these pictures the changes of FC10(1e-4) are specks, hard to see beside the clean image. Those of
+# FC10(1) have a shape: strokes that are added and erased, larger. What people would see nobody has
+# measured here: look for yourself, at several digits.
 
 # %% [markdown] id="rule-head"
 # ## 4. Which mistake?
@@ -533,7 +567,7 @@ for name in names:
 
 rows = []
 for name in names:
-    cells = [interval(values) for values in by_rule[name].values()]
+    cells = [interval(v, digits=3) for v in by_rule[name].values()]
     printed = f"{paper.TABLE1[name].distortion:g}"
     rows.append([name, len(right[name]), *cells, printed])
 plotting.table(["network", "n", *by_rule[names[0]], "paper"], rows)
@@ -543,6 +577,8 @@ for name in names:
     means = {rule: float(v.mean()) for rule, v in by_rule[name].items()}
     ratios = {rule: mean / means["nearest"] for rule, mean in means.items()}
     print(f"{name:11}", {rule: round(r, 2) for rule, r in ratios.items()})
+    over = paper.TABLE1[name].distortion / means["random"] - 1
+    print(f"{'':11} the paper's number lies above 'random' by {over:.0%}")
     proved = "below" if gaps[name] < 1e-9 else "NOT below"
     print(f"{'':11} largest gap, all nine targets: {proved} 1e-9")
     assert 1.5 < ratios["random"] < 2.5
@@ -554,14 +590,14 @@ score("random-over-nearest", float(means["random"] / means["nearest"]))
 
 # %% [markdown] id="rule-note"
 # The rule alone moves the distance by a factor of about two, and by two to four between the nearest
-# and the farthest class: as much as anything else in Table 1. Random, next and all nine agree with
-# each other; the nearest class is another quantity. The paper's numbers are of the size of the
-# first three, so its targets were probably not the nearest classes. Whoever compares a distance
+# and the farthest class: about as much as the whole column of Table 1 spans. Random, next and all nine
+# agree with each other to within a few per cent; the nearest class is another quantity. The paper's
+# numbers are nearer to the first three, so its targets were probably not the nearest classes. Whoever compares a distance
 # with the paper's has to say which rule it was made with. From here on: the recorded random
 # targets.
 #
-# With these targets the paper's three numbers are above our exact minima by a tenth to a fifth. Part
-# of the reason comes next.
+# With these targets the paper's three numbers are above our exact minima, by a tenth to a fifth or so.
+# Part of the reason may come next.
 
 # %% [markdown] id="penalty-head"
 # ## 5. The penalty, and what c does
@@ -832,18 +868,28 @@ score("penalty-excess", float(excess["FC10(1)"].mean()))
 # If that reading is right, the excess of FC10(1) must go away when its logits are multiplied by a
 # number β: the network and its mistakes stay what they are, only the loss gets sharper.
 
+
+# %% id="louder"
+class Louder(torch.nn.Module):
+    """A network with its logits times beta."""
+
+    def __init__(self, network, beta):
+        super().__init__()
+        self.network, self.beta = network, beta
+
+    def forward(self, images):
+        return self.beta * self.network(images)
+
+
 # %% id="sharp" tags=["result"]
 few, net = right["FC10(1)"][:10], nets["FC10(1)"]
 targets = recorded_targets(few)
 least = exact_minimum(net, few.images, targets).distortion
 sharp = {1: excess["FC10(1)"][:10]}
 for beta in (8, 64):
+    louder = Louder(net, beta)
     ends = [
-        attack(
-            lambda images: beta * net(images),  # noqa: B023
-            few.images[k : k + 1].double(),
-            targets[k : k + 1],
-        )
+        attack(louder, few.images[k : k + 1].double(), targets[k : k + 1])
         for k in range(len(few))
     ]
     sharp[beta] = 100 * (torch.stack(ends) / least - 1)
@@ -851,12 +897,12 @@ for beta, values in sharp.items():
     found = record.interval(values.tolist())
     print(
         f"logits x {beta:2}: {found['mean']:4.1f}",
-        f"± {found['half_width']:.1f} %",
+        f"± {found['half_width']:.1f} % (n = {len(values)})",
     )
 assert sharp[64].mean() < 0.2 * sharp[1].mean()
 
 # %% [markdown] id="sharp-note"
-# So it does. Lesson 04 uses that: its default attack is not the paper's loss but one that does
+# So it does, on these ten images. Lesson 04 uses that: its default attack is not the paper's loss but one that does
 # not stop short, and the paper's loss is there to compare.
 #
 # Now the last column of Table 1 for the three FC10, taken apart: the exact minima on each network's
@@ -892,6 +938,12 @@ for what, (first, second, third) in steps.items():
     firsts = " ".join(f"{v[0]:.3f}" for v in (first, second, third))
     print(f"{what:18} {firsts} {rise[what]:+.0f} %", end=" ")
     print("" if what == "paper" else f"({low:.0f} to {high:.0f})")
+print("part of the paper's distance above the exact one that its loss makes:")
+exact_, _, with_loss, theirs = (
+    [v[0] for v in values] for values in steps.values()
+)
+for name, a, b, c in zip(names, exact_, with_loss, theirs, strict=True):
+    print(f"{name:11} {(b - a) / (c - a):.0%}")
 assert rise["exact, same images"] < rise["exact"] < rise["paper's loss"]
 assert all(
     ours[0] < printed[0]
@@ -907,15 +959,15 @@ plt.legend()
 plt.show()
 
 # %% [markdown] id="trend-note"
-# By the paper's numbers the last step, from λ = 1e-2 to 1, makes the nearest mistake 40 % more
-# distant. By the exact minima on each network's own images it is about 27 %, and on the images that
-# all three read about 21: a part of the step is only that FC10(1) reads fewer images, the easier
-# ones. With the paper's own loss it is about 44, give or take 8, on each network's own. So half of
-# that step or so is not in the network, but in the loss, which stops short the more, the smaller the
-# logits are, and in which images count. For FC10(1) the loss explains most of the
-# difference between the paper's number and the exact one; for FC10(1e-4) a tenth. What is left may
-# be the rule of the targets, the images, or how the paper's softmax was trained: the paper does not
-# say enough to tell.
+# The step from λ = 1e-2 to 1 is largest by the paper's numbers and by ours with the paper's loss. By
+# the exact minima on each network's own images it is smaller, and smaller still on the images that
+# all three read: a part of the step is only that FC10(1) reads fewer images, the easier ones. By these
+# figures about half of the step is not in the network, but in the loss, which stops short the more,
+# the smaller the logits are, and in which images count; the intervals say how roughly that "half" is
+# known. For FC10(1) the loss explains most of the difference between the paper's number and the exact
+# one, for the other two a smaller part (the last lines; the loss was measured on 30 images each). What
+# is left may be the rule of the targets, the images, or how the paper's softmax was trained: the paper
+# does not say enough to tell.
 
 # %% [markdown] id="why-larger-head"
 # FC10(1) has more than twice the distortion of FC10(1e-4) in Table 1. Name three different reasons
@@ -1112,7 +1164,7 @@ for epsilon in (0.02, 0.05, 0.1, 0.2):
 # for failing. Counted properly, the distortion of FGSM is what ε makes it. (It is about a
 # sixth less, because a black pixel that should get darker stays as it is: the box again.)
 #
-# Last, the attacks side by side on FC10(1e-2), for the nearest class. FGSM gets the smallest of
+# *Optional (6 minutes, to the end of this section).* Last, the attacks side by side on FC10(1e-2), for the nearest class. FGSM gets the smallest of
 # many ε for each image.
 
 # %% id="side-by-side" tags=["result"]
@@ -1141,13 +1193,13 @@ assert fool.success.all() and 1 < (fool.distortion / least).mean() < 1.01
 assert 1.6 < (fast / least).mean() < 2
 
 # %% [markdown] id="side-note"
-# DeepFool is within a per cent here. It goes to the plane that is nearest without the box, clips, and
+# DeepFool is within a per cent on average, and farther off on single images. It goes to the plane that is nearest without the box, clips, and
 # goes again along the same normal w. Clipped once that was wrong, and repeated it is right:
 # $\text{clip}(\text{clip}(x + aw) + bw) = \text{clip}(x + (a + b) w)$, because a pixel that has
 # stopped at its end is pushed to the same end again. So every repetition is a larger μ on the path
-# x(μ), and it ends at your `nearest_in_box` for that class. Its 1.002 on average and 1.15 at most are
-# the numbers that the cell in section 3 printed for yours.
-# FGSM needs nearly twice the distance, because it spends as much on a pixel that matters little as
+# x(μ), and it ends at your `nearest_in_box` for that class: compare its average and its largest with
+# those that section 3 printed for yours.
+# FGSM needs nearly twice the distance on average, because it spends as much on a pixel that matters little as
 # on one that matters much. It was never meant to be the smallest in L2: in the max norm it is the
 # best there is for a linear network of two classes.
 #
@@ -1157,10 +1209,12 @@ assert 1.6 < (fast / least).mean() < 2
 # %% [markdown] id="now"
 # ## What we know now (November 2026)
 #
+# *Optional (6 minutes): what became of it all.*
+#
 # - **Exact distances for more than planes.** For networks of rectified units the question is
 #   NP-complete (Katz et al. 2017). Tjeng, Xiao and Tedrake (2019) answer it for MNIST networks by
-#   mixed-integer programming, mostly in the max norm. FC10 stays the case where it costs a
-#   fraction of a millisecond.
+#   mixed-integer programming, mostly in the max norm. FC10 stays the case where a search for one
+#   number is enough.
 # - **Losses.** Carlini and Wagner (2017) compared seven losses for the penalty form, and recommend the
 #   difference of two logits, cut off at 0: one whose level *is* the boundary. Their c multiplies the
 #   loss.
@@ -1205,20 +1259,22 @@ assert 1.6 < (fast / least).mean() < 2
 # - A linear network's nearest plane is at lead over norm of the *difference* of weights. The
 #   second-largest logit need not own it, and scaling the logits changes nothing.
 # - The box belongs into the search: clip(x + μw) with the right μ is exact, one step clipped
-#   afterwards reaches no mistake at all.
-# - How the target is chosen moves the distance by a factor of two: say it.
+#   afterwards reached no mistake on any image here.
+# - How the target is chosen moves the distance by a factor of about two: say it.
 # - c·‖r‖ + loss finds the smallest change for a *level of the loss*. With the cross-entropy of ten
 #   classes that is not the nearest mistake, and the smaller the logits the less.
 # - **"Every network has, for every image tried, a misclassified image that looks the same"
-#   (section 4.1): confirmed for FC10**, for every image and every target here, with a proof for each
-#   that nothing nearer exists. That it looks the same holds for FC10(1e-4); the changes of FC10(1)
-#   can be seen.
+#   (section 4.1): for FC10 every image here has one**, for every target, with a proof for each
+#   that nothing nearer exists. **"Looks the same" has no measure**, in the paper or here: the distances
+#   are printed, and the gallery shows some. In those, changes of FC10(1e-4) are hard to see and those
+#   of FC10(1) are not.
 # - **"For a convex loss the penalty method is exact" (section 4.1): not for the problem stated**, by
 #   a few per cent for the two smaller λ, and by much more for λ = 1.
-# - **Table 1, its last column, FC10: same order, same size.** The paper's distances lie above the exact
-#   minima for all three; the rise with λ is real in part, and in part its loss and the images that
-#   count.
-# - **"Random noise of the same size does far less" (section 4.2): confirmed for FC10(1e-2).**
+# - **Table 1, its last column, FC10: same order, about the same size.** The paper's distances lie a
+#   tenth to a fifth above the exact minima for all three; the rise with λ is in the network in part, and
+#   in part in its loss and the images that count.
+# - **"Random noise of the same size does far less" (section 4.2): so it is for FC10(1e-2)**, the one
+#   network tried here.
 #
 # **Next:** lesson 04 builds the paper's box-constrained L-BFGS and its search for c, and takes it to
 # the networks with hidden layers.

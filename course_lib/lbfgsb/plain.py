@@ -85,6 +85,15 @@ def two_loop(gradient, pairs):
     return r
 
 
+def as_tensor(result, like):
+    """What somebody's own part returns, a list or an array too, as a tensor like ``like``."""
+    if isinstance(result, list | tuple) and any(isinstance(r, torch.Tensor) for r in result):
+        result = torch.stack([as_tensor(r, like) for r in result])
+    if not isinstance(result, torch.Tensor):
+        result = torch.as_tensor(result, dtype=like.dtype)  # not by way of float32
+    return result.detach().to(like)
+
+
 def direction(gradient, bound, pairs, two_loop=two_loop):
     """Where to go: the quasi-Newton step of the free variables, a scaled gradient step of the rest.
 
@@ -100,7 +109,7 @@ def direction(gradient, bound, pairs, two_loop=two_loop):
         return -gradient / max(1.0, float(gradient.norm()))
     s, y = seen[-1]
     step = -(s @ y) / (y @ y) * gradient
-    step[free] = -torch.as_tensor(two_loop(gradient[free], seen)).to(step)
+    step[free] = -as_tensor(two_loop(gradient[free], seen), step)
     return step
 
 
@@ -110,7 +119,8 @@ def projected_search(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
     value, gradient: those of fun at x; direction: (n,). The first point is
     taken whose value is below value + 1e-4 gradient . (point - x), with
     gradient . (point - x) negative (Armijo's condition, in the box).
-    Returns (point, its value, its gradient), or None after 30 halvings.
+    Returns (point, its value, its gradient), or None where about thirty
+    halvings have found none.
     """
     for halvings in range(31):
         point = project(x + 0.5**halvings * direction, lower, upper)
@@ -210,7 +220,7 @@ def checked_values(fun, tried):
     def watched(x):
         tried.append(x)
         value, gradient = fun(x)
-        value, gradient = float(value), torch.as_tensor(gradient).detach().to(x)
+        value, gradient = float(value), as_tensor(gradient, x)
         if gradient.shape != x.shape:
             raise ValueError(
                 f"The gradient's shape is {tuple(gradient.shape)}, x has {tuple(x.shape)}."
@@ -241,7 +251,8 @@ def minimize(
     fun: (n,) float64 -> (value, gradient (n,)); x0: (n,), brought into the box first if it lies
     outside; lower, upper: numbers or (n,), infinite where there is no bound. It stops when no entry
     of the projected gradient exceeds ``tolerance``, after ``max_iterations``, or when no lower
-    point is found (at the limit of rounding). two_loop, search: the parts, to put in one's own.
+    point is found (at the limit of rounding). two_loop, search: the parts, to put in one's own,
+    which may return lists and arrays as well.
 
     Raises ValueError for bad bounds or starts, and where fun is not finite at the start.
     """
@@ -266,6 +277,7 @@ def minimize(
         path.append(Step(x, value, gradient, bound, step, list(tried)))
         if found is not None:
             point, value, new_gradient = found
+            point, new_gradient = (as_tensor(v, x) for v in (point, new_gradient))
             pairs = [*pairs, (point - x, new_gradient - gradient)][-memory:]
             x, gradient = point, new_gradient
         elif pairs:

@@ -141,9 +141,9 @@ ANSWERS = {
             "about the network, and the exact minima show it.",
             "The loss: with small logits the cross-entropy stops short of the minimum. That is "
             "about the attack: it goes away with sharper logits or an exact solver.",
-            "The images: a network with 20 % of errors is measured on those that it still reads, "
-            "which are the easier ones (or, if mistakes were counted as 0, it would be pulled "
-            "down instead). Comparing on the images that all three read tells.",
+            "The images: a network that misreads a quarter of the images is measured on those that "
+            "it still reads, which are the easier ones (or, if mistakes were counted as 0, it "
+            "would be pulled down instead). Comparing on the images that all three read tells.",
             "It says what would separate them: exact minima, the same images for all, the same "
             "rule for the targets; and that the training sets and seeds play no part here.",
         ],
