@@ -28,11 +28,12 @@ ORDER = [
 
 
 def projected_step(image, r, gradient, length):
-    """The perturbation after a step of length ``length`` against the
-    gradient, with all pixels of image + perturbation in [0, 1].
+    """The perturbation after the step -length · gradient, with all pixels
+    of image + perturbation in [0, 1].
 
-    image, r, gradient: tensors of one shape; gradient: of the objective
-    with respect to the pixels, at image + r. Returns the new r.
+    image, r, gradient: float64 tensors of one shape; gradient: of the
+    objective with respect to the pixels, at image + r; length: a number.
+    Returns the new r.
     """
     stepped = image + r - length * gradient
     return stepped.clamp(0, 1) - image
@@ -70,8 +71,9 @@ def search_for_c(solve, smallest=1e-4, largest=1e2, tries=12):
     """Halve the bracket of c (in logarithms) ``tries`` times, for the
     smallest perturbation that succeeds.
 
-    solve(c): returns (r, success). Returns (c, r) of the successful try
-    with the smallest r, or (None, None) if none was successful.
+    solve(c): returns (r, success), a tensor and a bool or what counts as
+    one. Returns (c, r) of the successful try with the smallest |r|, the L2
+    norm, or (None, None) if none was successful.
     """
     low, high = smallest, largest
     best = None, None
@@ -106,8 +108,9 @@ BUGGY = {
         "    \"\"\"Halve the bracket of c (in logarithms) ``tries`` times, for the\n"
         "    smallest perturbation that succeeds.\n"
         "\n"
-        "    solve(c): returns (r, success). Returns (c, r) of the successful try\n"
-        "    with the smallest r, or (None, None) if none was successful.\n"
+        "    solve(c): returns (r, success), a tensor and a bool or what counts as\n"
+        "    one. Returns (c, r) of the successful try with the smallest |r|, the L2\n"
+        "    norm, or (None, None) if none was successful.\n"
         "    \"\"\"\n"
         "    low, high = smallest, largest\n"
         "    for _ in range(tries):\n"
