@@ -397,30 +397,43 @@ for name in names:
     lost = (w**2 * stuck).sum(1) / (w**2).sum(1)
     print(f"{name:11} gone from the slope at once: {lost.mean():.0%}")
 
-# %% [markdown] id="newton-figure-head"
-# Then the curve, for the image of FC10(1e-4) whose way to the class 1 loses most. The first tangent
-# is the step without the box, which ends far above the curve; the third is hardly to be seen.
+# %% [markdown] id="newton-choice-head"
+# Then the curve for one image of FC10(1e-4) on its way to the class 1, the one that is farthest from
+# the root after two steps. The first tangent is the step without the box.
+
+
+# %% id="newton-choice"
+def value_and_slope(mu, x, w, d):
+    """w·x(μ) + d and its slope: mu, d (N,), x, w (N, pixels)."""
+    raw = x + mu[:, None] * w
+    free = raw == raw.clamp(0, 1)
+    return (w * raw.clamp(0, 1)).sum(1) + d, (w**2 * free).sum(1)
+
+
+name, far = "FC10(1e-4)", 1
+few = right[name][right[name].labels != far]
+weight, bias = linear_map(nets[name], (1, 28, 28))
+x = few.images.double().flatten(1)
+ways, ds = weight[far] - weight[few.labels], bias[far] - bias[few.labels]
+steps = [torch.zeros(len(few)).double()]
+for _ in range(2):
+    value, slope = value_and_slope(steps[-1], x, ways, ds)
+    steps.append(steps[-1] - value / slope)
+left = value_and_slope(steps[2], x, ways, ds)[0]
+which = int((left / value_and_slope(steps[0], x, ways, ds)[0]).argmax())
 
 # %% id="newton-figure"
-few, name = right["FC10(1e-4)"], "FC10(1e-4)"
-weight, bias = linear_map(nets[name], (1, 28, 28))
-far = 1
-x, ways = few.images.double().flatten(1), weight[far] - weight[few.labels]
-leads = (x * ways).sum(1) + bias[far] - bias[few.labels]
-stuck = ((x == 0) & (ways < 0)) | ((x == 1) & (ways > 0))
-lost = (ways**2 * stuck).sum(1) / (ways**2).sum(1).clamp(min=1e-12)
-which = int(torch.where(leads < -10, lost, -1.0).argmax())
-start, label = x[which], int(few.labels[which])
-w, d = ways[which], float(bias[far] - bias[label])
+one = [values[which : which + 1] for values in (x, ways, ds)]
 trail, heights = [0.0], []
 for _ in range(6):
-    raw = start + trail[-1] * w
-    heights.append(float(w @ raw.clamp(0, 1)) + d)
-    slope = float(w[raw == raw.clamp(0, 1)].square().sum())
-    trail.append(trail[-1] - heights[-1] / slope)
-mus = np.linspace(0, 1.15 * trail[-1], 200)
-values = [float(w @ (start + mu * w).clamp(0, 1)) + d for mu in mus]
+    at = torch.tensor([trail[-1]]).double()
+    value, slope = value_and_slope(at, *one)
+    heights.append(float(value))
+    trail.append(trail[-1] - float(value / slope))
+mus = torch.linspace(0, 1.15 * trail[-1], 200).double()
+values = [float(value_and_slope(mu[None], *one)[0]) for mu in mus]
 figures.newton(mus, values, trail, heights)
+label = int(few.labels[which])
 plt.ylabel(f"$z_{far} - z_{label}$")
 plt.title(f"{name}, a {label} on its way to a {far}")
 plt.show()

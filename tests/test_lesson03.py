@@ -184,3 +184,155 @@ def test_results_with_a_history_are_told():
         return c * sizes + losses, slopes + c * unit
 
     assert judge(find("penalty-objective"), objective).sentences == [HISTORY]
+
+
+# --- right and wrong answers of the kinds that learners gave ----------------------------------
+
+
+def newton(stop):
+    def nearest_in_box(x, w, d):
+        mu = 0.0
+        while True:
+            raw = x + mu * w
+            point = raw.clamp(0, 1)
+            value = w @ point + d
+            if stop(value):
+                return point
+            mu -= value / w[raw == point].square().sum()
+
+    return nearest_in_box
+
+
+def test_a_newton_search_that_rounding_never_ends_does_not_pass():
+    feedback = judge(find("nearest-in-box"), newton(lambda value: value >= 0), 1)
+    assert feedback.status == "FAIL"
+    assert "never quite reaches 0, by rounding" in feedback.sentence
+    assert judge(find("nearest-in-box"), newton(lambda value: value >= -1e-12)).status == "PASS"
+
+
+def bisection(halvings):
+    def nearest_in_box(x, w, d):
+        low, high = 0.0, 1.0
+        if w @ x + d >= 0:
+            return x.tolist()
+        while w @ (x + high * w).clamp(0, 1) + d < 0:
+            high *= 2
+        for _ in range(halvings):
+            middle = (low + high) / 2
+            short = w @ (x + middle * w).clamp(0, 1) + d < 0
+            low, high = (middle, high) if short else (low, middle)
+        return (x + low * w).clamp(0, 1).tolist()
+
+    return nearest_in_box
+
+
+def test_a_search_that_ends_early_falls_short_and_a_list_keeps_its_digits():
+    assert judge(find("nearest-in-box"), bisection(60)).status == "PASS"
+    assert judge(find("nearest-in-box"), bisection(10)).status == "FAIL"
+    assert "does not reach the plane" in judge(find("nearest-in-box"), bisection(20)).sentence
+    for tolerance in (1e-3, 1e-5, 1e-6):
+        feedback = judge(find("nearest-in-box"), newton(lambda v, t=tolerance: v >= -t))
+        assert "content too early" in feedback.sentence
+
+
+def test_a_weight_of_0_is_tried():
+    def nearest_in_box(x, w, d):
+        if w @ x + d >= 0:
+            return x.clone()
+        leaves, lower = torch.where(w > 0, 1 - x, -x) / w, 0.0
+        for upper in [*leaves.sort().values.tolist(), np.inf]:
+            slope = float(w[leaves > lower].square().sum())
+            value = float(w @ (x + lower * w).clamp(0, 1) + d)
+            if slope > 0 and lower - value / slope <= upper:
+                break
+            lower = upper
+        return (x + (lower - value / slope) * w).clamp(0, 1)
+
+    assert "two of the weights are 0" in judge(find("nearest-in-box"), nearest_in_box).sentence
+
+
+@pytest.mark.parametrize(
+    "refuses", [lambda a, b: len(a) != len(b), lambda a, b: a.numel() != b.numel()]
+)
+def test_two_shapes_are_refused_whichever_they_are(refuses):
+    def own(adversarial, images):
+        if refuses(adversarial, images):
+            raise ValueError("two shapes")
+        return (adversarial.flatten(1) - images.flatten(1)).square().mean(1).sqrt()
+
+    assert "some pairs of two shapes are refused" in judge(find("distortion"), own).sentence
+
+
+@pytest.mark.parametrize("small", [1e-6, 1e-8, 1e-10, 1e-12])
+def test_a_small_number_under_the_root_is_told(small):
+    def own(adversarial, images):
+        if adversarial.shape != images.shape:
+            raise ValueError("two shapes")
+        return ((adversarial - images).flatten(1).square().mean(1) + small).sqrt()
+
+    assert "small number added under the root" in judge(find("distortion"), own).sentence
+
+
+def objective(loss, small=0.0):
+    def penalty_objective(net, images, r, targets, c):
+        r = r.detach().clone().requires_grad_()
+        losses = loss(net(images + r), targets)
+        (slopes,) = torch.autograd.grad(losses.sum(), r)
+        r = r.detach()
+        sizes = r.flatten(1).norm(dim=1)
+        each = (sizes + small).clamp(min=1e-12).reshape(-1, *[1] * (r.ndim - 1))
+        return c * sizes + losses.detach(), c * r / each + slopes
+
+    return penalty_objective
+
+
+@pytest.mark.parametrize("small", [0.0, 1e-12, 1e-8])
+def test_the_logarithm_of_a_softmax_does_not_pass(small):
+    def loss(logits, targets):
+        return -(logits.softmax(1).gather(1, targets[:, None])[:, 0] + small).log()
+
+    feedback = judge(find("penalty-objective"), objective(loss))
+    assert feedback.status == "FAIL"
+    assert feedback.sentence.startswith("The logarithm of a softmax")
+
+
+def test_a_small_number_beside_the_norm_does_not_pass():
+    def loss(logits, targets):
+        return nn.functional.cross_entropy(logits, targets, reduction="none")
+
+    assert judge(find("penalty-objective"), objective(loss)).status == "PASS"
+    feedback = judge(find("penalty-objective"), objective(loss, 1e-5))
+    assert "a change of a thousandth" in feedback.sentence
+
+
+def test_28_is_not_the_root_of_every_number_of_pixels():
+    def size(adversarial, images):
+        if adversarial.shape != images.shape:
+            raise ValueError("two shapes")
+        return (adversarial - images).flatten(1).norm(dim=1) / 28
+
+    def stretched(adversarial, images, stddev):
+        change = adversarial - images
+        factor = 28 * stddev / change.flatten(1).norm(dim=1)
+        return images + factor.reshape(-1, *[1] * (images.ndim - 1)) * change
+
+    for slug, answer in (("distortion", size), ("amplify", stretched)):
+        assert judge(find(slug), answer).mistake == "28 for every image size"
+
+
+def test_planes_at_0_and_far_away_are_tried():
+    def table(weight, bias, x, labels, small):
+        z = x @ weight.T + bias
+        lead = z.gather(1, labels[:, None]) - z
+        return lead / ((weight[labels][:, None] - weight).norm(dim=2) + small)
+
+    def without_zeros(weight, bias, x, labels):
+        found = table(weight, bias, x, labels, 1e-30)
+        return found.where(found != 0, torch.inf).min(dim=1)
+
+    def with_epsilon(weight, bias, x, labels):
+        found = table(weight, bias, x, labels, 1e-8)
+        return found.scatter(1, labels[:, None], torch.inf).min(dim=1)
+
+    assert judge(find("nearest-plane"), without_zeros).mistake == "zeros left out"
+    assert "tiny weights" in judge(find("nearest-plane"), with_epsilon).sentence

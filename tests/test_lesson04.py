@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from course_lib import attacks, models, paper, storage, zoo
 from course_lib.data import load_mnist
 from course_lib.exercises import find, judge, sources
+from course_lib.exercises.lesson04.shared import SINGLE
 from course_lib.lbfgsb import plain
 
 RECORD = storage.ASSETS / "records" / "attacks.json"
@@ -280,3 +281,147 @@ def test_noise_of_stddev_1_leaves_about_half_right(name):
 def test_the_references_are_built():
     module = importlib.import_module("course_lib.exercises._references.04_box_constrained_lbfgs")
     assert set(module.BUGGY) == {"search-for-c"}
+
+
+# --- right and wrong answers of the kinds that learners gave ----------------------------------
+
+
+def recursion(keep=lambda s, y: s @ y > 0, small=0.0):
+    def two_loop(gradient, pairs):
+        pairs = [(s, y) for s, y in pairs if keep(s, y)]
+        if not pairs:
+            return gradient.clone()
+        q, alphas = gradient, []
+        for s, y in reversed(pairs):
+            alphas.append(s @ q / (s @ y + small))
+            q = q - alphas[-1] * y
+        s, y = pairs[-1]
+        r = s @ y / (y @ y) * q
+        for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
+            r = r + (alpha - y @ r / (s @ y + small)) * s
+        return r
+
+    return two_loop
+
+
+def test_the_tiny_pairs_near_a_minimum_count():
+    two_loop = find("two-loop")
+    assert judge(two_loop, recursion()).status == "PASS"
+    relative = recursion(lambda s, y: s @ y > 1e-12 * s.norm() * y.norm())
+    assert judge(two_loop, relative).status == "PASS"
+    for least in (1e-10, 1e-8):
+        feedback = judge(two_loop, recursion(lambda s, y, least=least: s @ y > least))
+        assert feedback.mistake == "pairs with a small s·y left out"
+    assert judge(two_loop, recursion(small=1e-10)).mistake == "1e-10 added to s·y"
+    assert judge(two_loop, lambda gradient, pairs: recursion()(gradient, pairs[-10:])).status == (
+        "FAIL"
+    )
+
+
+def in_single_precision(function):
+    def wrapper(*arguments, **named):
+        def narrow(value):
+            if isinstance(value, torch.Tensor):
+                return value.float()
+            return type(value)(map(narrow, value)) if isinstance(value, list | tuple) else value
+
+        return function(*map(narrow, arguments), **named)
+
+    return wrapper
+
+
+@pytest.mark.parametrize("slug", ["projected-step", "projected-gradient", "two-loop"])
+def test_digits_lost_on_the_way_are_told_and_lists_have_them_all(slug):
+    exercise = find(slug)
+    right = sources.own_copy(exercise.solution())
+    assert judge(exercise, in_single_precision(right)).sentence == SINGLE
+    assert judge(exercise, lambda *a, **k: right(*a, **k).tolist()).status == "PASS"
+
+
+def search(halvings=31, up_front=False):
+    def projected_search(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+        if up_front and gradient @ direction >= 0:
+            return None
+        for k in range(halvings):
+            point = plain.project(x + direction / 2**k, lower, upper)
+            slope = gradient @ (point - x)
+            new = fun(point)
+            if slope < 0 and new[0] <= value + 1e-4 * slope:
+                return point, *new
+        return None
+
+    return projected_search
+
+
+def test_a_search_goes_on_for_thirty_halvings_or_so():
+    exercise = find("projected-search")
+    assert [judge(exercise, search(n)).status for n in (31, 40)] == ["PASS", "PASS"]
+    assert [judge(exercise, search(n)).status for n in (10, 20, 25)] == ["FAIL"] * 3
+    assert judge(exercise, search(up_front=True)).mistake == "given up on the direction"
+
+
+def test_the_minimiser_takes_parts_that_return_lists_and_arrays():
+    def two_loop(gradient, pairs):
+        return plain.two_loop(gradient, pairs).tolist()
+
+    def own_search(*arguments):
+        found = plain.projected_search(*arguments)
+        return found and [found[0].numpy(), torch.tensor(found[1]), list(found[2])]
+
+    def valley(x):
+        return float(x[0] ** 2 + 30 * (x[1] - 0.3) ** 2), torch.stack([2 * x[0], 60 * x[1] - 18])
+
+    start = torch.tensor([0.9, 0.2]).double()
+    found = plain.minimize(valley, start, two_loop=two_loop, search=own_search)
+    assert found.converged
+    assert found.x.tolist() == pytest.approx([0, 0.3], abs=1e-6)
+
+
+def test_a_target_far_behind_has_a_loss():
+    def solve(small):
+        def solve_for_c(net, image, target, c):
+            def objective(z):
+                p = net(z.reshape(1, *image.shape)).softmax(1)[0, target]
+                return c * (z - image.flatten()).square().sum() - (p + small).log()
+
+            z = plain.minimize(plain.with_gradient(objective), image.flatten(), tolerance=1e-4).x
+            r = z.reshape(image.shape) - image
+            return r, bool(net((image + r)[None]).argmax() == target)
+
+        return solve_for_c
+
+    assert judge(find("solve-for-c"), solve(0.0)).mistake == "softmax, then logarithm"
+    told = judge(find("solve-for-c"), solve(1e-12)).mistake
+    assert told == "a small number in the logarithm"
+
+
+@pytest.mark.parametrize(
+    ("size", "status"),
+    [
+        (lambda r: r.norm(), "PASS"),
+        (lambda r: float((r**2).mean()), "PASS"),
+        (lambda r: r.abs().sum(), "FAIL"),
+        (lambda r: r.abs().max(), "FAIL"),
+    ],
+)
+def test_the_smallest_change_is_that_of_the_smallest_norm(size, status):
+    def search_for_c(solve, smallest=1e-4, largest=1e2, tries=12):
+        low, high, best, least = smallest, largest, (None, None), math.inf
+        for _ in range(tries):
+            c = math.sqrt(low * high)
+            r, success = solve(c)
+            low, high = (c, high) if success else (low, c)
+            if success and size(r) < least:
+                best, least = (c, r), size(r)
+        return best
+
+    assert judge(find("search-for-c"), search_for_c).status == status
+
+
+def test_what_the_lesson_says_of_every_row_is_what_the_record_says(record):
+    """The rubric takes each of these for a difference that stands whichever reading is chosen."""
+    for key in record["networks"]["FC10(1)"]["summary"]:
+        found = {name: mean(record, name, key) for name in paper.TABLE1}
+        assert found["FC10(1e-4)"] < found["FC10(1e-2)"] < found["FC10(1)"]
+        assert found["FC10(1e-4)"] < found["FC100-100-10"] < found["AE400-10"]
+        assert found["FC200-200-10"] < found["AE400-10"]

@@ -11,17 +11,16 @@ def newton(mus, values, trail, heights):
     """Draw a concave function of μ, and Newton's method on its way to 0; return the figure.
 
     mus, values: (K,), the function; trail: the steps' μ, one more than heights, the function's
-    values there. The tangents of the first three steps are drawn, each down to where it is 0.
+    values there. The tangents of the first two steps are drawn, each up to where it is 0.
     """
     figure, axis = plt.subplots(figsize=(7, 3.8))
     axis.plot(mus, values, linewidth=2.5, label="w·x(μ) + d")
-    names = ("first tangent: the step without the box", "second tangent", "third tangent")
-    ends = zip(names, ("--", "-.", ":"), (1, 3, 4), strict=True)
-    for k, (name, style, colour) in enumerate(ends):
+    names = ("first tangent: the step without the box", "second tangent")
+    looks = zip(names, ("--", "-."), (COLOURS[1], COLOURS[6]), strict=True)
+    for k, (name, style, colour) in enumerate(looks):
         if k + 1 < len(heights):
-            ends_at = trail[k + 1], heights[k + 1]
-            axis.plot(trail[k : k + 2], [heights[k], 0], style, c=COLOURS[colour], label=name)
-            axis.plot([ends_at[0]] * 2, [0, ends_at[1]], "-", color="0.7", linewidth=0.8)
+            axis.plot(trail[k : k + 2], [heights[k], 0], style, color=colour, label=name)
+            axis.plot([trail[k + 1]] * 2, [0, heights[k + 1]], color="0.7", linewidth=0.8)
     axis.plot(trail[: len(heights)], heights, "o", color=COLOURS[2], zorder=3, label="Newton")
     axis.axhline(0, color="0.6", linewidth=0.8)
     axis.set_ylim(1.1 * values[0], 0.15 * abs(values[0]))

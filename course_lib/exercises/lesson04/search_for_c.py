@@ -10,7 +10,7 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import doubles, named
+from .shared import doubles
 
 
 class Solver:
@@ -104,7 +104,6 @@ EXERCISE = Exercise(
     cases=search_c_cases,
     parts=("c", "r"),
     oracle=search_c_slowly,
-    observe=named("c", "r"),
     on_device=False,
     done="It finds the largest c that succeeds, to the width of the bracket, and keeps the best r.",
     equivalent_mutants={

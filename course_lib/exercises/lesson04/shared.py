@@ -2,9 +2,9 @@
 
 import torch
 
-from ..lesson03.shared import exactly, named
+from ..lesson03.shared import exactly
 
-__all__ = ["SINGLE", "doubles", "exactly", "named", "single"]
+__all__ = ["SINGLE", "doubles", "exactly", "single"]
 
 
 def doubles(*numbers):
