@@ -131,7 +131,7 @@ def runs():
         yield from ((number, how) for how in (*range(most), *FORMS))
 
 
-@pytest.mark.parametrize(("number", "how"), runs(), ids=str)
+@pytest.mark.parametrize(("number", "how"), list(runs()), ids=str)
 def test_later_cells_take_what_a_right_answer_returns(number, how):
     np.random.seed(0)  # noqa: NPY002 - a cell may use the old global generator
     run(number, answers(number, how))
