@@ -1013,7 +1013,7 @@ answer(
     "Noise of the same size was never seen in training either, and of 200 "
     "images next to all stay right, about as many as without noise, while "
     "the attack fools the network on all. So it is the direction that "
-    "matters. Noise of stddev 1, many times larger, does fool it on half.",
+    "matters. Noise of stddev 1, many times larger, fools it on nearly half.",
 )
 ### END SOLUTION
 ### BEGIN STUB
