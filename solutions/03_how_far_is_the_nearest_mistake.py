@@ -432,7 +432,8 @@ for _ in range(6):
     trail.append(trail[-1] - float(value / slope))
 mus = torch.linspace(0, 1.15 * trail[-1], 200).double()
 values = [float(value_and_slope(mu[None], *one)[0]) for mu in mus]
-figures.newton(mus, values, trail, heights)
+straight = values[0] + mus * float((ways[which] ** 2).sum())
+figures.newton(mus, values, straight, trail, heights)
 label = int(few.labels[which])
 plt.ylabel(f"$z_{far} - z_{label}$")
 plt.title(f"{name}, a {label} on its way to a {far}")

@@ -7,19 +7,20 @@ from matplotlib.colors import ListedColormap
 from course_lib.plotting import COLOURS
 
 
-def newton(mus, values, trail, heights):
+def newton(mus, values, straight, trail, heights):
     """Draw a concave function of μ, and Newton's method on its way to 0; return the figure.
 
-    mus, values: (K,), the function; trail: the steps' μ, one more than heights, the function's
-    values there. The tangents of the first two steps are drawn, each up to where it is 0.
+    mus, values: (K,), the function; straight: (K,), what it would be without the box, which is the
+    first tangent, too; trail: the steps' μ, one more than heights, the function's values there.
+    The tangents of the first two steps are drawn, each up to where it is 0.
     """
     figure, axis = plt.subplots(figsize=(7, 3.8))
-    axis.plot(mus, values, linewidth=2.5, label="w·x(μ) + d")
-    names = ("first tangent: the step without the box", "second tangent")
-    looks = zip(names, ("--", "-."), (COLOURS[1], COLOURS[6]), strict=True)
-    for k, (name, style, colour) in enumerate(looks):
+    axis.plot(mus, values, linewidth=2.5, label="clipped: w·x(μ) + d")
+    axis.plot(mus, straight, "--", linewidth=2.5, label="without the box")
+    for k in range(2):
+        name = "_" if k else "tangents"
+        axis.plot(trail[k : k + 2], [heights[k], 0], "-.", color="black", linewidth=1.2, label=name)
         if k + 1 < len(heights):
-            axis.plot(trail[k : k + 2], [heights[k], 0], style, color=colour, label=name)
             axis.plot([trail[k + 1]] * 2, [0, heights[k + 1]], color="0.7", linewidth=0.8)
     axis.plot(trail[: len(heights)], heights, "o", color=COLOURS[2], zorder=3, label="Newton")
     axis.axhline(0, color="0.6", linewidth=0.8)
