@@ -21,6 +21,11 @@ def matrix_cases(rng):
     yield Case("circular", drawn(rng, 3), 6, 1, circular=True)
     yield Case("circular, stride 2", drawn(rng, 4), 8, 1, 2, circular=True)
     yield Case("circular, once round", drawn(rng, 5), 3, 2, circular=True)
+    yield Case("circular, no padding", drawn(rng, 3), 6, 0, circular=True)
+    yield Case("circular, more outputs than pixels", drawn(rng, 3), 5, 2, circular=True)
+    yield Case("padded by more than the kernel reaches", drawn(rng, 3), 4, 3)
+    yield Case("a kernel longer than the line", drawn(rng, 6), 4, 2)
+    yield Case("a stride longer than the kernel", drawn(rng, 2), 9, 1, 4)
 
 
 def matrix_of_numpy(kernel, n, padding, stride=1, circular=False):
@@ -132,6 +137,28 @@ EXERCISE.mistake(
     "The number of outputs is right, but each output reads one pixel to the right of the "
     "one before: with a stride, output j begins at stride · j - padding.",
     ("stride * j", "j"),
+)
+
+
+@EXERCISE.mistake(
+    "as many outputs as pixels",
+    "The circular matrix has n // stride rows, whatever the padding is. How many outputs there are "
+    "does not depend on what the padding is made of: (n + 2 padding - taps) // stride + 1.",
+)
+def as_many_outputs_as_pixels(kernel, n, padding, stride=1, circular=False):
+    if not circular:
+        return torch.tensor(matrix_of_numpy(kernel, n, padding, stride))
+    matrix = kernel.new_zeros(n // stride, n)
+    for j in range(n // stride):
+        for m in range(len(kernel)):
+            matrix[j, (stride * j + m - padding) % n] += kernel[m]
+    return matrix
+
+
+EXERCISE.mistake(
+    "return inside the loop",
+    "Only the first row is filled: does the `return` stand inside the loop?",
+    ("range(outputs)", "range(1)"),
 )
 
 EXERCISE.mistake(

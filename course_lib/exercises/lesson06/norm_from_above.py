@@ -22,6 +22,7 @@ def above_cases(rng):
     yield Case("large entries", 3e3 * drawn(rng, 4, 5), 7)
     yield Case("small entries", 1e-3 * drawn(rng, 5, 4), 8)
     yield Case("all singular values equal, six squarings", 2 * torch.linalg.qr(drawn(rng, 4, 4))[0])
+    yield Case("two equal ones, eight squarings", 2 * torch.linalg.qr(drawn(rng, 4, 2))[0], 8)
 
 
 def above_of_numpy(matrix, squarings=6):
@@ -121,6 +122,15 @@ EXERCISE.mistake(
     "divisors forgotten",
     "The result lacks what was divided by on the way: keep the logarithms and add them at the end.",
     ("(log + gram", "(gram"),
+)
+
+EXERCISE.mistake(
+    "return inside the loop",
+    "There is one squaring, whatever `squarings` is, or it is the root of the first that is "
+    "returned: does the `return` stand inside the loop?",
+    ("range(squarings)", "range(min(squarings, 1))"),
+    ("2 ** (squarings + 1)", "2 ** (min(squarings, 1) + 1)"),
+    loose=True,
 )
 
 EXERCISE.mistake(

@@ -23,6 +23,8 @@ def pooling_cases(rng):
     yield Case("three dimensions", 4, 2, 12, 3)
     yield Case("a small image", 3, 1, 4)
     yield Case("one window", 4, 2, 5)
+    yield Case("an image as small as the window", 3, 2, 3)
+    yield Case("three dimensions, three windows", 3, 1, 5, 3)
 
 
 def pooling_of_numpy(kernel, stride, n, dimensions=2):

@@ -34,6 +34,8 @@ def power_cases(rng):
     unit = drawn(rng, 3)
     yield Case("one step", close, unit / unit.norm(), 1)
     yield Case("three steps", close, drawn(rng, 3), 3)
+    slow = _with_singular_values(rng, 6, 5, 1, 0.99, 0.5)
+    yield Case("two nearly equal, a hundred steps", slow, drawn(rng, 5))
 
 
 def power_of_numpy(matrix, start, steps=100):
@@ -71,11 +73,6 @@ EXERCISE = Exercise(
     observe=up_to_sign,
     on_device=False,
     done="It finds the largest singular value and its direction.",
-    equivalent_mutants={
-        "- def power_iteration(matrix, start, steps=100): / + def power_iteration(matrix, start, "
-        f"steps={n}):": "One step more or less, where the iteration has converged."
-        for n in (99, 101)
-    },
 )
 
 
@@ -146,6 +143,13 @@ EXERCISE.mistake(
     "There is one step too few: after `steps` steps v has been multiplied by WᵀW `steps` "
     "times. Does the range begin at 0?",
     ("range(steps)", "range(steps - 1)"),
+)
+
+EXERCISE.mistake(
+    "return inside the loop",
+    "The function returns after the first step, whatever `steps` is: the `return` stands inside "
+    "the loop.",
+    ("range(steps)", "range(1)"),
 )
 
 EXERCISE.mistake(

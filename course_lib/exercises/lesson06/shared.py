@@ -1,5 +1,7 @@
 """What several exercises of lesson 06 share."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -10,6 +12,12 @@ def doubles(*numbers):
 
 def drawn(rng, *shape):
     return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+
+def stripes(n):
+    """A kernel (1, 1, n, n): the slanting wave of the frequencies (1, -1) and (-1, 1)."""
+    place = torch.arange(n, dtype=torch.float64) * 2 * math.pi / n
+    return (place[:, None] - place).cos()[None, None]
 
 
 def circular_matrix(weight, n, stride=1):

@@ -9,7 +9,7 @@ import torch
 from course_lib import spectral
 from course_lib.exercises import Case, Exercise
 
-from .shared import circular_matrix, doubles, drawn
+from .shared import circular_matrix, doubles, drawn, stripes
 
 
 def strided_cases(rng):
@@ -24,6 +24,7 @@ def strided_cases(rng):
     yield Case("stride 4, smaller than the stride", drawn(rng, 2, 1, 3, 3), 4, 4)
     opposite = doubles(1, -1).reshape(1, 2, 1, 1)
     yield Case("two channels of opposite signs", opposite, 4, 2)
+    yield Case("stripes from the upper left to the lower right", stripes(8), 8, 2)
 
 
 def strided_of_numpy(weight, n, stride):

@@ -11,7 +11,7 @@ import torch
 from course_lib import spectral
 from course_lib.exercises import Case, Exercise
 
-from .shared import circular_matrix, doubles, drawn
+from .shared import circular_matrix, doubles, drawn, stripes
 
 
 def symbol_cases(rng):
@@ -24,6 +24,7 @@ def symbol_cases(rng):
     smooth = drawn(rng, 4, 1, 3, 3).abs()
     yield Case("positive weights", smooth, 6)
     yield Case("two channels of opposite signs", doubles(1, -1).reshape(1, 2, 1, 1), 2)
+    yield Case("stripes from the upper left to the lower right", stripes(4), 4)
 
 
 def symbol_of_numpy(weight, n):
@@ -135,6 +136,13 @@ EXERCISE.mistake(
     "This is the symbol at frequency 0, the sum of the taps: it says how constant images "
     "are stretched. Take the largest over all frequencies.",
     ("svdvals(symbols)", "svdvals(symbols[0, 0])"),
+)
+
+EXERCISE.mistake(
+    "a quarter of the frequencies",
+    "Only a quarter of the frequencies is looked at, those from 0 to n/2 along both axes. For a "
+    "real kernel one half is enough, but (f, -g) is another frequency than (f, g).",
+    ("svdvals(symbols)", "svdvals(symbols[: n // 2 + 1, : n // 2 + 1])"),
 )
 
 EXERCISE.mistake(
