@@ -49,6 +49,13 @@ def certificate_cases(rng):
         torch.tensor([[1.0, 0.5], [-0.5, 2.0], [1.5, -1.0]]).double(),
         0.7,
     )
+    yield Case(  # in single precision the lead is a twentieth too large
+        "a small lead of large logits",
+        torch.tensor([[900.0, 900.0 - 3.5e-4, 4.0]], dtype=torch.float64),
+        torch.tensor([0]),
+        torch.tensor([[1.0, 0.5], [-0.5, 2.0], [1.5, -1.0]]).double(),
+        1.3,
+    )
     yield Case(
         "one direction for all classes",
         torch.tensor([[2.0, -1.0], [0.5, 1.0]]).double(),
@@ -170,6 +177,14 @@ EXERCISE.mistake(
     "Taken as an L2 radius it holds, and is far too small.",
     ("lead / (apart * below)", "lead / (apart * below) / 28"),
     loose=True,
+)
+
+EXERCISE.mistake(
+    "single precision",
+    "Somewhere the numbers have become float32 (`.float()`). Where the logits are large and the "
+    "lead is small, their difference has hardly a digit left, and the radius comes out too large: "
+    "a proof must not be lost in rounding. Stay in double precision.",
+    ("lead = ", "logits = logits.float()\n    lead = "),
 )
 
 EXERCISE.mistake(
