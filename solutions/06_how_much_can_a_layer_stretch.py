@@ -133,8 +133,8 @@ plt.legend()
 plt.show()
 
 # %% [markdown] id="random-note"
-# Random directions are all stretched alike, by the root of $\sum_k \sigma_k^2 / 784$, and none comes
-# anywhere near $\sigma_1$. In 784 dimensions a random direction has a little of every singular
+# Random directions are stretched by much the same, about the root of $\sum_k \sigma_k^2 / 784$, and none of
+# the thousand comes anywhere near $\sigma_1$. In 784 dimensions a random direction has a little of every singular
 # vector and much of none. So trying directions at random does not find the norm, just as noise does
 # not find adversarial images. What does?
 
@@ -154,8 +154,8 @@ plt.show()
 def power_iteration(matrix, start, steps=100):
     """The largest stretch of a matrix, found by power iteration.
 
-    matrix: (outputs, inputs); start: (inputs,), any vector but 0.
-    Returns the stretch of the last direction, a scalar, and that direction,
+    matrix: (outputs, inputs); start: (inputs,), any vector but 0; steps:
+    how many are taken, at least 1. Returns the stretch of the last direction, a scalar, and that direction,
     (inputs,), of length 1.
     """
     ### BEGIN SOLUTION
@@ -246,14 +246,15 @@ norm_from_above = check("norm-from-above", norm_from_above)
 # %% id="bracket" tags=["result"]
 print(f"Frobenius norm: {fc1.norm():.3f}")
 for k in (0, 2, 4, 6, 8, 10):
-    above = norm_from_above(fc1, k)
+    above = float(norm_from_above(fc1, k))
     print(f"{k:2} squarings: at most {above:.6f}")
     assert above >= fc1_sigmas[0] * (1 - 1e-6), (
         "norm_from_above lies below the largest singular value, and is no "
         "bound: see that what each squaring is divided by comes back at the "
         "end."
     )
-print(f"100 steps: at least {power_iteration(fc1, starts[0])[0]:.6f}")
+below = float(power_iteration(fc1, starts[0])[0])
+print(f"100 steps: at least {below:.6f}")
 
 # %% id="bracket-whose"
 print(f"from above: {whose(norm_from_above)};", end=" ")
@@ -289,8 +290,8 @@ print(f"from below: {whose(power_iteration)}")
 def convolution_matrix(kernel, n, padding, stride=1, circular=False):
     """The matrix of a convolution of one channel on a line of n pixels.
 
-    kernel: (taps,); padding: on both sides, of zeros, or (circular) of what
-    is found going round. Returns (outputs, n), with
+    kernel: (taps,); padding: on both sides, n at most, of zeros, or
+    (circular) of what is found going round. Returns (outputs, n), with
     outputs = (n + 2 padding - taps) // stride + 1.
     """
     ### BEGIN SOLUTION
@@ -456,9 +457,9 @@ weights = {name: getattr(conv, name).weight for name in ("conv1", "conv2")}
 sizes = {"conv1": 28, "conv2": 14}
 share = {}
 for name, weight in weights.items():
-    norm = symbol_norm(weight, sizes[name])
-    reshaped = torch.linalg.matrix_norm(weight.flatten(1), 2)
-    share[name] = float(reshaped / norm)
+    norm = float(symbol_norm(weight, sizes[name]))
+    reshaped = float(torch.linalg.matrix_norm(weight.flatten(1), 2))
+    share[name] = reshaped / norm
     print(f"{name}: circular layer {norm:.3f}, reshaped kernel", end=" ")
     print(f"{reshaped:.3f},")
     print(
@@ -640,7 +641,7 @@ assert lower <= upper, (
 print(f"power_iteration: {whose(power_iteration)};", end=" ")
 print(f"norm_from_above: {whose(norm_from_above)};", end=" ")
 print(f"symbol_norm: {whose(symbol_norm)}")
-edge_pattern = torch.as_tensor(edge_pattern).reshape(28, 28)
+edge_pattern = torch.as_tensor(edge_pattern).double().reshape(28, 28)
 pictures = torch.stack([most_stretched("conv1", 1, 7)[0], edge_pattern])
 titles = ["on the circle", "with zeros"]
 plotting.show_images(pictures, titles, limits=None, size=1.9)
@@ -939,7 +940,7 @@ for name, shape in shapes.items():
     rows.append(cells)
     assert row.upper / row.lower < 1 + 1e-6
     assert name not in ("pool1", "pool2") or (
-        row.lower <= pooling_constant(2, 2, shape[1]) * (1 + 1e-9)
+        row.lower <= float(pooling_constant(2, 2, shape[1])) * (1 + 1e-9)
     )
 plotting.table(head, rows)
 
@@ -1018,8 +1019,8 @@ assert share_misread["the pattern"] < 0.1
 score("fooled-by-pattern", 100 * share_misread["the pattern"])
 
 # %% [markdown] id="pattern-note"
-# conv1 stretches adversarial perturbations hardly more than noise. And what it stretches most fools
-# no more than noise does. To be large after one layer is one thing; to be large in the
+# conv1 stretches adversarial perturbations hardly more than noise, on average over these images. And what
+# it stretches most fools CONV, at this size, about as seldom as noise does: the counts are printed above. To be large after one layer is one thing; to be large in the
 # direction that the *next* layers listen to is another. A norm is the answer for the worst input of
 # one layer. That the worst inputs of all layers meet in one image, nobody has said. So a large norm
 # permits adversarial images and does not make them; only a small one says something for certain. The
@@ -1085,7 +1086,8 @@ assert 1.9 < min(connected) < max(connected) < min(convolutions) < 11
 
 # %% id="alexnet-pools" tags=["result"]
 for n in (55, 27, 13):
-    print(f"3 x 3, stride 2, on {n} x {n}: {pooling_constant(3, 2, n):.0f}")
+    constant = float(pooling_constant(3, 2, n))
+    print(f"3 x 3, stride 2, on {n} x {n}: {constant:.0f}")
 
 # %% id="alexnet-pools-whose"
 print(f"pooling_constant: {whose(pooling_constant)}")
@@ -1164,14 +1166,14 @@ answer(
 # - Zero padding is not circular: for a bound take a circle of n + p pixels or more.
 # - The largest slope is 1 for rectifiers and tanh, 1/4 for the sigmoid, $\varepsilon^{-\gamma}$ for
 #   contrast normalisation.
-# - A large norm permits instability and does not prove it: what conv1 stretches most fools CONV no more
-#   than noise of that size does.
+# - A large norm permits instability and does not prove it: what conv1 stretches most makes CONV misread
+#   hardly any of our images, as noise of that size does.
 # - **"The norm of a convolution with stride is the supremum of A(ξ), with Δ⁻²" (section 4.3):
 #   confirmed but for the prefactor**, which is Δ⁻¹ for the plain Fourier transform.
 # - **"Max pooling is contractive" (section 4.3): only without overlap.** AlexNet's own pools have the
 #   constant 2 each.
 # - **"Instability can appear from the first convolutional layer on" (section 4.3): it can, by the
-#   norm. In our CONV (one network) it does not begin there:** conv1 stretches adversarial
+#   norm. In our CONV (one network, 40 images) no sign of it was seen:** conv1 stretches adversarial
 #   perturbations hardly more than noise.
 # - **Table 5: not reproduced here**, for want of the trained weights. Its bounds lie above those of
 #   the weights that training began with, in all eight layers.
