@@ -360,3 +360,79 @@ def test_the_references_are_built():
     module = importlib.import_module(name)
     for exercise in ("power_iteration", "norm_from_above", "convolution_matrix", "symbol_norm"):
         assert callable(getattr(module, exercise))
+
+
+# --- answers of learners, right and wrong ----------------------------------------------------
+
+
+def fifty_steps(matrix, start, steps=50):
+    return iterate(matrix, start, steps)
+
+
+def ninety_nine_steps(matrix, start, steps=99):
+    return iterate(matrix, start, steps)
+
+
+def six_squarings_at_most(matrix, squarings=6):
+    return solution("norm-from-above")(matrix, min(squarings, 6))
+
+
+def as_many_outputs_as_pixels(kernel, n, padding, stride=1, circular=False):
+    if not circular:
+        return solution("convolution-matrix")(kernel, n, padding, stride)
+    matrix = kernel.new_zeros(n // stride, n)
+    for j in range(n // stride):
+        for m in range(len(kernel)):
+            matrix[j, (stride * j + m - padding) % n] += kernel[m]
+    return matrix
+
+
+def padded_by_half_the_kernel(kernel, n, padding, stride=1, circular=False):
+    padding = min(padding, len(kernel) // 2)
+    return solution("convolution-matrix")(kernel, n, padding, stride, circular)
+
+
+def a_quarter_of_the_frequencies(weight, n):
+    s = torch.fft.fft2(weight, s=(n, n)).permute(2, 3, 0, 1)
+    return torch.linalg.svdvals(s[: n // 2 + 1, : n // 2 + 1]).max()
+
+
+def a_quarter_of_the_output(weight, n, stride):
+    s, m = torch.fft.fft2(weight, s=(n, n)), n // stride
+    places = [(f, g) for f in range(m) for g in range(m) if m >= 2 * max(f, g)]
+    blocks = [s[:, :, f::m, g::m].flatten(1) for f, g in places]
+    return max(torch.linalg.matrix_norm(b, 2) for b in blocks) / stride
+
+
+@pytest.mark.parametrize(
+    ("slug", "answer", "says"),
+    [
+        ("power-iteration", fifty_steps, "a hundred steps"),
+        ("power-iteration", ninety_nine_steps, "a hundred steps"),
+        ("power-iteration", lambda matrix, v, steps=100: iterate(matrix, v, 1), "inside the loop"),
+        ("norm-from-above", six_squarings_at_most, "looser"),
+        ("convolution-matrix", as_many_outputs_as_pixels, "n // stride rows"),
+        ("convolution-matrix", padded_by_half_the_kernel, "shape"),
+        ("symbol-norm", a_quarter_of_the_frequencies, "Only a quarter"),
+        ("strided-norm", a_quarter_of_the_output, "stripes"),
+    ],
+)
+def test_what_a_sloppy_learner_writes_does_not_pass(slug, answer, says):
+    feedback = judge(find(slug), answer)
+    assert feedback.status != "PASS"
+    assert says in str(feedback)
+
+
+@pytest.mark.parametrize(
+    ("slug", "answer"),
+    [
+        ("power-iteration", lambda w, v, steps=100: [x.tolist() for x in iterate(w, v, steps)]),
+        ("power-iteration", lambda w, v, steps=100: iterate(w.float(), v.float(), steps)),
+        ("norm-from-above", lambda *args: solution("norm-from-above")(*args).numpy()),
+        ("convolution-matrix", lambda *a, **k: solution("convolution-matrix")(*a, **k).tolist()),
+        ("symbol-norm", lambda *args: solution("symbol-norm")(*args).numpy()),
+        ("pooling-constant", lambda *args: np.array(solution("pooling-constant")(*args))),
+    ],
+)
+def test_what_a_careful_learner_writes_passes(slug, answer):
+    assert judge(find(slug), answer).status == "PASS"

@@ -319,7 +319,7 @@ def test_what_the_lesson_says_of_the_recorded_certificates(certificates):
 
 
 def test_neither_pair_differs_in_its_distances_as_it_does_in_l(certificates):
-    """Section 3: L differs by 6.6 and 1.7 times, the distances of the attack by a quarter."""
+    """Section 3: L differs by 6.6 and 1.7 times, the distances of the attack by much less."""
 
     def distance(name):
         return certificates[name]["seeds"]["0"]["attack"]["distance"]["median"]
@@ -368,3 +368,160 @@ def test_what_the_lesson_says_of_the_penalty(trials):
 def test_the_references_are_built():
     module = importlib.import_module("course_lib.exercises._references.07_what_a_bound_can_promise")
     assert not getattr(module, "BUGGY", {})
+
+
+# --- answers of learners, right and wrong ----------------------------------------------------
+
+SLOPES = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0}
+
+
+def jacobian(net, image):
+    return torch.func.jacrev(lambda x: net(x[None])[0])(image)
+
+
+def in_the_widest_numbers(norms, activations):
+    factors = np.array([*norms, *(SLOPES[a] for a in activations)], dtype=np.longdouble)
+    with np.errstate(divide="ignore"):
+        return float(np.log(np.prod(factors)))
+
+
+def rows_of_grad(net, image):
+    x, rows = image.clone()[None].requires_grad_(), []
+    for logit in net(x)[0]:
+        logit.backward(retain_graph=True)
+        rows.append(x.grad.flatten().clone())
+    return two_norm(torch.stack(rows))
+
+
+def radii_in_single_precision(logits, labels, last, below):
+    return solution("certificate")(logits.float(), labels, last.float(), below)
+
+
+def _shares(radii, distances, correct, radius):
+    return correct & (radii > radius), correct & (distances > radius)
+
+
+def without_nan(radii, distances, correct, radius):
+    low, high = _shares(radii, distances, correct, radius)
+    return low.double().mean(), high[~distances.isnan()].double().mean()
+
+
+def nan_is_the_largest(radii, distances, correct, radius):
+    largest = distances.nan_to_num(nan=0.0).max()
+    distances = torch.where(distances.isnan(), largest, distances)
+    return [part.double().mean() for part in _shares(radii, distances, correct, radius)]
+
+
+def clean_at_0(radii, distances, correct, radius):
+    if radius == 0:
+        return correct.double().mean(), correct.double().mean()
+    return solution("robust-accuracy")(radii, distances, correct, radius)
+
+
+def children(net):
+    return sum(two_norm(c.weight).log() for c in net.children() if isinstance(c, nn.Linear))
+
+
+def log_of_product(net):
+    return torch.stack([two_norm(layer.weight) for layer in linear_layers(net)]).prod().log()
+
+
+def added_against_0(net):
+    return sum((two_norm(layer.weight) + 1e-8).log() for layer in linear_layers(net))
+
+
+def clamped(net):
+    return sum(two_norm(layer.weight).clamp(min=1e-4).log() for layer in linear_layers(net))
+
+
+def every_matrix(net):
+    return sum(two_norm(p).log() for p in net.parameters() if p.ndim == 2)
+
+
+def one_unit(scale, bias=True, undone=True, unit=0):
+    """Scales one hidden unit by ``scale`` times the factor that was asked for."""
+
+    def inflated(net, factor):
+        twin, t = copy.deepcopy(net), scale * factor
+        first, second = linear_layers(twin)[:2]
+        with torch.no_grad():
+            first.weight[unit] *= t
+            first.bias[unit] *= t if bias else 1
+            second.weight[:, unit] /= t if undone else 1
+        return twin
+
+    return inflated
+
+
+def two_more(bias=False, dtype=torch.float64):
+    """Two layers behind the logits that undo each other."""
+
+    def inflated(net, factor):
+        width = linear_layers(net)[-1].out_features
+        there, back = (nn.Linear(width, width, bias=bias, dtype=dtype) for _ in range(2))
+        with torch.no_grad():
+            there.weight.copy_(torch.eye(width))
+            there.weight[0, 0] = 2 * factor
+            back.weight.copy_(torch.linalg.inv(there.weight.double()))
+        return nn.Sequential(*copy.deepcopy(net), there, back)
+
+    return inflated
+
+
+def a_layer_that_is_not_used(net, factor):
+    class Twin(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.more = copy.deepcopy(net), nn.Linear(3, 3).double()
+            nn.init.constant_(self.more.weight, 1e12)
+
+        def forward(self, x):
+            return self.net(x)
+
+    return Twin()
+
+
+@pytest.mark.parametrize(
+    ("slug", "answer", "says"),
+    [
+        ("log-bound", in_the_widest_numbers, "2000 layers"),
+        ("log-bound", lambda norms, activations: math.log(norms[0]), "inside the loop"),
+        ("local-stretch", rows_of_grad, "sums of the rows before"),
+        ("certificate", radii_in_single_precision, "float32"),
+        ("robust-accuracy", without_nan, "left out of the mean"),
+        ("robust-accuracy", nan_is_the_largest, "all attacks failed"),
+        ("robust-accuracy", clean_at_0, "ties at 0"),
+        ("log-penalty", children, "`net.modules()` gives all"),
+        ("log-penalty", log_of_product, "The product is formed first"),
+        ("log-penalty", added_against_0, "weights near 0"),
+        ("log-penalty", clamped, "weights near 0"),
+        ("log-penalty", every_matrix, "Every matrix"),
+        ("inflated", one_unit(1), "not `factor` times"),
+        ("inflated", one_unit(1, unit=2), "not `factor` times"),
+        ("inflated", one_unit(37, bias=False, unit=2), "The bias of the scaled unit"),
+        ("inflated", one_unit(5, undone=False), "the scaling is not undone"),
+        ("inflated", two_more(bias=True), "`bias=False`"),
+        ("inflated", two_more(dtype=torch.float32), "double precision"),
+        ("inflated", a_layer_that_is_not_used, "has not grown"),
+        ("inflated", lambda net, factor: net.state_dict(), "Return a network"),
+    ],
+)
+def test_what_a_sloppy_learner_writes_does_not_pass(slug, answer, says):
+    feedback = judge(find(slug), answer)
+    assert feedback.status in ("FAIL", "EXCEPTION"), feedback
+    assert says in str(feedback)
+
+
+@pytest.mark.parametrize(
+    ("slug", "answer"),
+    [
+        ("log-bound", lambda norms, names: sum(np.log([*norms, *map(SLOPES.get, names)]))),
+        ("local-stretch", lambda n, x: np.linalg.norm(jacobian(n, x).flatten(1).detach(), 2)),
+        ("certificate", lambda *args: solution("certificate")(*args).tolist()),
+        ("robust-accuracy", lambda *args: torch.stack(solution("robust-accuracy")(*args)).numpy()),
+        ("inflated", two_more()),
+        ("inflated", one_unit(1e3, unit=-1)),
+    ],
+)
+def test_what_a_careful_learner_writes_passes(slug, answer):
+    assert judge(find(slug), answer).status == "PASS"
