@@ -155,8 +155,8 @@ def power_iteration(matrix, start, steps=100):
     """The largest stretch of a matrix, found by power iteration.
 
     matrix: (outputs, inputs); start: (inputs,), any vector but 0; steps:
-    how many are taken, at least 1. Returns the stretch of the last direction, a scalar, and that direction,
-    (inputs,), of length 1.
+    how many are taken, at least 1. Returns the stretch of the last
+    direction, a scalar, and that direction, (inputs,), of length 1.
     """
     ### BEGIN SOLUTION
     v = start

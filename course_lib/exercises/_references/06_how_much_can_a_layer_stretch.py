@@ -21,9 +21,9 @@ ORDER = [
 def power_iteration(matrix, start, steps=100):
     """The largest stretch of a matrix, found by power iteration.
 
-    matrix: (outputs, inputs); start: (inputs,), any vector but 0.
-    Returns the stretch of the last direction, a scalar, and that direction,
-    (inputs,), of length 1.
+    matrix: (outputs, inputs); start: (inputs,), any vector but 0; steps:
+    how many are taken, at least 1. Returns the stretch of the last
+    direction, a scalar, and that direction, (inputs,), of length 1.
     """
     v = start
     for _ in range(steps):
@@ -50,8 +50,8 @@ def norm_from_above(matrix, squarings=6):
 def convolution_matrix(kernel, n, padding, stride=1, circular=False):
     """The matrix of a convolution of one channel on a line of n pixels.
 
-    kernel: (taps,); padding: on both sides, of zeros, or (circular) of what
-    is found going round. Returns (outputs, n), with
+    kernel: (taps,); padding: on both sides, n at most, of zeros, or
+    (circular) of what is found going round. Returns (outputs, n), with
     outputs = (n + 2 padding - taps) // stride + 1.
     """
     outputs = (n + 2 * padding - len(kernel)) // stride + 1

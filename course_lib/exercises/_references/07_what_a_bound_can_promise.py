@@ -62,9 +62,10 @@ def two_layer_bound(first, second, slope):
 def certificate(logits, labels, last, below):
     """The L2 radius around each image in which no class overtakes its label.
 
-    logits: (N, classes); labels: (N,); last: (classes, hidden), the last
-    layer's weights, no two rows equal; below: a bound on how much the layers
-    below it stretch, a number > 0. Returns (N,), 0 for misclassified images.
+    logits: (N, classes), float64; labels: (N,); last: (classes, hidden), the
+    last layer's weights, no two rows equal; below: a bound on how much the
+    layers below it stretch, a number > 0. Returns (N,), 0 for misclassified
+    images, computed in double precision.
     """
     lead = logits.gather(1, labels[:, None]) - logits
     apart = (last[labels][:, None] - last).norm(dim=2)
