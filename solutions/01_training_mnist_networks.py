@@ -77,7 +77,7 @@ print("exp of minus that:", (-logits).exp())
 
 # %% [markdown] id="overflow-note"
 # From 89 on the exponential is infinite, and from about -104 on it is 0, whose logarithm is
-# minus infinity. Training rarely sees such logits. Attacks do: they push a network to where it was
+# minus infinity. Training rarely sees such logits. Attacks may: they push a network to where it was
 # never meant to go, and an infinity there ends the search. The way out costs one line. It rests on
 # the answer to this:
 
@@ -216,7 +216,8 @@ assert 5 < ratio < 50
 # the cross-entropy is convex in the logits, the decay is strictly convex: there is one optimum (up to
 # a common shift of the ten biases, which the softmax does not see), and `training.fit_softmax` goes
 # there until no entry of the gradient exceeds 1e-6. Neither the first weights nor the order of the
-# images matter. None of this holds for the other networks.
+# images matter. None of this holds for a network whose hidden
+# layers are trained.
 #
 # Before you see one: a classifier that compares the image with ten templates, a linear function of
 # the pixels, trained on all 60 000 images with λ = 1e-2 in the textbook's convention. Which share of
@@ -377,8 +378,9 @@ assert 4 < rms["fc2"] / rms["fc1"] < 12
 # %% [markdown] id="by-hand-note"
 # The gradient shrinks on its way down, here by a factor of 5 to 10 per layer. Each sigmoid
 # multiplies it by $h(1-h)$, which is at most 1/4 and nearly 0 for a unit that is sure of itself; the
-# lowest layer gets the least. This is one reason why networks of many sigmoid layers are hard to
-# train, and why rectified units took over.
+# lowest layer gets the least. (The weights on the way and a layer's own inputs have their share in
+# these numbers, too.) This is one reason why networks of many sigmoid layers are hard to train, and why
+# rectified units took over.
 
 # %% [markdown] id="step-head"
 # ## 4. A step, and training
@@ -466,7 +468,9 @@ plt.show()
 
 # %% [markdown] id="adam-note"
 # Both begin at about $\log 10 = 2.3$ and learn the easy part within two hundred steps. Then plain
-# descent slows down, and after 900 steps Adam's loss is less than half of its. One reason may be
+# descent slows down, and after 900 steps Adam's loss is less than half of its.
+# (The blue curve has the weight decay in it, the other has not: at the end that is about a hundredth.)
+# One reason may be
 # that one learning rate has to suit the last layer, whose gradients are large, and the first, whose
 # gradients were fifty times smaller at the start, while Adam divides by their own size. (No verdict
 # on the two methods: the rate of 0.5 was not searched for.) Four epochs are too few to reach the
@@ -707,7 +711,7 @@ score("discordant-images", discordant)
 # p - q \pm 1.96 \sqrt{\frac{p + q - (p - q)^2}{n + 2}} .$$
 #
 # Fagerland, Lydersen and Laake (2014), who compared the intervals in use, recommend this one among
-# others: it is as simple as Wald's, and covers what it says.
+# others: it is as simple as Wald's, and covers about what it says.
 
 # %% [markdown] id="paired-difference-task" task="paired-difference"
 # Write the difference of two networks' error rates, and this interval for it.
@@ -912,8 +916,8 @@ answer(
 #   can be infinite in float32.
 # - λ says something only with its convention; it trades fit for smoothness, and its best value is
 #   found on images that were not fitted.
-# - Gradients go back through a layer by two matrix products and h (1 - h); every sigmoid shrinks
-#   them.
+# - Gradients go back through a layer by two matrix products and h (1 - h), which is at most
+#   1/4.
 # - Two networks are compared on the images where they differ; two architectures, over seeds.
 # - **Table 1, its two columns of errors: reproduced in part.** {{=sum(abs(records["networks"]["networks"][name]["ours"]["summary"]["test"]["mean"] - row.errors["test"]) < 0.0025 for name, row in paper.TABLE1.items())|d}} of the {{=len(paper.TABLE1)|d}} test errors come within
 #   a quarter of a point of the paper's, if λ is read as λ/2 · Σw². FC10(1) is off by

@@ -227,7 +227,7 @@ assert counts["30 pairs"] < counts["1 pairs"] / 2
 
 # %% [markdown] id="memory-note"
 # Plain gradient descent, with the same search for its step length, is not done after 1500
-# iterations. A single pair repairs most of that, because γ sets a sensible length. More pairs help
+# iterations. A single pair repairs most of that; one reason is that γ sets a sensible length. More pairs help
 # further, most of all when there are more of them than variables. Images have too many pixels for
 # that: section 4 counts what pairs are worth on one.
 
@@ -291,8 +291,8 @@ assert value < 0
 # all of its gain was to come from the second variable, which cannot move, and the first goes
 # *uphill* on the strength of it. So the variables that sit at a bound and are pushed against it have
 # to be set apart *before* the curvature is used: they follow the plain gradient (and so stay), the
-# rest get the recursion, with its pairs restricted to them. Bertsekas (1982), who proved that this
-# works, calls it *two-metric projection*. He also counts a variable as held when it is only *near*
+# rest get the recursion, with its pairs restricted to them. Bertsekas (1982) proved that this
+# works; *two-metric projection* is its later name. He also counts a variable as held when it is only *near*
 # its bound, or the set would flicker as steps approach the bound and never arrive.
 #
 # That is all. The loop, `plain.minimize` in `course_lib`, reads
@@ -537,9 +537,9 @@ assert reached[0] and smallest_c > 1.2 * best
 assert best == sizes[reached][-1]  # the largest c that succeeds
 
 # %% [markdown] id="curve-note"
-# On this image every small c succeeds, and the smaller it is, the farther the minimiser lies beyond
-# the boundary. There is no smallest c; there is a largest one, and it belongs to the smallest perturbation. The
-# paper's line search is for "the minimum c > 0" that succeeds: right for an objective in which c
+# On this image every small c that was tried succeeds, and the smaller it is, the farther the minimiser lies beyond
+# the boundary. No smallest c is to be seen; there
+# is a largest one, and it belongs to the smallest perturbation. The paper's line search is for "the minimum c > 0" that succeeds: right for an objective in which c
 # multiplies the *loss*, as Carlini and Wagner (2017) write it. As printed, read "maximum".
 #
 # Two things make the search less simple than the picture. The threshold lies at another c for
@@ -615,7 +615,7 @@ attack_record = attack_record["networks"]
 
 # %% [markdown] id="monotone-note"
 # On these images the bracket is safe, as an observation (none of 60 can still mean one of 20);
-# keeping the best costs a comparison and makes it safe by construction.
+# keeping the best costs a comparison, and never returns more than the best that was tried.
 
 # %% [markdown] id="attack-head"
 # ## 6. The attack
@@ -705,7 +705,8 @@ assert adv.success.all()
 # %% [markdown] id="batched-note"
 # Each of the 200 has its adversarial image, as the paper says of its own. The perturbations are of very
 # different sizes, and a mean over images hides that. Where a published table has one number, ask for
-# the spread.
+# the spread. (The times above are not of like things: yours are in double precision and one image after
+# the other, the library's in single precision and all at once.)
 
 # %% [markdown] id="table-head"
 # ## 7. Table 1's last column
@@ -810,8 +811,7 @@ plt.show()
 # ## 8. What the paper leaves open, measured
 #
 # One choice is changed at a time, on the same 200 images of FC100-100-10, and each mean is divided
-# by that of the first row. As the images are the same, the ratio is known much better than either
-# mean.
+# by that of the first row. As the images are the same, the ratio is known better than either mean.
 
 # %% id="readings-attack"
 network = zoo.load("FC100-100-10")
@@ -897,18 +897,19 @@ for name, key in zip(readings, RECORDED, strict=False):
 plotting.table(["reading", *paper.TABLE1], rows)
 
 # %% [markdown] id="readings-note"
-# - **|r| or |r|²** hardly matters: both lead to the same points on the way down, at another c.
+# - **|r| or |r|²** hardly matters: the means are the same to the digits printed. (A point where the one
+#   objective is level is such a point of the other, at another c.)
 # - **The loss** matters a little on most networks: the cross-entropy weighs all classes, so that its
 #   minimiser reaches the target's region at a point that is not quite the nearest. On FC10(1), whose
 #   logits are small, it is more (lesson 03).
-# - **The target** matters much more. The nearest of the nine classes lies at about two thirds of their
-#   mean distance on FC100-100-10, and at less than half of it on FC10(1e-4). Even label + 1 and a
+# - **The target** matters much more. The nearest of the nine classes lies at {{=records["attacks"]["networks"]["FC100-100-10"]["summary"]["nearest/cross-entropy/squared"]["mean"] / records["attacks"]["networks"]["FC100-100-10"]["summary"]["nine/cross-entropy/squared"]["mean"]|.2f}} of their
+#   mean distance on FC100-100-10, and at {{=records["attacks"]["networks"]["FC10(1e-4)"]["summary"]["nearest/cross-entropy/squared"]["mean"] / records["attacks"]["networks"]["FC10(1e-4)"]["summary"]["nine/cross-entropy/squared"]["mean"]|.2f}} of it on FC10(1e-4). Even label + 1 and a
 #   random class differ, by {{=max(records["attacks"]["networks"][n]["summary"]["next/cross-entropy/squared"]["mean"] / records["attacks"]["networks"][n]["summary"]["recorded/cross-entropy/squared"]["mean"] for n in paper.TABLE1) - 1|.0%}} at most. "Average minimum distortion" can mean any of them.
-# - **The c** matters most, if one takes the sentence literally: on ten images of this network a factor
+# - **The c** matters no less, if one takes the sentence literally: on ten images of this network a factor
 #   of about two.
 #
 # No row has the paper's numbers for all six networks: in each at least one is more than a tenth away.
-# What differs besides is the training, of which the paper says little.
+# What may differ besides is the training, of which the paper says little, and which images were taken.
 
 # %% id="table-answer"
 ### BEGIN SOLUTION
@@ -934,7 +935,8 @@ answer(
 #
 # Figure 7 of the paper shows adversarial images of FC10(1e-4) and FC200-200-10, and beside them
 # images with Gaussian noise of standard deviation 1, many times larger, of which {{=paper.FIGURE7_NOISE_ACCURACY|.0%}} are still
-# classified correctly. Its noise was not clipped to [0, 1], and ours is not (only for the eye). The
+# classified correctly. Its noise was evidently not clipped to [0, 1] (it does
+# not say), and ours is not (only for the eye). The
 # numbers are distortions: means over the eight images, and for noise its standard deviation.
 
 # %% id="figure-7"
@@ -1223,7 +1225,7 @@ widgets.explore(
 #   Ford et al. (2019) turned that round: the error under noise *predicts* the distance to the nearest mistake,
 #   on ImageNet as well, so that improving one improves the other. Cohen, Rosenfeld and Kolter (2019)
 #   made it a method: a network that is right under much noise is provably right within a radius.
-# - **Being minimal is not being strong.** A smallest perturbation sits on the boundary and is
+# - **Being minimal is not being strong.** A smallest perturbation sits on the boundary and may be
 #   undone by rounding or by another network (lesson 05). Evaluations of defences fix the size and
 #   maximise the loss instead (Madry et al. 2018), and are repeated with adaptive attacks (Athalye,
 #   Carlini and Wagner 2018).
@@ -1270,7 +1272,7 @@ widgets.explore(
 # - A minimum distortion is a number only with its rule for the targets, its loss, its n and its
 #   interval.
 # - **"Every network has adversarial images for every image tried": {{="reproduced" if min(run[key]["success"] for e in records["attacks"]["networks"].values() for run in e["seeds"].values() for key in run) == 1 else "not reproduced"|}}** on the images of the record
-#   ({{=records["attacks"]["n"]}} for each of {{=len(paper.TABLE1)}} networks): success {{=min(run[key]["success"] for e in records["attacks"]["networks"].values() for run in e["seeds"].values() for key in run)|.0%}} at least.
+#   ({{=records["attacks"]["n"]}} for each of {{=len(paper.TABLE1)}} networks): the lowest rate of success, over networks and readings, is {{=min(run[key]["success"] for e in records["attacks"]["networks"].values() for run in e["seeds"].values() for key in run)|.0%}}.
 # - **Table 1's last column: {{="reproduced" if sorted(paper.TABLE1, key=lambda n: records["attacks"]["networks"][n]["summary"]["recorded/cross-entropy/squared"]["mean"]) == sorted(paper.TABLE1, key=lambda n: paper.TABLE1[n].distortion) else "reproduced in part"|}}.** The order of the paper, from near to far: {{=", ".join(sorted(paper.TABLE1, key=lambda n: paper.TABLE1[n].distortion))|}};
 #   that of the record: {{=", ".join(sorted(paper.TABLE1, key=lambda n: records["attacks"]["networks"][n]["summary"]["recorded/cross-entropy/squared"]["mean"]))|}}. No network's number is more than {{=max(abs(records["attacks"]["networks"][n]["summary"]["recorded/cross-entropy/squared"]["mean"] / paper.TABLE1[n].distortion - 1) for n in paper.TABLE1)|.0%}} from the paper's.
 # - **"Random noise of the same size does far less": so it was for FC200-200-10**, on 200 images. The

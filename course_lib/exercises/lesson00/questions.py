@@ -38,7 +38,8 @@ ANSWERS = {
         "Which digits does the network give up first under noise, and what does it see instead?",
         rubric=[
             "It names classes that go first and classes that answers gather in, from several "
-            "positions of the slider, and the counts of the next cell agree.",
+            "positions of the slider, and compares them with the counts of the next cell (1000 "
+            "images, σ = 1 alone).",
             "It offers a reason that could be tested, for example that noise breaks the closed "
             "loops which tell an 8 from a 3, and says how.",
             "It says how little twenty images of one network show.",

@@ -145,7 +145,8 @@ ANSWERS = {
             "it still reads, which are the easier ones (or, if mistakes were counted as 0, it "
             "would be pulled down instead). Comparing on the images that all three read tells.",
             "It says what would separate them: exact minima, the same images for all, the same "
-            "rule for the targets; and that the training sets and seeds play no part here.",
+            "rule for the targets. (Training images and seeds cannot be the reason: the first are "
+            "the same for both, and each has one optimum.)",
         ],
     ),
 }
