@@ -6,11 +6,11 @@
 # %% [markdown] id="title"
 # # 0. Start here
 #
-# In 2013 Szegedy and six others published *Intriguing properties of neural networks*
-# (arXiv 1312.6199). Ten pages, two claims that surprised: a single unit of a network means no more than
-# a random mixture of units, and every image has a neighbour that looks the same and that the network gets
-# wrong. This course rebuilds the paper's networks, its attack, its tables and its bounds, and asks of
-# each claim how far it holds.
+# In 2013 Szegedy and six others published *Intriguing properties of neural networks* (arXiv
+# 1312.6199). Ten pages, two claims that surprised: a single unit of a network means no more than a
+# random mixture of units, and every image has a neighbour that looks the same and that the network
+# gets wrong. This course rebuilds the paper's networks, its attack, its tables and its bounds, and
+# asks of each claim how far it holds.
 #
 # **After this lesson** you can say what the paper claims, you have seen the data and the networks
 # that all lessons use, and you know how an exercise is checked.
@@ -241,10 +241,10 @@ print("share kept of each class:", [round(share, 2) for share in kept])
 assert max(kept[8], kept[9]) < min(kept[3], kept[7])
 
 # %% [markdown] id="noise-read"
-# At σ = 0.1 you see the noise plainly and the network hardly notices it. Even at σ = 1, where you may guess,
-# it does far better than chance; the paper reports {{=paper.FIGURE7_NOISE_ACCURACY|.0%}} there. Keep this in mind: in lesson 4 we
-# look for a change of the same image that is *smaller* than the noise at σ = 0.1 and turns
-# a right answer into a wrong one.
+# At σ = 0.1 you see the noise plainly and the network hardly notices it. Even at σ = 1, where you
+# may guess, it does far better than chance; the paper reports {{=paper.FIGURE7_NOISE_ACCURACY|.0%}} there. Keep this in mind: in
+# lesson 4 we look for a change of the same image that is *smaller* than the noise at σ = 0.1 and
+# turns a right answer into a wrong one.
 
 # %% [markdown] id="exercise-head"
 # ## How an exercise works
@@ -343,10 +343,11 @@ quiz("circular-difference")
 # - The paper makes claims about units, about nearby wrong images, about their transfer and about bounds; each
 #   has its lesson.
 # - The networks here make test errors within a quarter of a point of the paper's (Tables 1 and 3),
-#   means over five seeds with their interval (FC10: one optimum each); FC10(1) is the exception, {{=100 * abs(records["networks"]["networks"]["FC10(1)"]["ours"]["summary"]["test"]["mean"] - paper.TABLE1["FC10(1)"].test)|.1f}} points off.
-# - Random noise of σ = 0.1, which one sees plainly, costs this network next to nothing, and noise of
-#   σ = 0.3 a few images in a hundred; at σ = 1, as far as from black to white, it misreads nearly every
-#   second one. That is the control for all that follows.
+#   means over five seeds with their interval (FC10: one optimum each); FC10(1) is the exception,
+#   {{=100 * abs(records["networks"]["networks"]["FC10(1)"]["ours"]["summary"]["test"]["mean"] - paper.TABLE1["FC10(1)"].test)|.1f}} points off.
+# - Random noise of σ = 0.1, which one sees plainly, costs this network next to nothing, and noise
+#   of σ = 0.3 a few images in a hundred; at σ = 1, as far as from black to white, it misreads
+#   nearly every second one. That is the control for all that follows.
 # - The distortion of an image is the root mean square change of a pixel.
 #
 # **Next:** lesson 1, *Training MNIST networks*.

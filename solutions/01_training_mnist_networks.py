@@ -213,15 +213,14 @@ assert 5 < ratio < 50
 
 # %% [markdown] id="fc10-head"
 # FC10 is the one network here that cannot be trained badly. Its logits are linear in the weights,
-# the cross-entropy is convex in the logits, the decay is strictly convex: there is one optimum (up to
-# a common shift of the ten biases, which the softmax does not see), and `training.fit_softmax` goes
-# there until no entry of the gradient exceeds 1e-6. Neither the first weights nor the order of the
-# images matter. None of this holds for a network whose hidden
-# layers are trained.
+# the cross-entropy is convex in the logits, the decay is strictly convex: there is one optimum (up
+# to a common shift of the ten biases, which the softmax does not see), and `training.fit_softmax`
+# goes there until no entry of the gradient exceeds 1e-6. Neither the first weights nor the order of
+# the images matter. None of this holds for a network whose hidden layers are trained.
 #
 # Before you see one: a classifier that compares the image with ten templates, a linear function of
 # the pixels, trained on all 60 000 images with λ = 1e-2 in the textbook's convention. Which share of
-# the test images does it get wrong?
+# the test images does it get wrong? (Lesson 0 printed it; guess without looking back.)
 
 # %% id="fc10-guess"
 ### BEGIN SOLUTION
@@ -377,10 +376,10 @@ assert 4 < rms["fc2"] / rms["fc1"] < 12
 
 # %% [markdown] id="by-hand-note"
 # The gradient shrinks on its way down, here by a factor of 5 to 10 per layer. Each sigmoid
-# multiplies it by $h(1-h)$, which is at most 1/4 and nearly 0 for a unit that is sure of itself; the
-# lowest layer gets the least. (The weights on the way and a layer's own inputs have their share in
-# these numbers, too.) This is one reason why networks of many sigmoid layers are hard to train, and why
-# rectified units took over.
+# multiplies it by $h(1-h)$, which is at most 1/4 and nearly 0 for a unit that is sure of itself;
+# the lowest layer gets the least. (The weights on the way and a layer's own inputs have their share
+# in these numbers, too.) This is one reason why networks of many sigmoid layers are hard to train,
+# and why rectified units took over.
 
 # %% [markdown] id="step-head"
 # ## 4. A step, and training
@@ -468,13 +467,12 @@ plt.show()
 
 # %% [markdown] id="adam-note"
 # Both begin at about $\log 10 = 2.3$ and learn the easy part within two hundred steps. Then plain
-# descent slows down, and after 900 steps Adam's loss is less than half of its.
-# (The blue curve has the weight decay in it, the other has not: at the end that is about a hundredth.)
-# One reason may be
-# that one learning rate has to suit the last layer, whose gradients are large, and the first, whose
-# gradients were fifty times smaller at the start, while Adam divides by their own size. (No verdict
-# on the two methods: the rate of 0.5 was not searched for.) Four epochs are too few to reach the
-# network that the course ships, which was trained for longer in the same way:
+# descent slows down, and after 900 steps Adam's loss is less than half of its. (The blue curve has
+# the weight decay in it, the other has not: at the end that is about a hundredth.) One reason may
+# be that one learning rate has to suit the last layer, whose gradients are large, and the first,
+# whose gradients were fifty times smaller at the start, while Adam divides by their own size. (No
+# verdict on the two methods: the rate of 0.5 was not searched for.) Four epochs are too few to
+# reach the network that the course ships, which was trained for longer in the same way:
 
 # %% id="adam-error"
 shipped = zoo.load("FC100-100-10")

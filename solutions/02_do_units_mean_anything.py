@@ -576,12 +576,12 @@ quiz("not-significant")
 #
 # To show that two things are equal one first says what would be *too different*: a margin. Ours was
 # fixed in the code (`units.MARGINS`) before the networks were measured, and it has a reason. Purity
-# moves in steps of one image of eight. A mean difference below *half an image*, 1/16, is
-# less than one image in every second row. We take that for too little to matter; it is a judgement, and
-# no measurement. Then the networks are the replicates: ten
-# of each kind, from ten seeds, with one difference each, units minus random bases. **Two one-sided
-# tests** ask whether the mean difference is surely above $-$margin and surely below $+$margin; both
-# reject at 5 % exactly when the 90 % interval lies inside the margins.
+# moves in steps of one image of eight. A mean difference below *half an image*, 1/16, is less than
+# one image in every second row. We take that for too little to matter; it is a judgement, and no
+# measurement. Then the networks are the replicates: ten of each kind, from ten seeds, with one
+# difference each, units minus random bases. **Two one-sided tests** ask whether the mean difference
+# is surely above $-$margin and surely below $+$margin; both reject at 5 % exactly when the 90 %
+# interval lies inside the margins.
 #
 # $$\text{interval} = \bar d \pm t_{0.95,\, n-1} \, \frac{s}{\sqrt n}$$
 #
@@ -790,11 +790,11 @@ plt.show()
 #   in pixels (by {{=records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid1"]["trained"]["summary"]["pixels"]["difference"]["mean"]|.2f}}; verdict: {{=records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid1"]["trained"]["summary"]["pixels"]["verdict"]|}}) as in features ({{=records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid1"]["trained"]["summary"]["features"]["verdict"]|}}), and by their labels
 #   {{="less pure" if records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid1"]["trained"]["summary"]["purity"]["difference"]["high"] < 0 else "no purer"|}}, if by less than the margin ({{=records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid1"]["trained"]["summary"]["purity"]["verdict"]|}}). A row can be alike in shape and mixed in its labels.
 #   One measure alone would have missed that.
-# - The selectivity of CONV's units is lower, trained or not. One reason may be that such a unit looks at
-#   one place of one feature map and is 0 for most images, which it cannot rank; a mixture of
-#   1568 sees all places.
-# - The two tables hold {{=5 * sum(len(layers) for layers in records["unit_semantics"]["networks"].values())}} verdicts, each at 5 % by itself. A wrong one or two among so many would be
-#   no surprise.
+# - The selectivity of CONV's units is lower, trained or not. One reason may be that such a unit
+#   looks at one place of one feature map and is 0 for most images, which it cannot rank; a mixture
+#   of 1568 sees all places.
+# - The two tables hold {{=5 * sum(len(layers) for layers in records["unit_semantics"]["networks"].values())}} verdicts, each at 5 % by itself. A wrong one or two among so many
+#   would be no surprise.
 
 # %% [markdown] id="controls-head"
 # ### Controls
@@ -857,17 +857,19 @@ quiz("why-worse")
 # %% [markdown] id="controls-note"
 # - **Shuffled** activations give {{=records["unit_semantics"]["networks"]["FC100-100-10"]["sigmoid2"]["trained"]["summary"]["purity against"]["shuffled haar"]["purity"]["mean"]|.2f}}, the chance level: the measure does not see meaning where
 #   there is none.
-# - **Untrained** networks already have purities of 0.5 to 0.6, and so have random projections of the
-#   raw pixels (single pixels: {{=records["unit_semantics"]["pixels"]["units"]["purity"]|.2f}}). Of the way from 0.30 to a trained layer's units
-#   {{=min((e["untrained"]["summary"]["purity"]["units"]["mean"] - 0.3) / (e["trained"]["summary"]["purity"]["units"]["mean"] - 0.3) for layers in records["unit_semantics"]["networks"].values() for e in layers.values())|.0%}} to {{=max((e["untrained"]["summary"]["purity"]["units"]["mean"] - 0.3) / (e["trained"]["summary"]["purity"]["units"]["mean"] - 0.3) for layers in records["unit_semantics"]["networks"].values() for e in layers.values())|.0%}} need no training: similar images have similar projections. This is the level to compare with, rather than 0.30.
-# - **Unit variance** takes little from random bases in the fully connected networks, {{=max(e["trained"]["summary"]["purity"]["haar"]["mean"] - e["trained"]["summary"]["purity against"]["unit variance"]["purity"]["mean"] for n, layers in records["unit_semantics"]["networks"].items() if n != "CONV" for e in layers.values())|.2f}} at most, but
-#   the differences are little, too. In the two undecided layers they go from {{=records["unit_semantics"]["networks"]["FC100-100-10"]["sigmoid2"]["trained"]["summary"]["purity"]["difference"]["mean"]|.3f}} to {{=records["unit_semantics"]["networks"]["FC100-100-10"]["sigmoid2"]["trained"]["summary"]["purity"]["units"]["mean"] - records["unit_semantics"]["networks"]["FC100-100-10"]["sigmoid2"]["trained"]["summary"]["purity against"]["unit variance"]["purity"]["mean"]|.3f}} and
-#   from {{=records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid2"]["trained"]["summary"]["purity"]["difference"]["mean"]|.3f}} to {{=records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid2"]["trained"]["summary"]["purity"]["units"]["mean"] - records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid2"]["trained"]["summary"]["purity against"]["unit variance"]["purity"]["mean"]|.3f}}: so loud units are a part of why random directions are purer there. In CONV it costs random bases much, perhaps because it makes rarely active units as loud as
-#   the rest.
+# - **Untrained** networks already have purities of 0.5 to 0.6, and so have random projections of
+#   the raw pixels (single pixels: {{=records["unit_semantics"]["pixels"]["units"]["purity"]|.2f}}). Of the way from 0.30 to a trained layer's units {{=min((e["untrained"]["summary"]["purity"]["units"]["mean"] - 0.3) / (e["trained"]["summary"]["purity"]["units"]["mean"] - 0.3) for layers in records["unit_semantics"]["networks"].values() for e in layers.values())|.0%}} to
+#   {{=max((e["untrained"]["summary"]["purity"]["units"]["mean"] - 0.3) / (e["trained"]["summary"]["purity"]["units"]["mean"] - 0.3) for layers in records["unit_semantics"]["networks"].values() for e in layers.values())|.0%}} need no training: similar images have similar projections. This is the level to compare
+#   with, rather than 0.30.
+# - **Unit variance** takes little from random bases in the fully connected networks, {{=max(e["trained"]["summary"]["purity"]["haar"]["mean"] - e["trained"]["summary"]["purity against"]["unit variance"]["purity"]["mean"] for n, layers in records["unit_semantics"]["networks"].items() if n != "CONV" for e in layers.values())|.2f}} at most,
+#   but the differences are little, too. In the two undecided layers they go from {{=records["unit_semantics"]["networks"]["FC100-100-10"]["sigmoid2"]["trained"]["summary"]["purity"]["difference"]["mean"]|.3f}} to {{=records["unit_semantics"]["networks"]["FC100-100-10"]["sigmoid2"]["trained"]["summary"]["purity"]["units"]["mean"] - records["unit_semantics"]["networks"]["FC100-100-10"]["sigmoid2"]["trained"]["summary"]["purity against"]["unit variance"]["purity"]["mean"]|.3f}} and
+#   from {{=records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid2"]["trained"]["summary"]["purity"]["difference"]["mean"]|.3f}} to {{=records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid2"]["trained"]["summary"]["purity"]["units"]["mean"] - records["unit_semantics"]["networks"]["FC200-200-10"]["sigmoid2"]["trained"]["summary"]["purity against"]["unit variance"]["purity"]["mean"]|.3f}}: so loud units are a part of why random directions are purer there. In CONV
+#   it costs random bases much, perhaps because it makes rarely active units as loud as the rest.
 # - **Whitened**, random directions fall far below the units in every network; **weighted by the
-#   covariance** they rise above them. So the equality is not one between units and directions
-#   as such. It holds for directions drawn evenly from a space that is not even: a few directions are large
-#   (in section 4's layer they had the purest rows), and a random direction hears mostly these.
+#   covariance** they rise above them. So the equality is not one between units and directions as
+#   such. It holds for directions drawn evenly from a space that is not even: a few directions are
+#   large (in section 4's layer they had the purest rows), and a random direction hears mostly
+#   these.
 
 # %% [markdown] id="slider-head"
 # ## 7. Turning units into directions
@@ -1129,11 +1131,11 @@ for kind, top in rows.items():
 assert double["rows drawn blindly"] < low < double["random directions"] < high
 
 # %% [markdown] id="polysemantic-note"
-# They exist in a layer of a hundred units for ten classes, and they are no
-# accident of eight images, since blindly drawn rows hardly ever look like that. But the control
-# counts as well: random directions have two digits about as often, and the interval of the units
-# holds their share. So a second meaning is nothing that sets units apart here, and these
-# numbers do not ask for crowding as their explanation: a network that was only ever asked to keep digits apart by the
+# They exist in a layer of a hundred units for ten classes, and they are no accident of eight
+# images, since blindly drawn rows hardly ever look like that. But the control counts as well:
+# random directions have two digits about as often, and the interval of the units holds their share.
+# So a second meaning is nothing that sets units apart here, and these numbers do not ask for
+# crowding as their explanation: a network that was only ever asked to keep digits apart by the
 # whole layer need not do so by unit, nor by any other direction.
 
 # %% [markdown] id="now"
@@ -1144,10 +1146,11 @@ assert double["rows drawn blindly"] < low < double["random directions"] < high
 #   are special there, without being necessary, since the rotated networks compute the same. *Here:*
 #   AE400-10 behaves like that. In the networks trained with labels, units are nowhere purer by half
 #   an image; by other measures the verdicts are not all "equivalent" ({{="; ".join(m + ": " + e["trained"]["summary"][m]["verdict"] + " in " + n + " " + l for n, layers in records["unit_semantics"]["networks"].items() for l, e in layers.items() for m in ("entropy", "selectivity", "pixels", "features") if e["trained"]["summary"][m]["verdict"] != "equivalent" and n != "AE400-10")|}}).
-# - **Selective need not mean important.** Morcos et al. (2018): networks that generalise well depend less on
-#   single directions, and class selectivity is a poor predictor of a unit's importance. Leavitt and
-#   Morcos (2020) reduced selectivity by a term in the loss and lost little or no accuracy. *Here:*
-#   in one network the more selective units are not the ones whose removal costs more (section 8).
+# - **Selective need not mean important.** Morcos et al. (2018): networks that generalise well
+#   depend less on single directions, and class selectivity is a poor predictor of a unit's
+#   importance. Leavitt and Morcos (2020) reduced selectivity by a term in the loss and lost little
+#   or no accuracy. *Here:* in one network the more selective units are not the ones whose removal
+#   costs more (section 8).
 # - **Superposition.** Elhage et al. (2022): what a network represents are directions, there can be
 #   more of them than units, and a non-linearity that acts on each unit makes the basis privileged
 #   without making every unit mean one thing. *Here:* the rotation before the sigmoid destroyed the

@@ -257,14 +257,13 @@ plt.legend()
 plt.show()
 
 # %% [markdown] id="planes-note"
-# More decay, larger distances: by a factor of three and a half from λ = 1e-4 to λ = 1, of three
-# on the same images (those that FC10(1) misreads lie nearer to FC10(1e-4)'s planes than the rest, as
-# the means above show: without them its mean rises). That is not
-# because decay makes weights small: the leads shrink along with the weights. But they shrink *less*
-# than the norms do. A reading that fits the rough filters of lesson 01: with little decay most of the
-# squared norm lies in directions in which the images hardly differ. A change can go there, an image
-# does not, so it buys no lead. With more decay that part of the weights is the first to go, and FC10(1)
-# has next to none of it.
+# More decay, larger distances: by a factor of three and a half from λ = 1e-4 to λ = 1, of three on
+# the same images (those that FC10(1) misreads lie nearer to FC10(1e-4)'s planes than the rest, as
+# the means above show: without them its mean rises). That is not because decay makes weights small:
+# the leads shrink along with the weights. But they shrink *less* than the norms do. A reading that
+# fits the rough filters of lesson 01: with little decay most of the squared norm lies in directions
+# in which the images hardly differ. A change can go there, an image does not, so it buys no lead.
+# With more decay that part of the weights is the first to go, and FC10(1) has next to none of it.
 #
 # And yet these distances are wrong. Look where the shortest way leads.
 
@@ -606,11 +605,12 @@ score("random-over-nearest", float(means["random"] / means["nearest"]))
 
 # %% [markdown] id="rule-note"
 # The rule alone moves the distance by a factor of about two, and by two to four between the nearest
-# and the farthest class: about as much as the whole column of Table 1 spans. Random, next and all nine
-# agree with each other to within a few per cent on these images; the nearest class is another quantity.
-# The paper's numbers are nearer to those three than to the nearest class's, so its targets were probably
-# not the nearest classes. (For FC10(1) the farthest is nearer still.) Whoever compares a distance with the paper's has to say which rule it was made with. From here on: the recorded random
-# targets.
+# and the farthest class: about as much as the whole column of Table 1 spans. Random, next and all
+# nine agree with each other to within a few per cent on these images; the nearest class is another
+# quantity. The paper's numbers are nearer to those three than to the nearest class's, so its
+# targets were probably not the nearest classes. (For FC10(1) the farthest is nearer still.) Whoever
+# compares a distance with the paper's has to say which rule it was made with. From here on: the
+# recorded random targets.
 #
 # With these targets the paper's three numbers are above our exact minima, by a tenth to a fifth or so.
 # Part of the reason may come next.
@@ -618,8 +618,9 @@ score("random-over-nearest", float(means["random"] / means["nearest"]))
 # %% [markdown] id="penalty-head"
 # ## 5. The penalty, and what c does
 #
-# For a network with hidden layers there is no such formula for the smallest r that makes the class t, and
-# the exact methods came later and are slow (section "What we know now"). So the paper replaces the condition by a price. It minimises
+# For a network with hidden layers there is no such formula for the smallest r that makes the class
+# t, and the exact methods came later and are slow (section "What we know now"). So the paper
+# replaces the condition by a price. It minimises
 #
 # $$c \, \lVert r \rVert + \text{loss}(x + r, \, t) \quad \text{over } x + r \in [0, 1]^n ,$$
 #
@@ -975,16 +976,16 @@ plt.legend()
 plt.show()
 
 # %% [markdown] id="trend-note"
-# The step from λ = 1e-2 to 1 is largest by the paper's numbers and by ours with the paper's loss. By
-# the exact minima on each network's own images it is smaller, and smaller still on the images that
-# all three read: a part of the step, by these means, is only that FC10(1) reads fewer images, the easier ones
-# (that part has no interval of its own, and the two intervals overlap). By these
+# The step from λ = 1e-2 to 1 is largest by the paper's numbers and by ours with the paper's loss.
+# By the exact minima on each network's own images it is smaller, and smaller still on the images
+# that all three read: a part of the step, by these means, is only that FC10(1) reads fewer images,
+# the easier ones (that part has no interval of its own, and the two intervals overlap). By these
 # figures about half of the step is not in the network, but in the loss, which stops short the more,
-# the smaller the logits are, and in which images count; the intervals say how roughly that "half" is
-# known. For FC10(1) the loss explains most of the difference between the paper's number and the exact
-# one, for the other two a smaller part (the last lines; the loss was measured on 30 images each). What
-# is left may be the rule of the targets, the images, or how the paper's softmax was trained: the paper
-# does not say enough to tell.
+# the smaller the logits are, and in which images count; the intervals say how roughly that "half"
+# is known. For FC10(1) the loss explains most of the difference between the paper's number and the
+# exact one, for the other two a smaller part (the last lines; the loss was measured on 30 images
+# each). What is left may be the rule of the targets, the images, or how the paper's softmax was
+# trained: the paper does not say enough to tell.
 
 # %% [markdown] id="why-larger-head"
 # FC10(1) has more than twice the distortion of FC10(1e-4) in Table 1. Name three different reasons

@@ -227,9 +227,9 @@ assert counts["30 pairs"] < counts["1 pairs"] / 2
 
 # %% [markdown] id="memory-note"
 # Plain gradient descent, with the same search for its step length, is not done after 1500
-# iterations. A single pair repairs most of that; one reason is that γ sets a sensible length. More pairs help
-# further, most of all when there are more of them than variables. Images have too many pixels for
-# that: section 4 counts what pairs are worth on one.
+# iterations. A single pair repairs most of that; one reason is that γ sets a sensible length. More
+# pairs help further, most of all when there are more of them than variables. Images have too many
+# pixels for that: section 4 counts what pairs are worth on one.
 
 # %% id="two-loop-memory"
 quiz("two-loop-memory")
@@ -289,11 +289,11 @@ assert value < 0
 # %% [markdown] id="metric-note"
 # Newton's direction leads down steeply, and no point of its projected path is lower than the start:
 # all of its gain was to come from the second variable, which cannot move, and the first goes
-# *uphill* on the strength of it. So the variables that sit at a bound and are pushed against it have
-# to be set apart *before* the curvature is used: they follow the plain gradient (and so stay), the
-# rest get the recursion, with its pairs restricted to them. Bertsekas (1982) proved that this
-# works; *two-metric projection* is its later name. He also counts a variable as held when it is only *near*
-# its bound, or the set would flicker as steps approach the bound and never arrive.
+# *uphill* on the strength of it. So the variables that sit at a bound and are pushed against it
+# have to be set apart *before* the curvature is used: they follow the plain gradient (and so stay),
+# the rest get the recursion, with its pairs restricted to them. Bertsekas (1982) proved that this
+# works; *two-metric projection* is the usual name. He also counts a variable as held when it is
+# only *near* its bound, or the set would flicker as steps approach the bound and never arrive.
 #
 # That is all. The loop, `plain.minimize` in `course_lib`, reads
 #
@@ -537,10 +537,11 @@ assert reached[0] and smallest_c > 1.2 * best
 assert best == sizes[reached][-1]  # the largest c that succeeds
 
 # %% [markdown] id="curve-note"
-# On this image every small c that was tried succeeds, and the smaller it is, the farther the minimiser lies beyond
-# the boundary. No smallest c is to be seen; there
-# is a largest one, and it belongs to the smallest perturbation. The paper's line search is for "the minimum c > 0" that succeeds: right for an objective in which c
-# multiplies the *loss*, as Carlini and Wagner (2017) write it. As printed, read "maximum".
+# On this image every small c that was tried succeeds, and the smaller it is, the farther the
+# minimiser lies beyond the boundary. No smallest c is to be seen; there is a largest one, and it
+# belongs to the smallest perturbation. The paper's line search is for "the minimum c > 0" that
+# succeeds: right for an objective in which c multiplies the *loss*, as Carlini and Wagner (2017)
+# write it. As printed, read "maximum".
 #
 # Two things make the search less simple than the picture. The threshold lies at another c for
 # every image, so each needs a search of its own, on a logarithmic scale. And nothing guarantees one
@@ -703,10 +704,10 @@ print("the farthest is more than 5 times the nearest:", bool(farthest > 5))
 assert adv.success.all()
 
 # %% [markdown] id="batched-note"
-# Each of the 200 has its adversarial image, as the paper says of its own. The perturbations are of very
-# different sizes, and a mean over images hides that. Where a published table has one number, ask for
-# the spread. (The times above are not of like things: yours are in double precision and one image after
-# the other, the library's in single precision and all at once.)
+# Each of the 200 has its adversarial image, as the paper says of its own. The perturbations are of
+# very different sizes, and a mean over images hides that. Where a published table has one number,
+# ask for the spread. (The times above are not of like things: yours are in double precision and one
+# image after the other, the library's in single precision and all at once.)
 
 # %% [markdown] id="table-head"
 # ## 7. Table 1's last column
@@ -897,16 +898,16 @@ for name, key in zip(readings, RECORDED, strict=False):
 plotting.table(["reading", *paper.TABLE1], rows)
 
 # %% [markdown] id="readings-note"
-# - **|r| or |r|²** hardly matters: the means are the same to the digits printed. (A point where the one
-#   objective is level is such a point of the other, at another c.)
+# - **|r| or |r|²** hardly matters: the means are the same to the digits printed. (A point where the
+#   one objective is level is such a point of the other, at another c.)
 # - **The loss** matters a little on most networks: the cross-entropy weighs all classes, so that its
 #   minimiser reaches the target's region at a point that is not quite the nearest. On FC10(1), whose
 #   logits are small, it is more (lesson 03).
 # - **The target** matters much more. The nearest of the nine classes lies at {{=records["attacks"]["networks"]["FC100-100-10"]["summary"]["nearest/cross-entropy/squared"]["mean"] / records["attacks"]["networks"]["FC100-100-10"]["summary"]["nine/cross-entropy/squared"]["mean"]|.2f}} of their
 #   mean distance on FC100-100-10, and at {{=records["attacks"]["networks"]["FC10(1e-4)"]["summary"]["nearest/cross-entropy/squared"]["mean"] / records["attacks"]["networks"]["FC10(1e-4)"]["summary"]["nine/cross-entropy/squared"]["mean"]|.2f}} of it on FC10(1e-4). Even label + 1 and a
 #   random class differ, by {{=max(records["attacks"]["networks"][n]["summary"]["next/cross-entropy/squared"]["mean"] / records["attacks"]["networks"][n]["summary"]["recorded/cross-entropy/squared"]["mean"] for n in paper.TABLE1) - 1|.0%}} at most. "Average minimum distortion" can mean any of them.
-# - **The c** matters no less, if one takes the sentence literally: on ten images of this network a factor
-#   of about two.
+# - **The c** matters no less, if one takes the sentence literally: on ten images of this network a
+#   factor of about two.
 #
 # No row has the paper's numbers for all six networks: in each at least one is more than a tenth away.
 # What may differ besides is the training, of which the paper says little, and which images were taken.
@@ -935,9 +936,9 @@ answer(
 #
 # Figure 7 of the paper shows adversarial images of FC10(1e-4) and FC200-200-10, and beside them
 # images with Gaussian noise of standard deviation 1, many times larger, of which {{=paper.FIGURE7_NOISE_ACCURACY|.0%}} are still
-# classified correctly. Its noise was evidently not clipped to [0, 1] (it does
-# not say), and ours is not (only for the eye). The
-# numbers are distortions: means over the eight images, and for noise its standard deviation.
+# classified correctly. Its noise was evidently not clipped to [0, 1] (it does not say), and ours is
+# not (only for the eye). The numbers are distortions: means over the eight images, and for noise
+# its standard deviation.
 
 # %% id="figure-7"
 shown = few[:8]
@@ -1271,8 +1272,9 @@ widgets.explore(
 #   best result seen is the one to keep.
 # - A minimum distortion is a number only with its rule for the targets, its loss, its n and its
 #   interval.
-# - **"Every network has adversarial images for every image tried": {{="reproduced" if min(run[key]["success"] for e in records["attacks"]["networks"].values() for run in e["seeds"].values() for key in run) == 1 else "not reproduced"|}}** on the images of the record
-#   ({{=records["attacks"]["n"]}} for each of {{=len(paper.TABLE1)}} networks): the lowest rate of success, over networks and readings, is {{=min(run[key]["success"] for e in records["attacks"]["networks"].values() for run in e["seeds"].values() for key in run)|.0%}}.
+# - **"Every network has adversarial images for every image tried": {{="reproduced" if min(run[key]["success"] for e in records["attacks"]["networks"].values() for run in e["seeds"].values() for key in run) == 1 else "not reproduced"|}}** on the images of the
+#   record ({{=records["attacks"]["n"]}} for each of {{=len(paper.TABLE1)}} networks): the lowest rate of success, over networks and
+#   readings, is {{=min(run[key]["success"] for e in records["attacks"]["networks"].values() for run in e["seeds"].values() for key in run)|.0%}}.
 # - **Table 1's last column: {{="reproduced" if sorted(paper.TABLE1, key=lambda n: records["attacks"]["networks"][n]["summary"]["recorded/cross-entropy/squared"]["mean"]) == sorted(paper.TABLE1, key=lambda n: paper.TABLE1[n].distortion) else "reproduced in part"|}}.** The order of the paper, from near to far: {{=", ".join(sorted(paper.TABLE1, key=lambda n: paper.TABLE1[n].distortion))|}};
 #   that of the record: {{=", ".join(sorted(paper.TABLE1, key=lambda n: records["attacks"]["networks"][n]["summary"]["recorded/cross-entropy/squared"]["mean"]))|}}. No network's number is more than {{=max(abs(records["attacks"]["networks"][n]["summary"]["recorded/cross-entropy/squared"]["mean"] / paper.TABLE1[n].distortion - 1) for n in paper.TABLE1)|.0%}} from the paper's.
 # - **"Random noise of the same size does far less": so it was for FC200-200-10**, on 200 images. The

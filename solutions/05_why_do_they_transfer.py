@@ -309,17 +309,18 @@ figures.shares([shares], wide, wide, [title], size=(6.4, 3.4))
 plt.show()
 
 # %% [markdown] id="record-note"
-# So the table is reproduced in most of its cells and not in all: that intervals overlap is a lenient
-# rule, and by the stricter one more cells differ than chance would have it. Of these
-# {{=sum("AE400-10" in (e["row"], e["column"]) for e in records["transfer"]["paper"]["table2"] if e["row"] != e["column"] and abs(e["here"] - e["paper"]) > (((e["high"] - e["low"]) / 2) ** 2 + ((e["paper_high"] - e["paper_low"]) / 2) ** 2) ** 0.5)}} are AE400-10's, whose autoencoder the paper hardly describes. Two are FC10(1)'s images read by the other
-# FC10 networks: these have one optimum each, so the luck of training does not explain them. The
-# paper's changes for FC10(1) are longer ({{=paper.TABLE1["FC10(1)"].distortion|g}} against {{=records["transfer"]["tables"]["table2"]["rows"]["FC10(1)"]["distortion"]["paper"]|.3f}}), and longer changes fool more (section 4): that
-# may be a part of it, and how large a part we have not measured.
+# So the table is reproduced in most of its cells and not in all: that intervals overlap is a
+# lenient rule, and by the stricter one more cells differ than chance would have it. Of these {{=sum("AE400-10" in (e["row"], e["column"]) for e in records["transfer"]["paper"]["table2"] if e["row"] != e["column"] and abs(e["here"] - e["paper"]) > (((e["high"] - e["low"]) / 2) ** 2 + ((e["paper_high"] - e["paper_low"]) / 2) ** 2) ** 0.5)}}
+# are AE400-10's, whose autoencoder the paper hardly describes. Two are FC10(1)'s images read by the
+# other FC10 networks: these have one optimum each, so the luck of training does not explain them.
+# The paper's changes for FC10(1) are longer ({{=paper.TABLE1["FC10(1)"].distortion|g}} against {{=records["transfer"]["tables"]["table2"]["rows"]["FC10(1)"]["distortion"]["paper"]|.3f}}), and longer changes fool more
+# (section 4): that may be a part of it, and how large a part we have not measured.
 #
-# The figure is the strict way, with two more networks. A ReLU network is fooled by the images of the FC10
-# networks about as often as the sigmoid network of its size. The convolutional one stands apart: hardly anybody's images fool it but FC10(1)'s and, a little,
-# AE400-10's, and its own fool any other network on {{=max(records["transfer"]["tables"]["table2"]["strict"]["CONV"][b][0] for b in records["transfer"]["tables"]["table2"]["columns"] if b != "CONV")|.1%}} of the images at most. It is not hard to attack: its changes have a mean size of {{=records["transfer"]["tables"]["table2"]["rows"]["CONV"]["distortion"]["strict"]|.3f}}, about
-# as small as FC10(1e-4)'s.
+# The figure is the strict way, with two more networks. A ReLU network is fooled by the images of
+# the FC10 networks about as often as the sigmoid network of its size. The convolutional one stands
+# apart: hardly anybody's images fool it but FC10(1)'s and, a little, AE400-10's, and its own fool
+# any other network on {{=max(records["transfer"]["tables"]["table2"]["strict"]["CONV"][b][0] for b in records["transfer"]["tables"]["table2"]["columns"] if b != "CONV")|.1%}} of the images at most. It is not hard to attack: its changes have a
+# mean size of {{=records["transfer"]["tables"]["table2"]["rows"]["CONV"]["distortion"]["strict"]|.3f}}, about as small as FC10(1e-4)'s.
 
 # %% [markdown] id="halves-head"
 # ## 3. Other training images
@@ -788,12 +789,11 @@ assert all(0.1 < shares[name] < 0.8 for name in NAMES[1:])
 assert shares["FC10(1)"] > 0.4
 
 # %% [markdown] id="controls-note"
-# Noise does next to nothing. Another image's change towards the same class does about a third to a half
-# of what the own one does (for FC10(1e-4) both are a handful of images). So a part of what transfers is
-# not about the image: "add a little of what makes a 3" works on some images that it was not made for, and
-# on other networks. (Single directions
-# that work on most images are known as universal perturbations.) The rest is made for this image, and
-# transfers as well.
+# Noise does next to nothing. Another image's change towards the same class does about a third to a
+# half of what the own one does (for FC10(1e-4) both are a handful of images). So a part of what
+# transfers is not about the image: "add a little of what makes a 3" works on some images that it
+# was not made for, and on other networks. (Single directions that work on most images are known as
+# universal perturbations.) The rest is made for this image, and transfers as well.
 
 # %% [markdown] id="sure-head"
 # ## 6. How sure?
@@ -1150,12 +1150,13 @@ plt.title(whose(gradient_cosine))
 plt.show()
 
 # %% [markdown] id="cosines-note"
-# In the mean the gradients of all four pairs agree far beyond chance, also between networks without a
-# training image in common; image by image nearly always, but for FC10(1) and FC100-100-10 not that often. In the
-# record, networks of the two halves have a mean cosine of {{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["mean"][0]|.2f}}; before they were trained it is chance ({{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["untrained"]|.3f}}, root
-# mean square), and for gradients at two *different* images it is {{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["shuffled"]|.2f}}: a part of the direction is common to
-# images, as was a part of what section 5 borrowed. So that is why they transfer? It is half of it. A cosine is the same both ways, and the corner of section 1 is not.
-# Over the 30 pairs of Table 2:
+# In the mean the gradients of all four pairs agree far beyond chance, also between networks without
+# a training image in common; image by image nearly always, but for FC10(1) and FC100-100-10 not
+# that often. In the record, networks of the two halves have a mean cosine of {{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["mean"][0]|.2f}}; before they
+# were trained it is chance ({{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["untrained"]|.3f}}, root mean square), and for gradients at two *different* images
+# it is {{=records["transfer"]["cosines"]["table4"]["pairs"]["FC100-100-10@P1 | FC100-100-10@P2"]["target"]["shuffled"]|.2f}}: a part of the direction is common to images, as was a part of what section 5
+# borrowed. So that is why they transfer? It is half of it. A cosine is the same both ways, and the
+# corner of section 1 is not. Over the 30 pairs of Table 2:
 
 
 # %% id="cosine-alone" tags=["result"]
@@ -1272,8 +1273,8 @@ for a in HALVES:
     print(f"made for {a}, n = {int(use.sum())}", *cells, sep="\n")
 
 # %% [markdown] id="corner-again"
-# Too high again, by less than two points. (Across the halves hardly an image is hit, and two that are not make
-# it twice as many: those pairs say little for the rule or against it.) Now the corner:
+# Too high again, by less than two points. (Across the halves hardly an image is hit, and two that
+# are not make it twice as many: those pairs say little for the rule or against it.) Now the corner:
 
 # %% id="corner-explained" tags=["result"]
 for a, b in (NAMES[1::-1], NAMES[:2]):
@@ -1323,13 +1324,13 @@ for a, b in SHOWN:
 plotting.table(["made for → read by", *kinds], rows)
 
 # %% [markdown] id="margin-note"
-# A margin is worth something for most of these pairs: images near the other network's boundary are fooled
-# more often. (Where an interval has 50 % in it, these images do not say so.) The cosine, image by image,
-# is worth little. The change itself, seen with the other network's eyes, is worth most, but for the
-# last two pairs the intervals overlap the margin's (last column: its gradient and its margin, to first
-# order only). The record has {{=records["transfer"]["predicted"]["table2"]["margin"]["pairs"]}} pairs that have enough fooled images to
-# judge: the median is {{=records["transfer"]["predicted"]["table2"]["margin"]["median_auc"]|.0%}} for the margin, {{=records["transfer"]["predicted"]["table2"]["cosine"]["median_auc"]|.0%}} for the cosine, {{=records["transfer"]["predicted"]["table2"]["margin and cosine"]["median_auc"]|.0%}} for both, and {{=records["transfer"]["predicted"]["table2"]["first order"]["median_auc"]|.0%}} for the change to first
-# order.
+# A margin is worth something for most of these pairs: images near the other network's boundary are
+# fooled more often. (Where an interval has 50 % in it, these images do not say so.) The cosine,
+# image by image, is worth little. The change itself, seen with the other network's eyes, is worth
+# most, but for the last two pairs the intervals overlap the margin's (last column: its gradient and
+# its margin, to first order only). The record has {{=records["transfer"]["predicted"]["table2"]["margin"]["pairs"]}} pairs that have enough fooled images to
+# judge: the median is {{=records["transfer"]["predicted"]["table2"]["margin"]["median_auc"]|.0%}} for the margin, {{=records["transfer"]["predicted"]["table2"]["cosine"]["median_auc"]|.0%}} for the cosine, {{=records["transfer"]["predicted"]["table2"]["margin and cosine"]["median_auc"]|.0%}} for both, and {{=records["transfer"]["predicted"]["table2"]["first order"]["median_auc"]|.0%}} for the
+# change to first order.
 
 # %% [markdown] id="verdicts-head"
 # ## 9. What holds
@@ -1436,8 +1437,8 @@ answer(
 # - Transfer is a direction *and* a length: r takes an image to B's target, mostly, if its component along
 #   B's own change is as long as that one. On these networks that predicts, with nothing
 #   fitted, which pairs hit and which images.
-# - Shorter changes transfer less: the nearest-class ones are shorter and transfer less in the mean, and
-#   better at equal size.
+# - Shorter changes transfer less: the nearest-class ones are shorter and transfer less in the mean,
+#   and better at equal size.
 # - **"They fool networks of other settings and architectures" (section 4.2): {{="reproduced" if records["transfer"]["verdicts"]["other hyperparameters"]["verdict"] == "holds" else records["transfer"]["verdicts"]["other hyperparameters"]["verdict"]}}**, in {{=records["transfer"]["verdicts"]["other hyperparameters"]["for"]}} of {{=records["transfer"]["verdicts"]["other hyperparameters"]["of"]}}
 #   pairs more than noise of the same size, if by very little for some.
 # - **"... and networks trained on other images": {{="reproduced" if records["transfer"]["verdicts"]["other training images"]["verdict"] == "holds" else records["transfer"]["verdicts"]["other training images"]["verdict"]}}. "... and those less": {{="reproduced" if records["transfer"]["verdicts"]["weaker across training images"]["verdict"] == "holds" else records["transfer"]["verdicts"]["weaker across training images"]["verdict"]}}**; with the

@@ -84,7 +84,7 @@ EXERCISE = Exercise(
     ],
     cases=change_cases,
     oracle=changes_by_trial,
-    done="Order survives what is the same for every image, and nothing else.",
+    done="Order survives where every image's score goes through the same increasing function.",
 )
 
 

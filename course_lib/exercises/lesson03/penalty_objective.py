@@ -279,7 +279,7 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "squared norm",
-    "The penalty here is the norm ||r||, not its square (which is what most later papers "
+    "The penalty here is the norm ||r||, not its square (which Carlini and Wagner "
     "take: then c means something else).",
     (".norm(dim=1)", ".square().sum(dim=1)"),
     ("c * r / each", "2 * c * r"),

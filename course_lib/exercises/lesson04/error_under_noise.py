@@ -84,8 +84,8 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "the mean distance",
-    "The distances are averaged first. The images near a boundary make up nearly all of "
-    "the error, and a mean forgets them: average the probabilities.",
+    "The distances are averaged first. The images near a boundary make up most of the "
+    "error where σ is small, and a mean forgets them: average the probabilities.",
     ("distortion * ", "distortion.mean() * "),
 )
 

@@ -134,8 +134,8 @@ def search_c_shrinking(solve, smallest=1e-4, largest=1e2, tries=12):
 EXERCISE.mistake(
     "direction mended, last result",
     "The search now goes the right way, but it returns the last r that was tried, "
-    "successful or not: half of such results are not adversarial. Keep the best "
-    "successful one on the way.",
+    "successful or not: such a result need not be adversarial. Keep the best successful "
+    "one on the way.",
     ("return best", "return c, r"),
 )
 

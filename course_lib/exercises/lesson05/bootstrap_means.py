@@ -95,7 +95,7 @@ def _levels(pick):
 EXERCISE.mistake(
     "networks not drawn",
     "The images are drawn and the networks are always the same: the spread is that over "
-    "images only, and a table of other networks may be anywhere outside of it.",
+    "images only, and a table of other networks may well lie outside of it.",
     _levels(lambda t, r, c: t[:, c]),
 )
 

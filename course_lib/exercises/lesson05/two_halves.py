@@ -191,7 +191,7 @@ EXERCISE.mistake(
 EXERCISE.mistake(
     "one initialisation for both",
     "The halves are disjoint now, but both networks start from the same weights. They "
-    "would be alike for that reason, too, and the experiment is about the images: give "
+    "might be alike for that reason, too, and the experiment is about the images: give "
     "each a seed of its own.",
     ("build(2 * seed + 1)", "build(2 * seed)"),
 )
