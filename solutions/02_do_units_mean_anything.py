@@ -1190,7 +1190,7 @@ assert double["rows drawn blindly"] < low < double["random directions"] < high
 #   unit, and take images that the network was not trained on.
 # - A row of eight has a purity of 0.30 by chance, and of 0.5 to 0.6 in networks without any training.
 # - Count what was drawn at random: bases within a network, networks across seeds. The smallest
-#   possible p in one network says nothing about the next.
+#   possible p in one network does not say what the next would give.
 # - "No difference" is a claim; it needs a margin, and the margin has to be there first.
 # - **Section 3's claim, that units are no more meaningful than random directions.** By purity, with a
 #   margin of half an image in eight: *equivalent* in {{=sum(e["trained"]["summary"]["purity"]["verdict"] == "equivalent" for layers in records["unit_semantics"]["networks"].values() for e in layers.values())|d}} of {{=sum(len(layers) for layers in records["unit_semantics"]["networks"].values())|d}} layers, *undecided* in {{=sum(e["trained"]["summary"]["purity"]["verdict"] == "undecided" for layers in records["unit_semantics"]["networks"].values() for e in layers.values())|d}}

@@ -618,7 +618,7 @@ score("random-over-nearest", float(means["random"] / means["nearest"]))
 # %% [markdown] id="penalty-head"
 # ## 5. The penalty, and what c does
 #
-# For a network with hidden layers there is no such formula for the smallest r that makes the class
+# For a network with hidden layers there is no such short way to the smallest r that makes the class
 # t, and the exact methods came later and are slow (section "What we know now"). So the paper
 # replaces the condition by a price. It minimises
 #
@@ -1221,8 +1221,8 @@ assert 1.6 < (fast / least).mean() < 2
 # on one that matters much. It was never meant to be the smallest in L2: in the max norm it is the
 # best there is for a linear network of two classes.
 #
-# On a network with hidden layers the exact answer is not to be had, DeepFool's linearisation is
-# wrong, and the order may be another. That is lesson 04.
+# On a network with hidden layers the exact answer is not to be had so cheaply, DeepFool's
+# linearisation is wrong, and the order may be another. That is lesson 04.
 
 # %% [markdown] id="now"
 # ## What we know now (November 2026)
