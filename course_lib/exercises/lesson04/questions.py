@@ -123,8 +123,8 @@ QUIZZES = {
             Option(
                 "It falls: Φ(-d/σ) with d twice as large",
                 True,
-                "So at equal rms, noise compares the worse the more pixels there are. On photographs "
-                "one would expect a wider gap than on MNIST; it is not measured here.",
+                "So at equal rms, noise compares the worse the more pixels there are. On "
+                "photographs one would expect a wider gap than on MNIST; it is not measured here.",
             ),
         ],
     ),

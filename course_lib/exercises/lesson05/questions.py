@@ -69,10 +69,10 @@ QUIZZES = {
             Option(
                 "The nearest class",
                 True,
-                "That is what the cell below measures. A reason may be that a class which is near for "
-                "one network is often near for another, and that a change stretched well beyond "
-                "what it takes has that much to spare when the other network's boundary lies a "
-                "little farther or is turned a little.",
+                "That is what the cell below measures. A reason may be that a class which is near "
+                "for one network is often near for another, and that a change stretched well "
+                "beyond what it takes has that much to spare when the other network's boundary "
+                "lies a little farther or is turned a little.",
             ),
             Option(
                 "The random class still: it was the better direction",
@@ -139,8 +139,8 @@ ANSWERS = {
         rubric=[
             "Direction: the changes of the two networks have a cosine far above what chance gives, "
             "and it is one number for both ways.",
-            "Size: a change takes an image to the other network's target, roughly, if its component "
-            "along that network's own change is as long as that one.",
+            "Size: a change takes an image to the other network's target, roughly, if its "
+            "component along that network's own change is as long as that one.",
             "So from far to near it works (long change, near boundary), and from near to far it "
             "does not.",
             "It does not claim more than was measured: these are networks for one task, trained "
