@@ -70,7 +70,9 @@ def test_jupytext_reads_the_same_cells():
 def test_a_build_writes_lesson_solved_notebook_and_references(built):
     assert [o.kind for o in built.outcomes] == ["written", "written", "written", "executed"]
     assert built.problems() == []
-    assert built.build() == []  # nothing to do, and nothing is executed again
+    lines = []
+    assert built.build(log=lines.append) == []  # nothing to do, and nothing is executed again
+    assert lines == ["00: up to date."]
 
 
 def test_the_lesson_has_stubs_and_no_outputs(built):
@@ -339,13 +341,40 @@ def test_a_cell_that_fails_is_a_sentence_and_the_old_notebook_stays(again):
     again.edit("mean.shape", "1 / 0")
     (problem,) = [o for o in again.build() if not o.ok]
     assert re.match(
-        r"00_sample\.py:\d+: the cell 'mean-of-means' raised ZeroDivisionError: division by zero\."
-        r" solutions/00_sample\.ipynb is left as it was\.",
+        r"solutions/00_sample\.py:\d+: the cell 'mean-of-means' raised ZeroDivisionError: division "
+        r"by zero\. It had printed: 'mean of the mean image 0\.\d+'\. solutions/00_sample\.ipynb "
+        r"is left as it was\.",
         problem.text,
     )
     line = int(problem.text.split(":")[1])
-    assert again.source.read_text(encoding="utf-8").splitlines()[line - 1].startswith("mean = ")
+    assert again.source.read_text(encoding="utf-8").splitlines()[line - 1] == "1 / 0"
     assert again.place.solved("00_sample").read_bytes() == before
+
+
+def test_an_assert_that_fails_is_told_with_its_line_its_text_and_its_values(again):
+    again.edit("mean.shape", "# of the mean\nassert mean.max() < 0.5 < len(mean)\nmean.shape")
+    (problem,) = [o.text for o in again.build() if not o.ok]
+    line = 1 + again.source.read_text(encoding="utf-8").splitlines().index(
+        "assert mean.max() < 0.5 < len(mean)"
+    )
+    assert re.match(
+        rf"solutions/00_sample\.py:{line}: the cell 'mean-of-means' raised AssertionError at "
+        r"`assert mean\.max\(\) < 0\.5 < len\(mean\)`, where mean\.max\(\) is \S*0\.\d+\S* and "
+        r"len\(mean\) is 5\. It had printed: 'mean of the mean image",
+        problem,
+    ), problem
+
+
+def test_the_line_of_a_failure_behind_a_marked_solution(again):
+    again.edit(
+        "return total / len(images)\n    ### END SOLUTION", "assert not 1\n    ### END SOLUTION"
+    )
+    (problem,) = [o.text for o in again.build() if not o.ok]
+    # the sample's check catches it, and raises for the check cell
+    line = 1 + again.source.read_text(encoding="utf-8").splitlines().index(
+        'mean_image = check("mean-image", mean_image)'
+    )
+    assert problem.startswith(f"solutions/00_sample.py:{line}: the cell 'mean-image-check' raised")
 
 
 def test_the_run_is_strict(again):
@@ -554,7 +583,29 @@ MISTAKES = {
     "unknown slug": (
         'exercise="file-sum"',
         'exercise="file-sums"',
-        "there is no exercise 'file-sums'; did you mean 'file-sum'?",
+        "exercise=\"file-sums\" stands here alone; did you mean 'file-sum', which is the task in",
+    ),
+    "unknown slug in all cells": (
+        "file-sum",
+        "file-smu",
+        "there is no exercise 'file-smu'; did you mean 'file-sum'? Its module would be "
+        "course_lib/exercises/lesson00/file_smu.py.",
+    ),
+    "slug of the task": ('task="file-sum"', 'task="file-smu"', "which is the exercise in line"),
+    "slug of the check": (
+        ' check="file-sum"',
+        ' check="file-smu"',
+        "did you mean 'file-sum', which",
+    ),
+    "slug of the call": (
+        'check("file-sum"',
+        'check("file-smu"',
+        "needs a line as file_sum = check(",
+    ),
+    "function of the call": (
+        '-sum", sha256)',
+        '-sum", sha265)',
+        "needs a line as file_sum = check(",
     ),
     "check of another": (
         'sha256 = check("file-sum", sha256)',
@@ -609,7 +660,12 @@ MISTAKES = {
         '### BEGIN SOLUTION\ndef centre_columns(table):\n    """Doc."""\n',
         "",  # marks of unequal indent are still balanced; the stub has no function
     ),
-    "another name": ("def centre_columns", "def center_columns", "defines no function"),
+    "another name": (
+        "def centre_columns",
+        "def center_columns",
+        ":33: in the solved notebook, the exercise 'centre-columns' defines no function "
+        "'centre_columns', which is asked, but 'center_columns': rename one of the two.",
+    ),
     "not marked": (
         "    ### BEGIN SOLUTION\n    means = np.asarray(table).mean(axis=0, keepdims=True)\n"
         "    return table - means\n    ### END SOLUTION",
@@ -623,6 +679,12 @@ MISTAKES = {
         "is not Python in the lesson",
     ),
     "unknown name": ("mean.shape", "maen.shape", "uses the name 'maen', which no earlier cell"),
+    "two statements": (
+        "    return table - means",
+        "    mean = 1\n    return table - - means)",
+        ":38: the cell is not Python in the solved notebook: unmatched ')'",
+    ),
+    "unknown name in a solution": ("return table - means", "return table - maens", "name 'maens'"),
     "leans on a global": (
         "    means = np.asarray(table)",
         "    rng.random()\n    means = np.asarray(table)",
@@ -657,11 +719,16 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_in_a_source_is_a_sentence(course, name):
     old, new, sentence = MISTAKES[name]
-    course.edit(old, new)
+    if name == "unknown slug in all cells":
+        text = course.source.read_text(encoding="utf-8")
+        course.source.write_text(text.replace(old, new), encoding="utf-8")
+    else:
+        course.edit(old, new)
     problems = course.problems(check=False)
     assert any(sentence in problem for problem in problems), problems
     for problem in problems:
         assert re.match(r"solutions/00_sample\.py:\d+: \S", problem)
+    assert len(problems) == 1  # what only follows from a mistake is not told
     assert not (course.root / "lessons").exists()  # nothing was written
     assert not course.place.references.exists()
 
@@ -1150,6 +1217,16 @@ def test_a_run_that_fails_names_its_cell(code, says):
     with pytest.raises(execute.ExecutionError, match=re.escape(says)) as caught:
         execute.execute(new("1", code, "2"), {"cell-1": 12}, "01_x.py", timeout=3)
     assert str(caught.value).startswith("01_x.py:12: the cell 'cell-1' ")
+
+
+def test_a_failure_in_a_function_of_another_cell_is_told_where_it_stands():
+    book = new("def f(x):\n    y = x\n    assert y > x\n", "z = 2\nf(z)")
+    with pytest.raises(execute.ExecutionError) as caught:
+        execute.execute(book, {"cell-0": [7, 9, 11], "cell-1": [20, 21]}, "01_x.py")
+    assert str(caught.value) == (
+        "01_x.py:11: the cell 'cell-1' (in a function of 'cell-0') raised AssertionError at "
+        "`assert y > x`."
+    )
 
 
 def test_a_widget_in_a_solved_notebook_is_refused():

@@ -5,8 +5,12 @@ touches nothing of one that is wrong; then it writes what differs.
 """
 
 import importlib
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
+from .. import storage
 from . import files, prose
 from .files import Outcome, Place
 from .making import Made, draft, make
@@ -28,6 +32,7 @@ class _Course:
         self.chosen = select(self.lessons, names)
         self.problems: list[str] = []
         self.made: dict[str, Made] = {}  # the lessons without a problem
+        self.exercises: Mapping[str, Any] = {}  # by slug, of the lessons that could be made
 
     def judge(self, registry: Registry | None) -> None:
         """Judge the chosen lessons; what is right goes into ``made``.
@@ -59,6 +64,7 @@ class _Course:
         except SourceError as error:
             self._tell(error.problems)
             return
+        self.exercises = registry.exercises
         for source in chosen:
             source.problems += registry.problems.get(source.number, [])
         sound = [one for one in drafts if one.source.number not in registry.problems]
@@ -127,6 +133,37 @@ def select(lessons: Iterable[str], names: Iterable[str] | None) -> list[str]:
     return sorted(set(chosen))
 
 
+def _examine(course: _Course, name: str, changed: bool) -> tuple[list[str], list[str]]:
+    """What is wrong with the exercises of a lesson, and the slugs for which the time was up.
+
+    changed: whether its references were written just now, and may be in memory as they were.
+    """
+    from ..exercises.exercise import Exercise, references
+    from . import examined
+
+    if changed:
+        sys.modules.pop(f"{storage.PACKAGE.name}.exercises._references.{name}", None)
+        references.cache_clear()
+    listed = (course.exercises.get(slug) for slug in course.made[name].source.exercises())
+    chosen = [exercise for exercise in listed if isinstance(exercise, Exercise)]
+    return examined.lesson(chosen, lambda text: course.log(f"{name[:2]}: {text}"))
+
+
+def _command(later: Mapping[str, list[str]]) -> str:
+    """How to judge what there was no time for."""
+    root, python = storage.PACKAGE.parent, Path(sys.executable)
+    shown = python.relative_to(root).as_posix() if python.is_relative_to(root) else "python"
+    slugs = [slug for listed in later.values() for slug in listed]
+    what = f"{len(slugs)} exercises were judged by their solution alone"
+    if len(slugs) == 1:
+        what = "One exercise was judged by its solution alone"
+    chosen = " or ".join(slugs)
+    return (
+        f"{what}: the time for more was up. Judge their other answers with: {shown} -m pytest "
+        f'tests/test_exercises.py -k "{chosen}"'
+    )
+
+
 def build(
     names: Iterable[str] | None = None,
     check: bool = False,
@@ -142,9 +179,11 @@ def build(
     ``execute=False`` writes sources without executing: a solved notebook then keeps the outputs
     of the cells that did not change. ``environment`` is added to the executing kernel's. Nothing
     is raised for a mistake in a source: each becomes an Outcome whose ``ok`` is False. A lesson
-    with a mistake is left as it is, the others are built. ``log`` gets every outcome's text as
-    soon as it is known, those of mistakes before anything is executed, and what is being executed.
-    The problems are the last of the outcomes.
+    with a mistake is left as it is, the others are built. Its exercises are judged, too, before it
+    is executed (:mod:`.examined`); where an answer is not judged as it is meant, the notebooks stay
+    as they are. ``log`` gets every outcome's text as soon as it is known, those of mistakes before
+    anything is executed, and what is being executed; and which lessons are up to date. The problems
+    are the last of the outcomes.
     """
     outcomes: list[Outcome] = []
 
@@ -163,12 +202,29 @@ def build(
     outcomes += [Outcome("problem", problem) for problem in course.problems]
     if names is None:
         tell(files.strays(place, course.lessons, course.made))
-    tell(files.references(place, course.made, check, course.whole))  # first: executing needs them
+    changed = {
+        name
+        for name, made in course.made.items()
+        if made.references and files.text_at(place.reference(name)) != made.references
+    }
+    tell(files.references(place, course.made, check, course.whole))  # first: the rest needs them
+    later: dict[str, list[str]] = {}
+    if not check and place.references == storage.PACKAGE / "exercises" / "_references":
+        for name in list(course.made):
+            told, later[name] = _examine(course, name, name in changed)
+            if told:
+                del course.made[name]
+            tell(Outcome("problem", sentence) for sentence in told)
     if course.made:
         from . import execute as executor
-    for made in course.made.values():
+    for name, made in course.made.items():
         if check:
-            tell(files.compare(place, made, executor))
+            found = files.compare(place, made, executor)
         else:
-            tell(files.write(place, made, executor, execute, environment, log))
+            found = files.write(place, made, executor, execute, environment, log)
+        tell(found)
+        if not found and name not in changed:
+            log(f"{name[:2]}: up to date.")
+    if any(later.values()):
+        tell([Outcome("note", _command(later))])
     return sorted(outcomes, key=lambda outcome: not outcome.ok)

@@ -4,15 +4,17 @@ The kernel runs strictly (an exercise that does not PASS raises), on the CPU, in
 own, with widgets drawn as plain figures: what is stored can be read on a code host.
 """
 
+import ast
 import copy
 import hashlib
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ipykernel.kernelspec
@@ -27,6 +29,8 @@ from ..sourcecode import file_of, modules_read, substance
 
 MOST_BYTES = 1_500_000  # of a solved notebook, so that the repository does not swell
 SECONDS = 600  # for one cell
+VALUES = 10  # seconds for the values of a failed assert
+PRINTED = 300  # characters of what a cell had printed when it failed
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -37,7 +41,7 @@ class ExecutionError(RuntimeError):
 # ---------------------------------------------------------------- the fingerprint
 
 
-def _assets(modules: list[str], text: str) -> list[Path]:
+def assets(modules: list[str], text: str) -> list[Path]:
     """The committed data that belong to what is read: the zoo's files; records that are named."""
     package, files = storage.PACKAGE.name, []
     if f"{package}.zoo" in modules:
@@ -56,11 +60,11 @@ def fingerprint(notebook) -> str:
     code = "\n".join(source for _, source in cells)
     modules = modules_read(code)
     texts = {m: substance(file_of(m).read_text(encoding="utf-8")) for m in modules}
-    assets = {
+    data = {
         path.relative_to(storage.ASSETS).as_posix(): storage.sha256(path)
-        for path in _assets(modules, code + "".join(texts.values()))
+        for path in assets(modules, code + "".join(texts.values()))
     }
-    whole = json.dumps([cells, texts, assets], sort_keys=True, ensure_ascii=False)
+    whole = json.dumps([cells, texts, data], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(whole.encode("utf-8")).hexdigest()
 
 
@@ -130,11 +134,24 @@ def kernel_environment(home: Path, strict: bool, static: bool) -> dict[str, str]
     return env
 
 
-def run(notebook, environment, folder: Path, timeout: int = SECONDS, begun: list | None = None):
+def run(
+    notebook,
+    environment,
+    folder: Path,
+    timeout: int = SECONDS,
+    begun: list | None = None,
+    failed: dict | None = None,
+):
     """Execute ``notebook`` in place, in ``folder``. Raises nbclient's errors.
 
-    Each code cell is appended to ``begun`` when its turn comes.
+    Each code cell is appended to ``begun`` when its turn comes. Where one fails in an assert,
+    ``failed`` gets what this compares: expression -> its value, as text.
     """
+
+    async def look(cell, cell_index, execute_reply):
+        if failed is not None:
+            failed.update(await _values(client, notebook, cell))
+
     client = NotebookClient(
         notebook,
         kernel_manager_class=_Manager,
@@ -144,6 +161,7 @@ def run(notebook, environment, folder: Path, timeout: int = SECONDS, begun: list
         record_timing=False,
         store_widget_state=False,
         on_cell_execute=lambda cell, cell_index: None if begun is None else begun.append(cell),
+        on_cell_error=look,
     )
     # what the kernel process itself says (a note on its transport) is no concern of the author's
     client.execute(env=dict(environment), stderr=subprocess.DEVNULL)
@@ -152,14 +170,15 @@ def run(notebook, environment, folder: Path, timeout: int = SECONDS, begun: list
 
 def execute(
     notebook,
-    lines: Mapping[str, int] | None = None,
+    lines: Mapping[str, int | Sequence[int]] | None = None,
     source: str = "the source",
     environment: Mapping[str, str] | None = None,
     timeout: int = SECONDS,
 ):
     """An executed, cleaned copy of ``notebook`` with its fingerprint, and notes about the run.
 
-    ``lines`` maps a cell's id to its line in ``source``, for the sentences.
+    ``lines`` maps a cell's id to its line in ``source``, or to those of all its lines, for the
+    sentences.
     Raises ExecutionError if a cell fails, hangs or kills its kernel, or if the result is too big.
     """
     new = copy.deepcopy(notebook)
@@ -169,13 +188,13 @@ def execute(
         env = kernel_environment(home, strict=True, static=True) | dict(environment or {})
         env |= {"COURSE_DEVICE": "cpu"}
         try:
-            run(new, env, Path(folder), timeout, begun := [])
+            run(new, env, Path(folder), timeout, begun := [], values := {})
         except (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError) as error:
             if not begun:
                 raise ExecutionError(f"{source}: the kernel did not start: {error}.") from None
-            raise ExecutionError(
-                _sentence(begun[-1], error, lines or {}, source, timeout)
-            ) from None
+            paths = {str(home): "~/course-home", folder: "."}
+            said = _sentence(new, begun[-1], error, lines or {}, source, timeout, values)
+            raise ExecutionError(_tidy(said, paths)) from None
         notes = clean(new, {str(home): "~/course-home", folder: "."})
     problems = complaints(new)
     if problems:
@@ -185,15 +204,90 @@ def execute(
     return new, notes
 
 
-def _sentence(cell, error, lines, source, timeout) -> str:
-    where = f"{source}:{lines[cell.id]}" if cell.id in lines else source
+def _sentence(notebook, cell, error, lines, source, timeout, values) -> str:
     if isinstance(error, CellTimeoutError):
+        failing, number = cell, 0
         why = f"did not end within {timeout} seconds"
     elif isinstance(error, DeadKernelError):
+        failing, number = cell, 0
         why = "killed its kernel (out of memory, or a crash)"
     else:
-        why = f"raised {error.ename}: {str(error.evalue).strip()}"
-    return f"{where}: the cell {cell.id!r} {why}."
+        failing, number = _failing(notebook, cell)
+        said = str(error.evalue).strip()
+        why = f"raised {error.ename}" + (f": {said}" if said else "")
+        if statement := _assert_at(failing.source, number):
+            why += f" at `{ast.unparse(ast.Assert(statement.test))}`"
+            shown = [f"{name} is {value}" for name, value in values.items()]
+            why += f", where {' and '.join(shown)}" if shown else ""
+    where = source
+    if known := lines.get(failing.id):
+        known = [known] if isinstance(known, int) else known
+        where += f":{known[min(max(number - 1, 0), len(known) - 1)]}"
+    via = "" if failing is cell else f" (in a function of {failing.id!r})"
+    printed = [o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
+    text = "".join(printed).strip()
+    text = text if len(text) <= PRINTED else f"... {text[-PRINTED:]}"
+    return f"{where}: the cell {cell.id!r}{via} {why.rstrip('.')}." + (
+        f" It had printed: {text!r}." if text else ""
+    )
+
+
+def _failing(notebook, cell):
+    """The cell that holds the line at which ``cell`` failed, and that line's number (0: unknown).
+
+    It is another cell where a function failed that an earlier one defines.
+    """
+    text = "\n".join(line for o in cell.outputs if o.output_type == "error" for line in o.traceback)
+    frames = re.findall(r"\bCell In\[(\d+)\], line (\d+)", re.sub(r"\x1b\[[0-9;]*m", "", text))
+    if not frames:
+        return cell, 0
+    count, line = map(int, frames[-1])
+    counts = {c.execution_count: c for c in notebook.cells if c.cell_type == "code"}
+    return counts.get(count, cell), line
+
+
+def _assert_at(code: str, line: int) -> ast.Assert | None:
+    """The assert in ``code`` that stands in ``line``."""
+    found = [
+        node
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Assert) and node.lineno <= line <= node.end_lineno
+    ]
+    return found[-1] if found else None
+
+
+async def _values(client, notebook, cell) -> dict[str, str]:
+    """What the sides of the comparison in a failed assert are worth, asked of the kernel.
+
+    Nothing where that is not to be had within a moment, as in a function that is over.
+    """
+    failing, number = _failing(notebook, cell)
+    statement = _assert_at(failing.source, number)
+    if statement is None:
+        return {}
+    sides = [
+        side
+        for node in ast.walk(statement.test)
+        if isinstance(node, ast.Compare)
+        for side in (node.left, *node.comparators)
+        if not isinstance(side, ast.Constant)
+    ]
+    names = [node for node in ast.walk(statement.test) if isinstance(node, ast.Name)]
+    texts = list(dict.fromkeys(ast.unparse(side) for side in sides or names))[:4]
+    message = client.kc.execute(
+        "", silent=True, store_history=False, user_expressions={t: t for t in texts}
+    )
+    found = {}
+    try:
+        while not found:
+            reply = await client.kc.get_shell_msg(timeout=VALUES)
+            if reply["parent_header"].get("msg_id") == message:
+                found = reply["content"].get("user_expressions") or {}
+                break
+    except (queue.Empty, TimeoutError, RuntimeError):
+        return {}
+    shown = {t: v["data"]["text/plain"] for t, v in found.items() if v.get("status") == "ok"}
+    return {t: " ".join(v.split())[:100] for t, v in shown.items() if not v.startswith("<")}
 
 
 # ---------------------------------------------------------------- cleaning

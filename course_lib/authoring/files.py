@@ -75,7 +75,7 @@ def references(place: Place, made: Mapping[str, Made], check: bool, whole: bool)
         texts[place.references / "__init__.py"] = PACKAGE_TEXT
     outcomes = []
     for path, text in texts.items():
-        if _read(path) == text:
+        if text_at(path) == text:
             continue
         if check:
             name = path.stem if path.stem in made else ""
@@ -86,7 +86,8 @@ def references(place: Place, made: Mapping[str, Made], check: bool, whole: bool)
     return outcomes
 
 
-def _read(path: Path) -> str | None:
+def text_at(path: Path) -> str | None:
+    """The text of a file; None where there is none."""
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
@@ -130,7 +131,7 @@ def load_notebook(path: Path) -> nbformat.NotebookNode | None:
 def compare(place: Place, made: Made, executor) -> list[Outcome]:
     """What of a lesson's notebooks is missing or out of date."""
     name, problems = made.source.name, []
-    if _read(place.lesson(name)) != text_of(made.lesson):
+    if text_at(place.lesson(name)) != text_of(made.lesson):
         problems.append(_out_of_date(place, place.lesson(name), name))
     path = place.solved(name)
     stored = load_notebook(path)
@@ -153,7 +154,7 @@ def write(place, made: Made, executor, execute, environment, log) -> list[Outcom
     """Write what differs of a lesson's notebooks, the solved one executed where it has to be."""
     name, outcomes = made.source.name, []
     path, text = place.lesson(name), text_of(made.lesson)
-    if _read(path) != text:
+    if text_at(path) != text:
         storage.write_text(path, text)
         outcomes.append(Outcome("written", f"{place.relative(path)}: written."))
     path = place.solved(name)
@@ -167,12 +168,14 @@ def write(place, made: Made, executor, execute, environment, log) -> list[Outcom
         log(f"executing {place.relative(path)} ...")
         kind = "executed"
         try:
-            new, notes = executor.execute(made.solved, made.lines, f"{name}.py", environment)
+            new, notes = executor.execute(
+                made.solved, made.lines, made.source.at(0)[:-2], environment
+            )
         except executor.ExecutionError as error:
             sentence = f"{error} {place.relative(path)} is left as it was."
             return [*outcomes, Outcome("problem", sentence)]
         outcomes += [Outcome("note", f"{place.relative(path)}: {note}") for note in notes]
-    if _read(path) != text_of(new):
+    if text_at(path) != text_of(new):
         storage.write_text(path, text_of(new))
         outcomes.append(Outcome(kind, f"{place.relative(path)}: {kind}."))
     return outcomes

@@ -7,10 +7,11 @@ import nbformat
 
 from ..exercises.sources import changed
 from . import prose, references
+from .cards import card
 from .judging import judge_slugs, judge_text
 from .marks import Views
 from .names import function_named
-from .registry import Registry, wrong
+from .registry import Registry
 from .source import Cell, Source
 
 METADATA = {
@@ -31,7 +32,8 @@ class Made:
     lesson: nbformat.NotebookNode
     solved: nbformat.NotebookNode
     references: str
-    lines: dict[str, int] = field(default_factory=dict)  # cell id -> line of its text
+    # cell id -> the source's line of each line of the solved notebook's cell
+    lines: dict[str, list[int]] = field(default_factory=dict)
 
 
 def text_of(notebook: nbformat.NotebookNode) -> str:
@@ -80,7 +82,6 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
     judge_slugs(source, shapes, registry.slugs)
     lesson, solved, lines = [], [], {}
     for cell in source.cells:
-        lines[cell.id] = cell.first
         if cell.kind == "markdown":
             text, slug = draft.prose[cell.id], cell.option("task")
             e = registry.exercises.get(slug)
@@ -91,7 +92,9 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
         else:
             view = shapes[cell.id]
             slug = cell.option("exercise")
-            if slug in registry.exercises:
+            if slug in source.told:
+                pass  # what is wrong with it explains the rest
+            elif slug in registry.exercises:
                 _judge_edits(source, cell, view, registry)
             elif slug in registry.elsewhere:
                 source.problem(
@@ -99,6 +102,7 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
                     f"the exercise {slug!r} is one of another lesson, "
                     f"{registry.elsewhere[slug]}: move its module or its cells.",
                 )
+        lines[cell.id] = view.numbers or [cell.first]
         solved.append(_cell(cell, view.solved))
         if "solution-only" not in cell.tags:
             lesson.append(_cell(cell, view.lesson))
@@ -133,11 +137,10 @@ def _judge_edits(source: Source, cell: Cell, view: Views, registry: Registry) ->
 def _judge_entry(source: Source, cell: Cell, slug: str, exercise) -> bool:
     """Whether the registry's exercise is right, for this lesson; if not, that is a problem."""
     where, number = getattr(exercise, "where", ""), getattr(exercise, "lesson", None)
-    sentences = wrong(exercise)
+    problems = card(exercise)
     if number not in (None, source.number):
-        sentences.append(
-            f"it is one of lesson {number:02d}, but stands in {source.at(cell.line)}: move one."
-        )
-    for sentence in sentences:
-        source.problem(cell.line, f"the exercise {slug!r}: {sentence}", where)
-    return not sentences
+        there = f"it is one of lesson {number:02d}, but stands in {source.at(cell.line)}: move one."
+        problems.append((where, f"the exercise {slug!r}: {there}"))
+    for place, sentence in problems:
+        source.problem(cell.line, sentence, place)
+    return not problems

@@ -3,7 +3,7 @@
 import ast
 import importlib.util
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -34,13 +34,14 @@ class Region:
 def regions(source: Source, cell: Cell) -> list[str | Region]:
     """The cell's lines with each marked solution as a Region; wrong marks become problems."""
     parts: list[str | Region] = []
-    open_mark, inside, opened = None, [], 0
+    open_mark, inside, opened, doubtful = None, [], 0, False
     for i, line in enumerate(cell.text.split("\n")):
         number = cell.first + i
         mark = MARK.fullmatch(line)
         if not mark:
             if ALMOST_MARK.search(line) and not FROM.fullmatch(line):
                 source.problem(number, f"this mark is not understood: {line.strip()}")
+                doubtful = True
             (inside if open_mark else parts).append(line)
         elif mark["edge"] == "BEGIN":
             if open_mark:
@@ -48,12 +49,16 @@ def regions(source: Source, cell: Cell) -> list[str | Region]:
                 source.problem(number, f"### BEGIN {mark['what']} inside {begun}.")
             open_mark, inside, opened = mark, [], number
         elif not open_mark or open_mark["what"] != mark["what"]:
-            source.problem(number, f"### END {mark['what']} without its ### BEGIN {mark['what']}.")
+            if not doubtful:  # else it was that mark
+                what = mark["what"]
+                source.problem(number, f"### END {what} without its ### BEGIN {what}.")
+            if open_mark:  # as if it had been closed rightly
+                _close(source, parts, open_mark, inside, opened)
             open_mark = None
         else:
             _close(source, parts, open_mark, inside, opened)
             open_mark = None
-    if open_mark:
+    if open_mark and not doubtful:
         source.problem(
             opened, f"### BEGIN {open_mark['what']} without its ### END {open_mark['what']}."
         )
@@ -128,24 +133,33 @@ class Views:
     lesson: str
     buggy: bool = False
     library: str | None = None  # the dotted name, where the solution is a library function
+    numbers: list[int] = field(default_factory=list)  # the source's line of each line of solved
+    broken: bool = False  # its marks are wrong, which is told: the texts may be anything
 
 
 def views(source: Source, cell: Cell) -> Views:
     """The cell as the solved notebook and as the lesson have it; mistakes become problems."""
+    before = len(source.problems)
+    view = _views(source, cell)
+    view.broken = len(source.problems) > before
+    return view
+
+
+def _views(source: Source, cell: Cell) -> Views:
     parts = regions(source, cell)
     froms = [p for p in parts if isinstance(p, str) and FROM.fullmatch(p)]
     if froms:
         return _views_from(source, cell, parts, FROM.fullmatch(froms[0])["name"])
-    solved: list[str] = []
-    lesson: list[tuple[int, str]] = []  # each with its line in the source
+    solved: list[tuple[int, str]] = []  # each with its line in the source
+    lesson: list[tuple[int, str]] = []
     stub, number, buggy = set(), cell.first, False
     for part in parts:
         if isinstance(part, str):
-            solved.append(part)
+            solved.append((number, part))
             lesson.append((number, part))
             number += 1
             continue
-        solved += part.solution
+        solved += list(enumerate(part.solution, number + 1))
         buggy |= part.bug
         if part.instead is not None:
             instead = part.instead
@@ -154,11 +168,12 @@ def views(source: Source, cell: Cell) -> Views:
             instead += [part.indent + f'raise NotImplementedError("{slug}")']
         else:
             instead = []
-            source.problem(
-                cell.line,
-                "a solution outside an exercise needs a '### BEGIN STUB' block: what the lesson "
-                "has there.",
-            )
+            if cell.id not in source.slugs() or cell.id in source.exercises():
+                source.problem(
+                    cell.line,
+                    "a solution outside an exercise needs a '### BEGIN STUB' block: what the "
+                    "lesson has there.",
+                )  # else it is told that the exercise has no stub
         lesson += [(number, line) for line in instead]
         stub.add(number)
         number += part.size
@@ -166,7 +181,10 @@ def views(source: Source, cell: Cell) -> Views:
         shown = [line for _, line in lesson]
     else:
         shown = asserts.left_out(source, lesson, stub)
-    return Views(_trim(solved), _trim(shown), buggy)
+    while solved and not solved[0][1]:  # as _trim does
+        del solved[0]
+    numbers = [number for number, _ in solved]
+    return Views(_trim([line for _, line in solved]), _trim(shown), buggy, None, numbers)
 
 
 def _trim(lines: list[str]) -> str:

@@ -75,6 +75,8 @@ def render(source: Source, cell: Cell, numbers: Numbers, names: dict) -> str:
             if kind == "exercise:":
                 if inside in numbers.known:
                     return numbers.known[inside]
+                if inside in source.told or source.unsure:  # told already, with its cause
+                    return ""
                 problem = f"there is no exercise {inside!r}; {near(inside, numbers.known)}"
                 if numbers.doubts:
                     problem += f" (Not read yet: {', '.join(numbers.doubts)}. Mend that first.)"

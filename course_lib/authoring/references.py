@@ -57,10 +57,10 @@ def module(source: Source, shapes: Mapping[str, Views], registry: Registry) -> s
         function = function_named(tree, name)
         if function is None:
             continue
-        for used in sorted(free(tree) - own):
+        for used in sorted(free(tree) - own) if slug not in source.told else ():
             if used in known:
                 needed.add(known[used])
-            else:
+            elif not any(f"uses the name {used!r}," in told for told in source.problems):
                 source.problem(
                     cell.first,
                     f"the solution of {slug!r} leans on the notebook's {used!r}: import it, or "

@@ -1,8 +1,6 @@
 """What the builder needs of course_lib.exercises."""
 
 import importlib
-import math
-import reprlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,50 +81,3 @@ class Registry:
             if slug not in known
         }
         return cls(known, Registered(set(places), *asked, functions), problems, elsewhere)
-
-
-def wrong(exercise: Any) -> list[str]:
-    """What is wrong with the texts and numbers of an exercise, of which the lesson shows all."""
-    title, difficulty, minutes, hints = (
-        getattr(exercise, name, None) for name in ("title", "difficulty", "minutes", "hints")
-    )
-    found = []
-    if not _is_text(title):
-        found.append(f'title is a text, as title="The nearest plane"; not {_short(title)}.')
-    if not _is_number(difficulty, int) or not 1 <= difficulty <= 5:
-        found.append(f"difficulty is one of 1, 2, 3, 4, 5; not {_short(difficulty)}.")
-    if not _is_number(minutes, int | float) or not 0 < minutes < math.inf:
-        found.append(f"minutes is a number above 0, as minutes=15; not {_short(minutes)}.")
-    if not isinstance(hints, list | tuple):
-        found.append(f'hints is a list of texts, as hints=["Which axis?"]; not {_short(hints)}.')
-    else:
-        found += [
-            f"hint {i} is a text; not {_short(hint)}."
-            for i, hint in enumerate(hints, 1)
-            if not _is_text(hint)
-        ]
-    return found + _too_few(exercise)
-
-
-def _too_few(exercise: Any) -> list[str]:
-    """What can be counted of an exercise's answers, where it has any."""
-    found = []
-    for kind, least, what in (("mistakes", 4, "wrong answers"), ("variants", 2, "variants")):
-        there = getattr(exercise, kind, None)
-        if there is not None and len(there) < least:
-            found.append(f"it has {len(there)} {what}, of at least {least}.")
-    names = [mistake.name for mistake in getattr(exercise, "mistakes", ())]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    return found + [f"two of its mistakes are called {name!r}." for name in twice]
-
-
-def _is_text(value) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _is_number(value, kind) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _short(value) -> str:
-    return "nothing" if value is None else reprlib.repr(value)

@@ -20,6 +20,7 @@ TAGS = (
     "nbval-ignore-output",
     "nbval-skip",
 )
+MANY = 20  # names that no sentence lists
 SLUG = re.compile(r"[a-z0-9-]{1,64}")
 HEADER = re.compile(r"# %%(?: \[(?P<kind>\w+)\])?(?P<options>.*)")
 
@@ -33,11 +34,13 @@ class SourceError(ValueError):
 
 
 def near(name: str, names) -> str:
-    """A clause that offers the names closest to ``name``, or all where none is close."""
+    """A clause that offers the names closest to ``name``; all where none is close, if not many."""
     names = sorted(names)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(repr(c) for c in close)}?"
+    if len(names) > MANY:
+        return f"none of the {len(names)} that there are is called like it."
     return f"there are: {', '.join(names)}." if names else "there are none."
 
 
@@ -68,13 +71,15 @@ class Source:
     """A lesson's source. ``problems`` holds what reading it has found so far.
 
     ``unsure`` is the line of the first header that is not understood (0: none): an exercise may
-    stand there, so the numbers of those behind it are not known.
+    stand there, so the numbers of those behind it are not known. ``told`` holds the slugs of which
+    a mistake is told that explains whatever else is wrong with them: nothing more is said of these.
     """
 
     path: Path
     cells: list[Cell] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     unsure: int = 0
+    told: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -156,7 +161,7 @@ def _header(source: Source, line: str, number: int) -> Cell:
     kind = match["kind"] or "code"
     if kind not in ("markdown", "code"):
         source.problem(number, f"a cell is [markdown] or code, not [{kind}].")
-        kind = "code"
+        kind = "markdown" if kind.startswith("m") else "code"  # [md]: judged as it was meant
     cell = Cell(kind, number)
     rest = match["options"].strip()
     while rest:

@@ -153,13 +153,30 @@ class Exercise:
     # --- what the check asks of it ------------------------------------------------------------
 
     def solution(self) -> Callable:
-        """The course's version. Raises LookupError if `course build` has not written it yet."""
+        """The course's version. Raises LookupError, with what is missing, if it is not there."""
+        if self.lesson is None and not self.slug:
+            raise LookupError(
+                "The solution is asked for while the exercise's module is being imported, which "
+                "does not know yet whose it is: ask for it in a function that runs later."
+            )
         for module in references(self.lesson):
             if hasattr(module, self.function):
                 return getattr(module, self.function)
-        raise LookupError(
-            f"The course's version of `{self.slug}` is not there: run `course build`, which takes "
-            f"the function `{self.function}` out of the lesson's source."
+        raise LookupError(self._missing())
+
+    def _missing(self) -> str:
+        """Why there is no solution: the lesson has no such cell, or has not been built since."""
+        name = "NN" if self.lesson is None else f"{self.lesson:02d}"
+        for path in (Path(__file__).parents[2] / "solutions").glob(f"{name}_*.py"):
+            if f'exercise="{self.slug}"' not in path.read_text(encoding="utf-8"):
+                return (
+                    f"The exercise `{self.slug}` has no solution: no cell of solutions/{path.name} "
+                    f'has exercise="{self.slug}". Give it its three cells there, and run `course '
+                    f"build {name}`."
+                )
+        return (
+            f"The solution of `{self.slug}`, the function `{self.function}`, has not been taken "
+            f"out of lesson {name} yet: run `course build {name}`."
         )
 
     def is_the_librarys(self) -> bool:

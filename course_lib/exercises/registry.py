@@ -190,4 +190,6 @@ def _does_not_load(path: Path, error: Exception) -> str:
         here = [f.lineno for f in frames if Path(f.filename) == path]
         line = here[-1] if here else 1
     text = " ".join(str(error).split())
+    if re.match(re.escape(exercise.place(path, 0)[:-1]) + r"\d+: ", text):
+        return text  # a sentence with file and line of its own
     return f"{exercise.place(path, line)}: does not load: {type(error).__name__}: {text}"
