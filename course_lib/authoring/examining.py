@@ -14,7 +14,7 @@ from ..exercises.feedback import Feedback
 from ..exercises.judging import judge
 from ..exercises.trial import Trial
 from .cards import short
-from .ground import groundwork
+from .ground import edits, groundwork
 from .spots import one_line, place_of, spot, stub_of
 
 Judged = tuple[Feedback | None, list[str]]
@@ -88,15 +88,9 @@ def mistake(exercise: Exercise, wrong: Mistake) -> Judged:
     """A wrong answer, which must get its own sentence."""
     where, slug = wrong.where or exercise.where, exercise.slug
     told = f"{where}: the mistake {wrong.name!r} of {slug!r}"
-    try:
-        answer = exercise.wrong_answer(wrong)
-    except SyntaxError as error:
-        return None, [f"{told}: with its edits the solution is no Python: {error.msg}."]
-    except ValueError as error:
-        return None, [f"{told}: {error}"]
-    except Exception as error:
-        return None, [f"{told}: its edits make a solution that stops with {trials.short(error)}."]
-    feedback, problems = _judged(exercise, answer)
+    if unfit := edits(exercise, [wrong]):
+        return None, unfit
+    feedback, problems = _judged(exercise, exercise.wrong_answer(wrong))
     status = "VALID BUT LOOSE" if wrong.loose else "FAIL"
     if problems or (feedback.status == status and feedback.sentences == [wrong.sentence]):
         return feedback, problems

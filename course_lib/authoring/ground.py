@@ -14,7 +14,7 @@ import torch
 from ..exercises import exercise as kind
 from ..exercises import running, trials
 from ..exercises.comparing import difference, snapshot
-from ..exercises.exercise import Exercise, place
+from ..exercises.exercise import Exercise, Mistake, place
 from ..exercises.judging import bare
 from ..exercises.running import Case
 from .cards import card, short
@@ -90,6 +90,22 @@ def _drawn(exercise: Exercise, drawn: Iterable, here: str) -> list[str]:
     return found
 
 
+def edits(exercise: Exercise, mistakes: Iterable[Mistake]) -> list[str]:
+    """Which of ``mistakes`` are edits that do not fit the solution."""
+    found = []
+    for wrong in mistakes:
+        told = f"{wrong.where or exercise.where}: the mistake {wrong.name!r} of {exercise.slug!r}:"
+        try:
+            exercise.wrong_answer(wrong)
+        except SyntaxError as error:
+            found.append(f"{told} with its edits the solution is no Python: {error.msg}.")
+        except ValueError as error:
+            found.append(f"{told} {error}")
+        except Exception as error:  # what runs when a function is defined: its defaults
+            found.append(f"{told} its edits make a solution that stops with {one_line(error)}")
+    return found
+
+
 def _same(exercise: Exercise) -> list[str]:
     """The cases must be the same each time: every answer is given its own."""
     for one, two in zip(exercise.draw("cpu"), exercise.draw("cpu"), strict=False):
@@ -137,7 +153,8 @@ def groundwork(exercise: Exercise) -> list[str]:
         name = f"{exercise.lesson:02d}" if exercise.lesson is not None else ""
         text = f"the solutions of lesson {name} do not load: {one_line(trials.short(error))}"
         return [f"{at}: {text} Mend the lesson's source and run 'course build {name}'."]
-    return cases(exercise) or _same(exercise) or _arguments(exercise) or _runs(exercise)
+    found = edits(exercise, exercise.mistakes)  # the engine makes all of them for any answer
+    return found or cases(exercise) or _same(exercise) or _arguments(exercise) or _runs(exercise)
 
 
 def _arguments(exercise: Exercise) -> list[str]:
