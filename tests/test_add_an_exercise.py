@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from course_lib import exercises
+from course_lib.authoring import build as build_module
 from course_lib.authoring import examined, examining, ground, spots
 from course_lib.exercises import registry
 
@@ -253,7 +254,12 @@ def author(tmp_path, monkeypatch):
     monkeypatch.setattr(exercises, "__path__", [*exercises.__path__, str(root)])
     monkeypatch.setattr(spots.storage, "checkout", lambda: root)
     monkeypatch.setattr(examined, "EXERCISES", root)
-    prefix = "course_lib.exercises.lesson99"
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two edits within a second
+
+    def forget():
+        for key in [key for key in sys.modules if key.startswith("course_lib.exercises.lesson99")]:
+            del sys.modules[key]
+        linecache.clearcache()
 
     def load(module, cells=CELLS, built=None):
         """The exercise; built: the cells as they were when the references were made."""
@@ -263,6 +269,7 @@ def author(tmp_path, monkeypatch):
         text = "".join(line for line in text.splitlines(True) if "###" not in line)
         path = root / "_references" / f"{name}.py"
         path.write_text('ORDER = [\n    "black-share",\n]\n\n' + text, encoding="utf-8")
+        forget()
         lesson = registry.load.__wrapped__(99)
         spec = importlib.util.spec_from_file_location("page_references", path)
         solutions = importlib.util.module_from_spec(spec)
@@ -272,9 +279,7 @@ def author(tmp_path, monkeypatch):
         return exercise
 
     yield load
-    for key in [key for key in sys.modules if key.startswith(prefix)]:
-        del sys.modules[key]
-    linecache.clearcache()
+    forget()
 
 
 def said(exercise):
@@ -645,3 +650,31 @@ def test_a_solution_that_is_not_there_says_what_is_missing():
     unused.slug = "pixel-rms"  # which has its cells there, with another function
     with pytest.raises(LookupError, match=r"the function `no_such`, has not .*`course build 00`"):
         unused.solution()
+
+
+def test_what_was_right_is_not_judged_again_until_it_changes(author):
+    lines = []
+
+    def judged(module, seconds=60):
+        before = len(lines)
+        found = examined.lesson([author(module)], lines.append, seconds)
+        return (*found, len(lines) > before)
+
+    assert judged(MODULE, seconds=-1) == ([], ["black-share"], True)  # the solution alone
+    assert judged(MODULE) == ([], [], True)
+    assert judged(MODULE) == ([], [], False)
+    old, new, _, sentence = BLUNDERS["a mistake that is none"]
+    for _ in range(2):  # what is wrong is told each time
+        (told,), later, new_one = judged(MODULE.replace(old, new))
+        assert sentence in told
+        assert (later, new_one) == ([], True)
+    old, new, _, sentence = BLUNDERS["an oracle that is wrong"]
+    (told,), later, _ = judged(MODULE.replace(old, new), seconds=-1)
+    assert sentence in told
+    assert later == []  # of what has no ground nothing more is said
+
+
+def test_the_command_for_what_there_was_no_time_for():
+    told = build_module._command({"00": ["a", "b-c"], "01": ["d"]})
+    assert told.startswith("3 exercises were judged by their solution alone")
+    assert told.endswith('-m pytest tests/test_exercises.py -k "a or b-c or d"')
