@@ -121,3 +121,5 @@ def test_the_command(capsys):
     assert f"pixel-rms  {number} of {number} " in capsys.readouterr().out
     assert mutants.main(["pixel-rsm"]) == 2
     assert "did you mean `pixel-rms`" in capsys.readouterr().err
+    assert mutants.main(["black"]) == 2
+    assert "There is no exercise called `black`: the nearest is `" in capsys.readouterr().err

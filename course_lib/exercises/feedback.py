@@ -109,6 +109,8 @@ def near(slug: str, known, kind: str) -> str:
     close = difflib.get_close_matches(str(slug), known, n=3, cutoff=0.5)
     if close:
         offer = "did you mean " + " or ".join(f"`{c}`" for c in close) + "?"
+    elif len(known) > 20:  # too many to be read: the one that is least unlike it
+        offer = f"the nearest is `{difflib.get_close_matches(str(slug), known, n=1, cutoff=0)[0]}`."
     else:
         offer = "there are: " + (", ".join(f"`{k}`" for k in known) or "none at all") + "."
     return f"There is no {kind} called `{slug}`: {offer}"
