@@ -409,9 +409,54 @@ def a_quarter_of_the_output(weight, n, stride):
     return max(torch.linalg.matrix_norm(b, 2) for b in blocks) / stride
 
 
+def guarded(by):
+    def power_iteration(matrix, start, steps=100):
+        v = start
+        for _ in range(steps):
+            v = matrix.T @ (matrix @ v)
+            v = v / by(v.norm())
+        return (matrix @ v).norm(), v
+
+    return power_iteration
+
+
+def until_it_rests(matrix, start, steps=100):
+    v = start / start.norm()
+    for k in range(steps):
+        before, v = v, iterate(matrix, start, k + 1)[1]
+        if (v - before).norm() < 1e-3:
+            break
+    return (matrix @ v).norm(), v
+
+
+def guarded_from_above(inside, outside):
+    def norm_from_above(matrix, squarings=6):
+        gram, log = matrix.T @ matrix, 0.0
+        for _ in range(squarings):
+            size = gram.norm() + outside
+            gram = (gram / size) @ (gram / size)
+            log = 2 * (log + (size - outside + inside).log())
+        return ((log + (gram.norm() + inside).log()) / 2 ** (squarings + 1)).exp()
+
+    return norm_from_above
+
+
+def five_taps(kernel, *args, **kwargs):
+    kernel = torch.where(torch.arange(len(kernel)) < 5, kernel, 0 * kernel)
+    return learners("convolution-matrix")(kernel, *args, **kwargs)
+
+
 @pytest.mark.parametrize(
     ("slug", "answer", "says"),
     [
+        ("power-iteration", guarded(lambda length: length + 1e-8), "does not have length 1"),
+        ("power-iteration", guarded(lambda length: length.clamp(min=1e-6)), "not have length 1"),
+        ("power-iteration", lambda w, v, steps=100: iterate(w, v, min(steps, 80)), "Take all"),
+        ("power-iteration", lambda w, v, steps=100: iterate(w, v, min(steps, 50)), "Take all"),
+        ("power-iteration", until_it_rests, "Take all of them"),
+        ("norm-from-above", guarded_from_above(1e-12, 0), "inside of a logarithm"),
+        ("norm-from-above", guarded_from_above(0, 1e-8), "what you divide by"),
+        ("convolution-matrix", five_taps, "expected"),
         ("power-iteration", fifty_steps, "a hundred steps"),
         ("power-iteration", ninety_nine_steps, "a hundred steps"),
         ("power-iteration", lambda matrix, v, steps=100: iterate(matrix, v, 1), "inside the loop"),

@@ -160,14 +160,39 @@ def test_what_units_that_cancel_refute_is_not_called_a_bound(name):
         assert feedback.mistake == name
 
 
-def test_all_patterns_one_by_one_are_valid_but_loose():
+def test_all_patterns_one_by_one_are_told_that_they_are_tighter():
     def two_layer_bound(first, second, slope):
         patterns = itertools.product((0.0, slope), repeat=len(first))
         diagonals = (torch.diag(torch.tensor(p, dtype=first.dtype)) for p in patterns)
         return max(two_norm(second @ diagonal @ first) for diagonal in diagonals)
 
     feedback = judge(find("two-layer-bound"), two_layer_bound)
-    assert (feedback.status, feedback.mistake) == ("VALID BUT LOOSE", "all corners")
+    assert (feedback.status, feedback.mistake) == ("FAIL", "all corners")
+    assert "tighter, and not loose" in str(feedback)
+
+
+def test_a_tighter_bound_is_not_called_loose():
+    """Rescaled hidden units, by a search; never above the bound asked for, mostly below it."""
+
+    def two_layer_bound(first, second, slope):
+        best = two_norm(second) * two_norm(first)
+        rng = torch.Generator().manual_seed(0)
+        for _ in range(20):
+            d = torch.randn(len(first), generator=rng, dtype=torch.float64).div(3).exp()
+            best = torch.minimum(best, two_norm(second * d) * two_norm(first / d[:, None]))
+        return slope / 2 * (two_norm(second @ first) + best)
+
+    feedback = judge(find("two-layer-bound"), two_layer_bound)
+    assert feedback.status == "FAIL"
+    assert "not shown to be wrong" in str(feedback)
+
+
+@pytest.mark.parametrize("least", [0.1, 1e-3])
+def test_a_bound_that_does_not_come_below_a_limit_does_not_pass(least):
+    def two_layer_bound(first, second, slope):
+        return learners("two-layer-bound")(first, second, slope).clamp(min=least)
+
+    assert judge(find("two-layer-bound"), two_layer_bound).status == "VALID BUT LOOSE"
 
 
 @pytest.mark.parametrize("name", ["FC100-100-10", "FC200-200-10", "FC100-100-10-ReLU"])
@@ -427,6 +452,20 @@ def children(net):
     return sum(two_norm(c.weight).log() for c in net.children() if isinstance(c, nn.Linear))
 
 
+def two_levels(net):
+    total = 0.0
+    for child in net:
+        for layer in child if isinstance(child, nn.Sequential) else [child]:
+            if isinstance(layer, nn.Linear):
+                total = total + two_norm(layer.weight).log()
+    return total
+
+
+def nothing_below_a_hundredth(logits, labels, last, below):
+    radii = learners("certificate")(logits, labels, last, below)
+    return radii.clamp(max=100) if below > 0.01 else radii - 1.0 * (logits.argmax(1) != labels)
+
+
 def log_of_product(net):
     return torch.stack([two_norm(layer.weight) for layer in linear_layers(net)]).prod().log()
 
@@ -489,6 +528,9 @@ def a_layer_that_is_not_used(net, factor):
 @pytest.mark.parametrize(
     ("slug", "answer", "says"),
     [
+        ("log-penalty", two_levels, "deeper inside"),
+        ("certificate", nothing_below_a_hundredth, "expected"),
+        ("inflated", one_unit(1e3, bias=False, unit=2), "The bias of the scaled unit"),
         ("log-bound", in_the_widest_numbers, "2000 layers"),
         ("log-bound", lambda norms, activations: math.log(norms[0]), "inside the loop"),
         ("local-stretch", rows_of_grad, "sums of the rows before"),

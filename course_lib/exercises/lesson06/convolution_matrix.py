@@ -25,6 +25,8 @@ def matrix_cases(rng):
     yield Case("circular, more outputs than pixels", drawn(rng, 3), 5, 2, circular=True)
     yield Case("padded by more than the kernel reaches", drawn(rng, 3), 4, 3)
     yield Case("a kernel longer than the line", drawn(rng, 6), 4, 2)
+    yield Case("nine taps", drawn(rng, 9), 12, 4)
+    yield Case("seven taps, circular", drawn(rng, 7), 9, 3, 3, circular=True)
     yield Case("a stride longer than the kernel", drawn(rng, 2), 9, 1, 4)
 
 

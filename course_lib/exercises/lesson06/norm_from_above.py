@@ -21,6 +21,7 @@ def above_cases(rng):
     yield Case("tall, two squarings", drawn(rng, 7, 4), 2)
     yield Case("large entries", 3e3 * drawn(rng, 4, 5), 7)
     yield Case("small entries", 1e-3 * drawn(rng, 5, 4), 8)
+    yield Case("tiny entries", 1e-6 * drawn(rng, 4, 6), 5)
     yield Case("all singular values equal, six squarings", 2 * torch.linalg.qr(drawn(rng, 4, 4))[0])
     yield Case("two equal ones, eight squarings", 2 * torch.linalg.qr(drawn(rng, 4, 2))[0], 8)
 
@@ -48,6 +49,7 @@ EXERCISE = Exercise(
     cases=above_cases,
     oracle=above_of_numpy,
     on_device=False,
+    atol=1e-11,
     valid=lambda got, want, case: np.ndim(got) == 0 and np.isfinite(got) and got >= want,
     loose="This is a bound from above on every case, but a looser one than the powers give.",
     done="It is a bound from above on every case, as tight as that number of squarings gives.",
@@ -132,6 +134,40 @@ EXERCISE.mistake(
     ("2 ** (squarings + 1)", "2 ** (min(squarings, 1) + 1)"),
     loose=True,
 )
+
+GUARDED = (
+    "On a matrix with entries of 1e-6 the result is wrong, and right where they are larger: "
+    "something is added to what you divide by (against 0/0), and does not come back at the end. "
+    "There G has entries of 1e-12, less than such a guard. Use the norm itself."
+)
+
+EXERCISE.mistake(
+    "guarded",
+    GUARDED,
+    ("gram / size) @ (gram / size", "gram / (size + 1e-12)) @ (gram / (size + 1e-12)"),
+)
+
+EXERCISE.mistake(
+    "a guard inside of the logarithm",
+    "Something is added inside of a logarithm (against the log of 0), which makes the bound larger "
+    "than what the powers give: on a matrix with entries of 1e-6 it is far too large, for there "
+    "G has entries of 1e-12. The matrix is not 0, so its norm is not either.",
+    ("size.log()", "(size + 1e-12).log()"),
+    ("gram.norm().log()", "(gram.norm() + 1e-12).log()"),
+    loose=True,
+)
+
+
+@EXERCISE.probe
+def above_probe(answer):
+    """Whether a guard against 0 shows, wherever it stands: the bound of tW is t times that of W."""
+    matrix = doubles(2, 1, 0, 1, 1.5, 1, 0, 1, 1).reshape(3, 3)
+    right = above_of_numpy(matrix, 4)
+    found = [float(answer(scale * matrix, 4)) / scale for scale in (1.0, 1e-6)]
+    if abs(found[0] / right - 1) < 1e-4 < abs(found[1] / right - 1):
+        return GUARDED
+    return None
+
 
 EXERCISE.mistake(
     "entries squared",

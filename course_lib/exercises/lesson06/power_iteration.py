@@ -29,6 +29,9 @@ def power_cases(rng):
     yield Case("large entries", large, drawn(rng, 6), 150)
     small = _with_singular_values(rng, 6, 4, 5e-4, 2e-4, 1e-4)
     yield Case("small entries", small, drawn(rng, 4), 150)
+    # WᵀWv is some 1e-12 long here: a number that is added to it, or a limit, shows
+    tiny = _with_singular_values(rng, 5, 4, 2e-6, 1e-6, 5e-7)
+    yield Case("tiny entries", tiny, drawn(rng, 4), 150)
     # before it has converged: only the right number of steps from the right start gives this
     close = _with_singular_values(rng, 4, 3, 2, 1.7, 1.1)
     unit = drawn(rng, 3)
@@ -72,6 +75,7 @@ EXERCISE = Exercise(
     oracle=power_of_numpy,
     observe=up_to_sign,
     on_device=False,
+    atol=1e-9,
     done="It finds the largest singular value and its direction.",
 )
 
@@ -116,10 +120,22 @@ START_IGNORED = (
     "the one that is given."
 )
 
+STOPS_EARLY = (
+    "Where the first two singular values are nearly equal the result has not converged, and yet it "
+    "is not what `steps` steps give: the number of steps is limited, or the loop ends as soon as "
+    "two steps differ by little. Take all of them."
+)
+
+GUARDED = (
+    "On a matrix with entries of 1e-6 the direction does not have length 1: against 0/0 something "
+    "is added to the length before v is divided by it, or the length is not let below some limit. "
+    "There WᵀWv is 1e-12 long, less than such a guard. Divide by the length itself."
+)
+
 
 @EXERCISE.probe
 def power_probe(answer):
-    """Whether ``start`` and ``steps`` are used, however the answer goes about it."""
+    """Whether ``start`` and ``steps`` are used, and the length as it is, however it is written."""
 
     def run(start, steps):
         torch.manual_seed(0)
@@ -131,12 +147,24 @@ def power_probe(answer):
         return STEPS_IGNORED
     if np.allclose(run(one, 1), run(doubles(0, 0, 1), 1), rtol=1e-6):
         return START_IGNORED
+    slow, both = doubles(1, 0, 0, 0.995).reshape(2, 2), doubles(1, 3)
+    found = {n: answer(slow, both, n)[1] for n in (3, 800)}
+    wrong = [n for n, v in found.items() if abs(v[1] / v[0] / (3 * 0.995 ** (2 * n)) - 1) > 0.01]
+    if wrong == [800]:
+        return STOPS_EARLY
+    length = {scale: np.linalg.norm(answer(scale * matrix, one, 9)[1]) for scale in (1, 1e-6)}
+    if abs(length[1] - 1) < 1e-4 < abs(length[1e-6] - 1):
+        return GUARDED
     return None
 
 
 EXERCISE.mistake("steps ignored", STEPS_IGNORED, ("range(steps)", "range(150)"))
 
 EXERCISE.mistake("start ignored", START_IGNORED, ("v = start", "v = torch.ones_like(start)"))
+
+EXERCISE.mistake("stops early", STOPS_EARLY, ("range(steps)", "range(min(steps, 80))"))
+
+EXERCISE.mistake("guarded", GUARDED, ("v / v.norm()", "v / (v.norm() + 1e-12)"))
 
 EXERCISE.mistake(
     "one step too few",

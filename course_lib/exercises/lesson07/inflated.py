@@ -26,6 +26,12 @@ def inflated_cases(rng):
         linear_layers(small)[1].weight *= 0.01
         linear_layers(bold)[0].weight[0] *= 10
     yield Case("small weights behind", small, 100.0)
+    tiny = net(12, 6, 5, 4)  # no last bias, beside which the rest would not show
+    with torch.no_grad():
+        for parameter in tiny.parameters():
+            parameter *= 1e-4
+        linear_layers(tiny)[-1].bias.zero_()
+    yield Case("weights of 1e-4", tiny, 100.0)
     yield Case("one unit much stronger than the others", bold, 100.0)
 
 
@@ -116,6 +122,7 @@ EXERCISE = Exercise(
     oracle=inflated_oracle,
     observe=seen_of_inflated,
     on_device=False,
+    atol=1e-14,
     done="The same logits, from a network whose product is `factor` times as large.",
     equivalent_mutants={
         "- after = first.weight[0].norm() * norm(second.weight[:, 1:]) / "

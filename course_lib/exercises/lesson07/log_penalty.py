@@ -25,6 +25,8 @@ def penalty_cases(rng):
     yield Case(
         "a network inside a network", nn.Sequential(nn.Flatten(), dense_layer(rng, 12, 6), inside)
     )
+    deep = nn.Sequential(nn.Sequential(nn.Sequential(nn.Sigmoid(), dense_layer(rng, 5, 4))))
+    yield Case("three networks deep", nn.Sequential(nn.Flatten(), dense_layer(rng, 12, 5), deep))
     norm = nn.LayerNorm(IMAGE[1:], bias=False, dtype=torch.float64)
     yield Case("other weights", nn.Sequential(norm, *random_network(rng, 12, 5, 3)))
 
@@ -134,6 +136,17 @@ EXERCISE.mistake(
 )
 def of_the_children(net):
     norms = [spectral_norm(c.weight) for c in net.children() if isinstance(c, nn.Linear)]
+    return torch.stack(norms).log().sum()
+
+
+@EXERCISE.mistake(
+    "two levels deep",
+    "Layers that stand deeper inside of the network than two levels are missing: `net.modules()` "
+    "gives all, however deep they stand.",
+)
+def of_the_grandchildren(net):
+    near = [*net.children(), *(inner for outer in net.children() for inner in outer.children())]
+    norms = [spectral_norm(layer.weight) for layer in near if isinstance(layer, nn.Linear)]
     return torch.stack(norms).log().sum()
 
 

@@ -139,7 +139,7 @@ ANSWERS = {
             "The class is the argmax: it takes ten values, so it is constant or jumps. It jumps on "
             "every boundary, in any classifier, also a perfect one.",
             'So "discontinuous" is not meant literally: it means that the jump lies very near to '
-            "natural images, much nearer than where our eyes would put it.",
+            "most images, much nearer than the nearest image of another class.",
             "A number: for example the certified radius, the attack's distance, and for comparison "
             "how far images of two classes lie apart.",
             "What matters is L over the margin and not L alone: a large finite L allows such a "
