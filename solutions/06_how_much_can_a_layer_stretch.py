@@ -56,6 +56,15 @@ from course_lib.plotting import lesson06 as figures
 plotting.style()
 rng = torch.Generator().manual_seed(6)
 
+# %% id="helpers"
+def tensor(result):
+    """In double precision, also where a function returns a list or array."""
+    if isinstance(result, torch.Tensor):
+        return result.detach().double()
+    if any(isinstance(part, torch.Tensor | np.ndarray) for part in result):
+        return torch.stack([tensor(part) for part in result])
+    return torch.as_tensor(result, dtype=torch.float64)
+
 # %% [markdown] id="circle-head"
 # ## 1. A circle becomes an ellipse
 #
@@ -133,8 +142,8 @@ plt.legend()
 plt.show()
 
 # %% [markdown] id="random-note"
-# Random directions are stretched by much the same, about the root of $\sum_k \sigma_k^2 / 784$, and none of
-# the thousand comes anywhere near $\sigma_1$. In 784 dimensions a random direction has a little of every singular
+# Random directions are stretched by about the root of $\sum_k \sigma_k^2 / 784$, and none of the thousand
+# comes anywhere near $\sigma_1$. In 784 dimensions a random direction has a little of every singular
 # vector and much of none. So trying directions at random does not find the norm, just as noise does
 # not find adversarial images. What does?
 
@@ -319,7 +328,7 @@ kinds = {
     "circular, stride 3": {"circular": True, "stride": 3},
 }
 drawn = {
-    name: torch.as_tensor(convolution_matrix(taps, 24, 1, **kind))
+    name: tensor(convolution_matrix(taps, 24, 1, **kind))
     for name, kind in kinds.items()
 }
 figure, axes = plt.subplots(1, 3, figsize=(8, 3.3))
@@ -569,7 +578,7 @@ kernel = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64)
 
 def norm_of(n, circular):
     matrix = convolution_matrix(kernel, n, 1, circular=circular)
-    return float(torch.linalg.matrix_norm(torch.as_tensor(matrix), 2))
+    return float(torch.linalg.matrix_norm(tensor(matrix), 2))
 
 
 lengths = range(5, 31)
@@ -600,7 +609,7 @@ plt.legend()
 plt.show()
 
 # %% [markdown] id="edge-note"
-# For every odd n the cross lies below the dot: the circular norm on n pixels is too small, and no
+# For every odd n that was tried the cross lies below the dot: the circular norm on n pixels is too small, and no
 # bound. This kernel likes the pattern +, -, +, -, and on an odd circle that does not close. A line
 # with loose ends has no such trouble.
 #
@@ -641,15 +650,16 @@ assert lower <= upper, (
 print(f"power_iteration: {whose(power_iteration)};", end=" ")
 print(f"norm_from_above: {whose(norm_from_above)};", end=" ")
 print(f"symbol_norm: {whose(symbol_norm)}")
-edge_pattern = torch.as_tensor(edge_pattern).double().reshape(28, 28)
+edge_pattern = tensor(edge_pattern).reshape(28, 28)
 pictures = torch.stack([most_stretched("conv1", 1, 7)[0], edge_pattern])
 titles = ["on the circle", "with zeros"]
 plotting.show_images(pictures, titles, limits=None, size=1.9)
 plt.show()
 
 # %% [markdown] id="edge-conv-note"
-# The circular norms lie a little above the padded layer's, by less than a percent: a cheap bound, and
-# a good one. The pattern that the padded layer stretches most is the same wave, fading towards
+# All three circular norms lie a little above the padded layer's, by less than a percent. That on 28 x 28
+# might have lain below, as in the figure; those on 29 x 29 and more are bounds, cheap ones and here good
+# ones. The pattern that the padded layer stretches most is the same wave, fading towards
 # the edges, where half of its neighbours are missing.
 
 # %% [markdown] id="stride-head"
@@ -773,7 +783,7 @@ print(f"strided_norm: {whose(strided_norm)};", end=" ")
 print(f"symbol_norm: {whose(symbol_norm)}")
 
 # %% [markdown] id="settle-note"
-# Δ⁻¹ gives the norm, to all digits. (If `strided_norm` differs from the matrix here, it is yours, and
+# Δ⁻¹ gives the norm, to all digits printed. (If `strided_norm` differs from the matrix here, it is yours, and
 # its check said what it is instead.) The printed Δ⁻² gives the number in the column "over Δ", which
 # is Δ times too small and no bound: for a layer like AlexNet's first, with stride 4, by a factor of 4.
 #
@@ -1019,7 +1029,7 @@ assert share_misread["the pattern"] < 0.1
 score("fooled-by-pattern", 100 * share_misread["the pattern"])
 
 # %% [markdown] id="pattern-note"
-# conv1 stretches adversarial perturbations hardly more than noise, on average over these images. And what
+# conv1 stretches adversarial perturbations a few percent more than noise, on average over these images. And what
 # it stretches most fools CONV, at this size, about as seldom as noise does: the counts are printed above. To be large after one layer is one thing; to be large in the
 # direction that the *next* layers listen to is another. A norm is the answer for the worst input of
 # one layer. That the worst inputs of all layers meet in one image, nobody has said. So a large norm
@@ -1069,8 +1079,8 @@ assert 1.9 < min(connected) < max(connected) < min(convolutions) < 11
 
 # %% [markdown] id="table5-note"
 # All printed bounds lie above those of the first weights, by factors from two (FC. 1) to ten
-# (Conv. 5), and in every convolution by more than in any fully connected layer. So the sizes alone
-# do not make a layer stretch like that. If the printed bounds are as tight as ours, it was training
+# (Conv. 5), and in every convolution by more than in any fully connected layer. So the sizes alone,
+# with such first weights, do not make a layer stretch like that. If the printed bounds are as tight as ours, it was training
 # that did, as in CONV. (Table 5 gives the sizes without groups, and so are ours.)
 #
 # With a connection, `python benchmarks/table5.py --trained` prints the table for torchvision's
@@ -1173,8 +1183,8 @@ answer(
 # - **"Max pooling is contractive" (section 4.3): only without overlap.** AlexNet's own pools have the
 #   constant 2 each.
 # - **"Instability can appear from the first convolutional layer on" (section 4.3): it can, by the
-#   norm. In our CONV (one network, 40 images) no sign of it was seen:** conv1 stretches adversarial
-#   perturbations hardly more than noise.
+#   norm. In our CONV (one network, 40 images) hardly a sign of it was seen:** conv1 stretches
+#   adversarial perturbations a few percent more than noise.
 # - **Table 5: not reproduced here**, for want of the trained weights. Its bounds lie above those of
 #   the weights that training began with, in all eight layers.
 #

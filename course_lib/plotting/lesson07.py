@@ -65,8 +65,8 @@ def strengths(radii, trials, chosen, title: str):
     for other in trials:
         axis.plot(radii, other["certified"].values(), color="0.85")
     axis.plot(radii, chosen["certified"].values(), "o-")
-    axis.plot(0, chosen["accuracy"], "o", color=PAPER, clip_on=False)
-    axis.text(0.04, chosen["accuracy"], "accuracy", color=PAPER)
+    axis.plot(0, chosen["accuracy"], "o", color=PAPER, clip_on=False, label="accuracy")
     axis.set(ylim=(0, 1.05), xlim=(0, 1.7), xlabel="L2 radius")
     axis.set(ylabel="certified", title=title)
+    axis.legend(loc="upper right")
     return figure
