@@ -21,6 +21,8 @@ def above_cases(rng):
     yield Case("tall, two squarings", drawn(rng, 7, 4), 2)
     yield Case("large entries", 3e3 * drawn(rng, 4, 5), 7)
     yield Case("small entries", 1e-3 * drawn(rng, 5, 4), 8)
+    # none of them stands out: powers of what was scaled once vanish
+    yield Case("ten squarings", drawn(rng, 8, 9), 10)
     yield Case("tiny entries", 1e-6 * drawn(rng, 4, 6), 5)
     yield Case("all singular values equal, six squarings", 2 * torch.linalg.qr(drawn(rng, 4, 4))[0])
     yield Case("two equal ones, eight squarings", 2 * torch.linalg.qr(drawn(rng, 4, 2))[0], 8)
@@ -67,16 +69,6 @@ def above_with_logarithms(matrix, squarings=6):
 
 
 @EXERCISE.variant
-def above_scaled_once(matrix, squarings=6):
-    """One scale for all: with singular values up to 1 the powers vanish, the trace does not."""
-    scale = matrix.norm()
-    gram = (matrix / scale).T @ (matrix / scale)
-    power = torch.linalg.matrix_power(gram, 2**squarings)
-    size = power.norm()
-    return scale * size ** (1 / 2 ** (squarings + 1))
-
-
-@EXERCISE.variant
 def above_by_eigenvalues(matrix, squarings=6):
     values = torch.linalg.eigvalsh(matrix.T @ matrix).clamp_min(0)
     largest = values.max()
@@ -92,6 +84,19 @@ EXERCISE.mistake(
     ("(gram / size) @ (gram / size)", "gram @ gram"),
     ("2 * (log + size.log())", "0.0"),
 )
+
+
+@EXERCISE.mistake(
+    "scaled once",
+    "The matrix is scaled once, before all squarings. With many of them its powers vanish all the "
+    "same, and 0 is no bound: divide again before each squaring, and keep the logarithms.",
+)
+def above_scaled_once(matrix, squarings=6):
+    scale = matrix.norm()
+    gram = (matrix / scale).T @ (matrix / scale)
+    power = torch.linalg.matrix_power(gram, 2**squarings)
+    return scale * power.norm() ** (1 / 2 ** (squarings + 1))
+
 
 EXERCISE.mistake(
     "the square",
