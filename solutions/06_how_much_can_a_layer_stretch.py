@@ -188,7 +188,7 @@ counts = [1, 2, 5, 10, 20, 50, 100, 200]
 from_below = torch.tensor(
     [[float(power_iteration(fc1, s, n)[0]) for n in counts] for s in starts]
 )
-assert (from_below <= fc1_sigmas[0] * (1 + 1e-6)).all(), (
+assert (from_below <= fc1_sigmas[0] * (1 + 1e-5)).all(), (
     "power_iteration found more than the norm, which is the most there is: "
     "return the length of matrix @ v for the v that you return, and make v "
     "one unit long."
@@ -257,7 +257,7 @@ print(f"Frobenius norm: {fc1.norm():.3f}")
 for k in (0, 2, 4, 6, 8, 10):
     above = float(norm_from_above(fc1, k))
     print(f"{k:2} squarings: at most {above:.6f}")
-    assert above >= fc1_sigmas[0] * (1 - 1e-6), (
+    assert above >= fc1_sigmas[0] * (1 - 1e-5), (
         "norm_from_above lies below the largest singular value, and is no "
         "bound: see that what each squaring is divided by comes back at the "
         "end."

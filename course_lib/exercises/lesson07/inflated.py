@@ -152,7 +152,8 @@ def inflated_by_halves(net, factor):
     half = torch.arange(linear_layers(net)[0].out_features) % 2
     while True:
         found = _rescaled(net, t ** (2.0 * half.double() - 1))
-        if log_product(found) - log_product(net) >= math.log(factor):
+        norms = [[spectral_norm(m.weight) for m in linear_layers(n)] for n in (found, net)]
+        if math.prod(norms[0]) >= factor * math.prod(norms[1]):
             return found
         t *= 2
 
