@@ -14,8 +14,9 @@ import difflib
 import sys
 from collections.abc import Callable, Iterator
 
-from . import all_exercises, find, sources
+from . import all_exercises, find, running, sources, trials
 from .exercise import Exercise
+from .feedback import Feedback
 from .judging import judge
 
 SWAPS = {
@@ -113,20 +114,23 @@ def _other_constants(value) -> list:
     return []
 
 
-def mutants(function: Callable) -> list[Mutant]:
-    """Every one-token change of ``function`` that this module knows, each once."""
+def mutants(function: Callable, swaps: Callable = _swaps, **names) -> list[Mutant]:
+    """Every change of ``function`` that ``swaps`` knows, each once: by default those of one token.
+
+    names: what the changed functions may use beside what ``function`` uses.
+    """
     original = sources.tree(function)
     before = ast.unparse(original).splitlines()
     found, seen = [], {ast.unparse(original)}
     spots = [n for n in ast.walk(original.body[0]) if n not in _annotations(original.body[0])]
     for node in spots:
-        for attribute, value in _swaps(node):
+        for attribute, value in swaps(node):
             # a deep copy that knows which of its nodes is the copy of ``node``
             memo = {}
             changed = copy.deepcopy(original, memo)
             twin = memo[id(node)]
             if attribute:
-                setattr(twin, attribute, value)
+                setattr(twin, attribute, copy.deepcopy(value))
             else:
                 changed = _Replace(twin, copy.deepcopy(value)).visit(changed)
             changed = ast.fix_missing_locations(changed)
@@ -137,7 +141,9 @@ def mutants(function: Callable) -> list[Mutant]:
             lines = difflib.unified_diff(before, text.splitlines(), n=0, lineterm="")
             lines = [x for x in list(lines)[2:] if not x.startswith("@@")]
             change = " / ".join(f"{x[0]} {x[1:].strip()}" for x in lines)
-            found.append(Mutant(change, sources.build(text, function)))
+            built = sources.build(text, function)
+            built.__globals__.update(names)
+            found.append(Mutant(change, built))
     return found
 
 
@@ -177,10 +183,29 @@ class Row:
     told: list[str] = dataclasses.field(default_factory=list)
 
 
+def passed_by(exercise: Exercise, answer: Callable, seconds: float) -> Feedback | None:
+    """What :func:`.judging.judge` says to an answer that passes; None for one that does not.
+
+    Most wrong answers differ on the first case, and are not run on the others.
+    """
+    signature = exercise.signature()
+    cases = zip(exercise.draw(), exercise.draw(), trials.expected(exercise), strict=True)
+    try:
+        with running.time_limit(seconds):
+            for case, pristine, want in cases:
+                got = running.call(answer, case, pristine, exercise, signature)
+                if running.disagreement(got, want, exercise.rtol, exercise.atol):
+                    return None
+    except running.TimeIsUp:
+        return None
+    feedback = judge(exercise, answer, seconds)
+    return feedback if feedback.status == "PASS" else None
+
+
 def try_mutants(exercise: Exercise, seconds: float = 2.0) -> tuple[int, list[str], list[str]]:
     """How many mutants there are, which survive unexplained, and which reasons are stale."""
     made = mutants(exercise.solution())
-    passed = [m.change for m in made if judge(exercise, m.function, seconds).status == "PASS"]
+    passed = [m.change for m in made if passed_by(exercise, m.function, seconds)]
     explained = [change for change in passed if change in exercise.equivalent_mutants]
     survivors = [change for change in passed if change not in exercise.equivalent_mutants]
     stale = [change for change in exercise.equivalent_mutants if change not in passed]
