@@ -1,0 +1,315 @@
+"""Run the cells of a lesson that depend on a learner's functions, whatever these return.
+
+Small parts of MNIST stand for the whole, and networks are trained on a few images: what counts is
+whether a cell runs with an answer that its check has accepted, not the numbers that it prints. A
+first run with the course's own answers says what runs at all, and what each cell leaves behind;
+then only the cells that depend on an answer run again, in the same namespace.
+"""
+
+import ast
+import contextlib
+import copy
+import dataclasses
+import io
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from course_lib import attacks, data, spectral, training, units
+from course_lib.authoring import judging, names, source
+from course_lib.exercises import find, judge, running
+
+ROOT = Path(__file__).parent.parent
+SOURCES = {path.stem: path for path in sorted((ROOT / "solutions").glob("[0-9][0-9]_*.py"))}
+IMAGES = {"test": 200}  # of a part of MNIST
+MANY = 1000  # of every other part
+DRAWN = {"03": 150, "05": 100, "07": 100}  # of a sample
+FEW = 40  # of a sample in the other lessons
+SECONDS = 40  # for one cell
+REMEMBERED: dict[str, dict] = {}  # what slow functions of the library gave
+
+
+# ---------------------------------------------------------------- the lesson, smaller
+
+
+def balanced(dataset, n):
+    """``n`` images, as many of each class as can be."""
+    place = torch.zeros(len(dataset), dtype=torch.int64)
+    for digit in range(10):
+        rows = (dataset.labels == digit).nonzero().flatten()
+        place[rows] = 10 * torch.arange(len(rows)) + digit
+    return dataset[place.argsort()[:n]]
+
+
+def smaller(monkeypatch, lesson):
+    """Less of everything that takes long in ``lesson``, and nothing of it twice."""
+    whole, kept, drawn = data.load_mnist, {}, DRAWN.get(lesson[:2], FEW)
+
+    def load_mnist(part, device=None, *args, **kwargs):
+        key = part, str(device)
+        if key not in kept:
+            kept[key] = balanced(whole(part, device, *args, **kwargs), IMAGES.get(part, MANY))
+        return kept[key]
+
+    def sample(self, n, seed=0):
+        # `units.held_out` takes all of the test images
+        return balanced(self, n if n == len(self) else MANY if n > MANY else min(n, drawn))
+
+    def short(long):
+        def trained(net, dataset, *args, **kwargs):
+            return long(net, dataset[:MANY], *args, **kwargs)
+
+        return trained
+
+    monkeypatch.setattr(data, "load_mnist", load_mnist)
+    monkeypatch.setattr(units, "load_mnist", load_mnist)
+    monkeypatch.setattr(data.Dataset, "sample", sample)
+    monkeypatch.setattr(training, "train", short(training.train))
+    monkeypatch.setattr(spectral, "lipschitz", remembered(spectral.lipschitz))
+    monkeypatch.setattr(spectral, "certified_radius", remembered(spectral.certified_radius))
+    monkeypatch.setattr(attacks, "minimal_adversarial", remembered(attacks.minimal_adversarial))
+    monkeypatch.setenv("COURSE_STATIC", "1")
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    plt.switch_backend("agg")
+
+
+def remembered(function):
+    """``function``, that computes nothing twice for the same network and tensors."""
+    kept = REMEMBERED.setdefault(function.__name__, {})
+
+    def key(value):
+        if isinstance(value, torch.nn.Module):
+            return repr(value), tuple(map(key, value.state_dict().values())), value.training
+        if isinstance(value, torch.Tensor):
+            return (
+                str(value.dtype),
+                value.shape,
+                value.detach().cpu().contiguous().numpy().tobytes(),
+            )
+        return repr(value)
+
+    def wrapper(*args, **kwargs):
+        name = tuple(map(key, args)), tuple((k, key(v)) for k, v in kwargs.items())
+        if name not in kept:
+            kept[name] = function(*args, **kwargs)
+        return copy.deepcopy(kept[name])
+
+    return wrapper
+
+
+# ---------------------------------------------------------------- cells and what they depend on
+
+
+@dataclasses.dataclass
+class Cell:
+    """A code cell. exercise, check: slugs; depends: whether an answer can change what it does."""
+
+    id: str
+    text: str
+    exercise: str | None = None
+    check: str | None = None
+    depends: bool = False
+    needed: bool = True
+
+    @property
+    def tree(self):
+        return ast.parse(self.text)
+
+
+MUTATORS = {"append", "update", "add", "extend", "setdefault", "remove", "clear", "insert", "pop"}
+
+
+def changed(tree) -> set[str]:
+    """The names that a cell binds, or whose things it changes."""
+    found = names.bound(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            base = node.value
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", None) in MUTATORS:
+            base = node.func.value
+        else:
+            continue
+        while isinstance(base, ast.Subscript | ast.Attribute | ast.Call):
+            base = base.func if isinstance(base, ast.Call) else base.value
+        if isinstance(base, ast.Name):
+            found.add(base.id)
+    return found
+
+
+def cells_of(name: str) -> list[Cell]:
+    """The code cells of a lesson as a learner has them, with the course's answers."""
+    read = source.read(SOURCES[name])
+    shapes, cells, tainted = judging.judge_text(read), [], set()
+    for cell in read.cells:
+        if cell.kind != "code" or "solution-only" in cell.tags:
+            continue
+        exercise, view = cell.option("exercise"), shapes[cell.id]
+        text = view.solved if exercise else view.lesson
+        made = Cell(cell.id, text, exercise, cell.option("check"))
+        made.depends = bool(exercise or made.check or names.free(made.tree) & tainted)
+        if made.depends:
+            tainted |= changed(made.tree)
+        else:
+            tainted -= names.bound(made.tree)
+        cells.append(made)
+    wanted: set[str] = set()
+    for cell in reversed(cells):
+        cell.needed = cell.depends or bool(changed(cell.tree) & wanted)
+        if cell.needed:
+            wanted |= names.free(cell.tree) | (changed(cell.tree) - names.bound(cell.tree))
+    return cells
+
+
+# ---------------------------------------------------------------- running
+
+
+@dataclasses.dataclass
+class Lesson:
+    """A lesson in one namespace; ``left``: what each cell bound when the course's answers ran."""
+
+    name: str
+    cells: list[Cell]
+    space: dict = dataclasses.field(default_factory=dict)
+    left: dict[str, dict] = dataclasses.field(default_factory=dict)
+    broken: dict[str, str] = dataclasses.field(default_factory=dict)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def slugs(self) -> list[str]:
+        return [cell.exercise for cell in self.cells if cell.exercise]
+
+    def start(self) -> None:
+        """The run with the course's answers, of the cells that are needed."""
+        self.space.clear()
+        self.space["__name__"] = "__main__"
+        for cell in self.cells:
+            if not cell.needed:
+                continue
+            began = time.process_time()
+            error = self._run(cell)
+            self.seconds[cell.id] = time.process_time() - began
+            if error:
+                self.broken[cell.id] = error
+            bound = names.bound(cell.tree)
+            self.left[cell.id] = {n: _kept(self.space[n]) for n in bound if n in self.space}
+            for name, value in self.space.items():  # where they stand after this cell
+                if isinstance(value, torch.Generator | np.random.Generator):
+                    self.left[cell.id][name] = _kept(value)
+
+    def again(self, answers: dict[str, Callable]) -> tuple[dict[str, str], set[str]]:
+        """Run with ``answers``: slug -> function of the course's function, which gives another.
+
+        Returns the cells that fail now, with their errors, and the slugs whose answer passed.
+        """
+        self.space.clear()
+        self.space["__name__"] = "__main__"
+        failed, accepted = {}, set()
+        for cell in self.cells:
+            if not cell.needed:
+                continue
+            if not cell.depends or cell.id in self.broken:
+                self._put_back(cell)
+                continue
+            given = None
+            if cell.check in answers:
+                function = find(cell.check).function
+                given = self.space[function] = answers[cell.check](self.space[function])
+            error = self._run(cell)
+            if error:
+                failed[cell.id] = error
+                self._put_back(cell)
+            elif given is not None and self.space[function] is given:
+                accepted.add(cell.check)
+            elif given is not None and self._passes_alone(cell.check, answers[cell.check]):
+                failed[cell.id] = "the check refuses the course's answer, used with the others"
+        return failed, accepted
+
+    @staticmethod
+    def _passes_alone(slug: str, other: Callable) -> bool:
+        exercise = find(slug)
+        return judge(exercise, other(exercise.solution())).status == "PASS"
+
+    def _put_back(self, cell: Cell) -> None:
+        self.space.update({n: _kept(value) for n, value in self.left[cell.id].items()})
+
+    def _run(self, cell: Cell) -> str:
+        """The error of a cell as text, "" if it has none."""
+        code = compile(cell.text, f"<{cell.id}>", "exec")
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), running.time_limit(SECONDS):
+                exec(code, self.space)
+        except running.TimeIsUp:
+            return f"it takes longer than {SECONDS} s on few images"
+        except (Exception, SystemExit) as error:
+            lines = [
+                f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename[0] == "<"
+            ]
+            line = cell.text.splitlines()[lines[0] - 1].strip() if lines else ""
+            return f"{type(error).__name__}: {' '.join(str(error).split())} in `{line}`"
+        finally:
+            plt.close("all")
+        return ""
+
+
+def _kept(value):
+    if isinstance(value, torch.Generator):
+        return value.clone_state()
+    if isinstance(value, np.random.Generator):
+        return copy.deepcopy(value)
+    return value
+
+
+# ---------------------------------------------------------------- other forms of the same result
+
+
+def mapped(value, change: Callable):
+    """``change`` made to all tensors, arrays and numbers in ``value``; None in it stays."""
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic | float | int | bool):
+        return change(value)
+    if type(value) in (tuple, list):
+        return type(value)(mapped(part, change) for part in value)
+    if isinstance(value, dict):
+        return {name: mapped(part, change) for name, part in value.items()}
+    return value
+
+
+def as_lists(x):
+    """Lists of plain numbers."""
+    return torch.as_tensor(x).detach().tolist()
+
+
+def as_arrays(x):
+    """NumPy's numbers and arrays, in double precision."""
+    array = torch.as_tensor(x).detach().cpu().numpy()
+    return (array.astype(np.float64) if array.dtype.kind == "f" else array)[()]
+
+
+def as_tensors(x):
+    """Tensors in double precision, also where a number would do, that carry autograd's history."""
+    x = torch.as_tensor(x)
+    if not x.is_floating_point():
+        return x
+    return x.double() + torch.zeros((), dtype=torch.float64, requires_grad=True)
+
+
+def as_single(x):
+    """Tensors in single precision, also where a number would do."""
+    x = torch.as_tensor(x).detach()
+    return x.float() if x.is_floating_point() else x
+
+
+FORMS = {"lists": as_lists, "arrays": as_arrays, "tensors": as_tensors, "single": as_single}
+
+
+def in_form(form: str) -> Callable:
+    """An answer out of the course's: the same results, in another form."""
+
+    def other(function):
+        return lambda *args, **kwargs: mapped(function(*args, **kwargs), FORMS[form])
+
+    return other
