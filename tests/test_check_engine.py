@@ -39,6 +39,7 @@ from course_lib.exercises import (
     score,
     sources,
     store,
+    trials,
     whose,
     yours,
 )
@@ -490,6 +491,62 @@ def test_a_gradient_asked_of_an_argument_itself_is_a_change(registry, capsys):
     assert "changes its argument `matrix` in place" in told(capsys)
 
 
+def test_a_frozen_network_is_a_change():
+    exercise = dataclasses.replace(exercises.find("scale-weights"), may_change=())
+    exercise.observe = lambda result, net, factor: factor
+
+    def freezes(net, factor):
+        net.requires_grad_(False)
+
+    def freezes_for_a_while(net, factor):
+        net.requires_grad_(False)
+        net.requires_grad_()
+
+    feedback = judge(exercise, freezes)
+    assert feedback.status == "FAIL"
+    assert "leaves its argument `net` with another `requires_grad`" in feedback.sentence
+    assert "changes its argument" not in judge(exercise, freezes_for_a_while).sentence
+
+
+def test_one_piece_of_memory_for_all_results():
+    exercise, kept = exercises.find("row-sums"), {}
+
+    def buffered(matrix, weight=1.0):
+        sums = weight * matrix.sum(1)
+        return kept.setdefault(len(sums), torch.empty_like(sums)).copy_(sums)
+
+    def buffered_array(matrix, weight=1.0):
+        sums = weight * matrix.numpy().sum(1)
+        buffer = kept.setdefault(("array", len(sums)), np.empty_like(sums))
+        buffer[:] = sums
+        return buffer
+
+    for overwriting in (buffered, buffered_array):
+        feedback = judge(exercise, overwriting)
+        assert feedback.status == "FAIL"
+        assert "what it gave before is overwritten" in feedback.sentence
+    # a remembered result is the same memory, too, and nothing is written over it
+    remembered = functools.cache(lambda n, weight: weight * torch.full((n,), 2.0))
+    alike = make_row_sums(
+        cases=lambda rng: [Case(f"{n} rows", torch.ones(n, 2)) for n in (1, 3)],
+        mistakes=[],
+    )
+    mine = lambda matrix, weight=1.0: remembered(len(matrix), weight)  # noqa: E731
+    assert judge(alike, mine).status == "PASS"
+    assert torch.equal(remembered(3, 1.0), torch.full((3,), 2.0)), "it is left as it was"
+
+
+def test_probes_get_plain_numbers_in_double_precision():
+    one = 1 + 2**-30
+    for result in (one, [one, one], [[one], [one]], (np.float64(one), one), np.array([one])):
+        got = trials.returning_tensors(lambda result=result: result)()
+        assert got.dtype == torch.float64
+        assert (got == one).all()
+    mixed = trials.returning_tensors(lambda: [torch.tensor(1.0), [2.0, 3.0][0]])()
+    assert mixed.tolist() == [1, 2]
+    assert trials.returning_tensors(lambda: [1, 2])().dtype == torch.int64
+
+
 def test_what_is_meant_to_change_may():
     exercise = exercises.find("scale-weights")
 
@@ -802,6 +859,29 @@ def test_an_endless_loop_is_told(capsys, registry):
     out = told(capsys)
     assert "still running after 0.2 s (on 'one row') and was stopped" in out
     assert yours("row-sums") is None
+
+
+def test_a_wrong_form_is_told_before_a_loop_that_never_ends(registry):
+    exercise = registry.EXERCISES[0]
+    exercise.time_limit = 0.2
+
+    def ending(result):
+        def answer(matrix, weight=1.0):
+            while len(matrix) > 1:
+                pass
+            return result(matrix)
+
+        return answer
+
+    assert len(exercise.draw()[0].args[0]) == 1, "the first case ends"
+    assert "shape" in judge(exercise, ending(lambda m: m)).sentence
+    assert "returns nothing" in judge(exercise, ending(lambda m: None)).sentence
+    assert "'text', expected" in judge(exercise, ending(lambda m: "text")).sentence
+    failed = judge(exercise, ending(lambda m: m @ m))
+    assert failed.status == "EXCEPTION"
+    # a value that is not right says nothing about the loop
+    for result in (lambda m: m.mean(1), lambda m: m.mean(1).tolist(), lambda m: m.sum(1)):
+        assert "still running after" in judge(exercise, ending(result)).sentence
 
 
 # --- the parts an author gives ---------------------------------------------------------------

@@ -263,7 +263,10 @@ def test_the_untouched_list_of_changes_is_not_an_answer():
             raise NotImplementedError("changes-the-ranking")
         return can_change[change]
 
-    assert judge(find("changes-the-ranking"), stub).status == "UNATTEMPTED"
+    feedback = judge(find("changes-the-ranking"), stub)
+    assert feedback.status == "UNATTEMPTED"
+    assert "question mark" in feedback.sentence
+    assert "raise" not in feedback.sentence, "there is none to replace"
 
 
 # ---------------------------------------------------------------- what the lesson says

@@ -89,7 +89,7 @@ def difference(got, want, rtol: float = 1e-4, atol: float = 1e-6) -> str | None:
     Only values and shapes count: a list of numbers equals a tensor of them, float64 equals
     float32, a 0-d tensor equals a number, a tuple of two equals a tensor of two rows.
     """
-    got, want = _in_the_form_of(snapshot(got), snapshot(want))
+    got, want = in_the_form_of(snapshot(got), snapshot(want))
     if isinstance(want, Array):
         if not isinstance(got, Array):
             return f"The result is {describe(got)}, expected {describe(want)}."
@@ -122,10 +122,10 @@ def missing(got: dict, want: dict) -> str:
     return ", ".join(f"`{name}`" for name in want if name not in got)
 
 
-def _in_the_form_of(got, want):
+def in_the_form_of(got, want):
     """Make a list into an Array where one is expected, and the other way round."""
     if isinstance(want, Array) and isinstance(got, list):
-        parts = [_in_the_form_of(g, want)[0] for g in got]
+        parts = [in_the_form_of(g, want)[0] for g in got]
         if all(isinstance(p, Array) for p in parts) and len({p.values.shape for p in parts}) == 1:
             return Array(np.stack([p.values for p in parts]), "list", parts[0].dtype), want
     if isinstance(want, list) and isinstance(got, Array) and got.values.ndim:
@@ -201,7 +201,7 @@ def pattern(pairs, rtol: float = 1e-4) -> str:
 
     pairs: (got, expected) of each case; only results that are one tensor or number are looked at.
     """
-    pairs = [_in_the_form_of(snapshot(g), snapshot(w)) for g, w in pairs]
+    pairs = [in_the_form_of(snapshot(g), snapshot(w)) for g, w in pairs]
     for g, w in pairs:
         one = isinstance(g, Array) and isinstance(w, Array)
         if not one or g.values.shape != w.values.shape or np.iscomplexobj(g.values):

@@ -69,7 +69,8 @@ class Exercise:
     gradients: names of arguments whose gradient must be right, too.
     probes: functions(answer) -> a sentence, or None if all is well; they run on right results.
     valid: function(got, expected, case) -> whether a result that differs is a valid bound
-    (float64 arrays); loose: the sentence then. done: a sentence for a learner who passes.
+    (float64 arrays); loose: the sentence then. done: a sentence for a learner who passes;
+    unattempted: for one whose function is still the stub.
     rtol, atol: the tolerance, for float32 on any device. time_limit: in seconds.
     on_device: inputs go to device.pick(); False keeps them on the CPU.
     equivalent_mutants: change, as mutants.py prints it -> why it is no mistake.
@@ -94,6 +95,7 @@ class Exercise:
     valid: Callable | None = None
     loose: str = "This is a valid bound, but not the tightest one."
     done: str = ""
+    unattempted: str = "Replace the line `raise NotImplementedError(...)` with your code."
     rtol: float = 1e-4
     atol: float = 1e-6
     time_limit: float = 10.0

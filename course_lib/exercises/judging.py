@@ -14,7 +14,7 @@ import types
 import torch
 
 from . import leaning, trials
-from .comparing import Array, pattern
+from .comparing import Array, in_the_form_of, pattern, same_form
 from .exercise import Exercise, core
 from .feedback import Feedback
 from .running import Case, Outcome, disagreement
@@ -127,14 +127,15 @@ def is_unattempted(error, answer, slug: str) -> bool:
 def the_stub(trial: Trial) -> Feedback | None:
     if not any(is_unattempted(o.error, trial.answer, trial.exercise.slug) for o in trial.got):
         return None
-    return trial.feedback(
-        "UNATTEMPTED", "Replace the line `raise NotImplementedError(...)` with your code."
-    )
+    return trial.feedback("UNATTEMPTED", trial.exercise.unattempted)
 
 
 def out_of_time(trial: Trial) -> Feedback | None:
     if not trial.late:
         return None
+    earlier = returns_nothing(trial) or an_exception(trial) or another_form(trial)
+    if earlier:
+        return earlier
     limit = f"{trial.seconds or trials.limit(trial.exercise):.3g} s"
     where = f"on '{trial.cases[len(trial.got)].label}'"
     return trial.feedback(
@@ -144,10 +145,27 @@ def out_of_time(trial: Trial) -> Feedback | None:
     )
 
 
+def another_form(trial: Trial) -> Feedback | None:
+    """Results of another type or shape: they may be why a function does not end elsewhere."""
+    for case, g, w in trial.pairs:
+        text = disagreement(g, w, trial.exercise.rtol, trial.exercise.atol)
+        if text and not same_form(*in_the_form_of(g.value, w.value)):
+            return trial.feedback("FAIL", f"On {case.describe(trial.signature)}:\n{text}")
+    return None
+
+
 def changes_an_argument(trial: Trial) -> Feedback | None:
     changed = [name for o in trial.got for name in o.changed] or [
         name for o in trial.got if "leaf" in str(o.error) for name in trial.exercise.gradients
     ]
+    frozen = [name for o in trial.got for name in o.frozen]
+    if frozen and not changed:
+        return trial.feedback(
+            "FAIL",
+            f"Your function leaves its argument `{frozen[0]}` with another `requires_grad`: who "
+            "uses it next gets other gradients, or none. `torch.no_grad()` or `.detach()` do "
+            "without that.",
+        )
     if not changed:
         return None
     return trial.feedback(

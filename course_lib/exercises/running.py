@@ -249,15 +249,16 @@ class Outcome:
 
     value: a snapshot of the result (returned_none: there was none; generator: it came out of a
     ``yield``); gradients: argument -> snapshot, or None where nothing flows back; error: the
-    exception; changed: arguments changed in place; left_behind: arguments whose mode or .grad is
-    another now; oracle: what the oracle of the exercise says, if it has one; printed: the text that
-    the call printed.
+    exception; changed: arguments changed in place; frozen: networks whose parameters ask for other
+    gradients than before; left_behind: arguments whose mode or .grad is another now; oracle: what
+    the oracle of the exercise says, if it has one; printed: the text that the call printed.
     """
 
     value: object = None
     gradients: dict = dataclasses.field(default_factory=dict)
     error: Exception | SystemExit | None = None
     changed: list[str] = dataclasses.field(default_factory=list)
+    frozen: list[str] = dataclasses.field(default_factory=list)
     left_behind: list[str] = dataclasses.field(default_factory=list)
     returned_none: bool = False
     generator: bool = False
@@ -294,6 +295,8 @@ def call(function, case: Case, pristine: Case, exercise, signature) -> Outcome:
             elif isinstance(value, torch.Tensor) and name not in exercise.gradients:
                 if value.requires_grad != before[name].requires_grad:
                     outcome.changed.append(name)
+            elif isinstance(value, nn.Module) and _asks(value) != _asks(before[name]):
+                outcome.frozen.append(name)
             elif isinstance(value, nn.Module) and _traces(value) != _traces(before[name]):
                 outcome.left_behind.append(name)
     return outcome
@@ -335,6 +338,10 @@ def _state(value):
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return snapshot(value)
     return None
+
+
+def _asks(module: nn.Module) -> list[bool]:
+    return [p.requires_grad for p in module.parameters()]
 
 
 def _traces(module: nn.Module):

@@ -63,8 +63,8 @@ class Trial:
 
     @property
     def pairs(self) -> list[tuple[Case, Outcome, Outcome]]:
-        """Case, got, want; only of an answer that came to its end."""
-        return list(zip(self.cases, self.got, self.want, strict=True))
+        """Case, got, want, of the cases that the answer came to."""
+        return list(zip(self.cases, self.got, self.want, strict=not self.late))
 
     @functools.cached_property
     def wrong(self) -> list[tuple[Case, str]]:

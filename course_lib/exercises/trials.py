@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 
 from .. import device as devices
@@ -137,16 +138,74 @@ def is_tensor(value) -> bool:
 
 
 def returning_tensors(answer) -> Callable:
-    """``answer`` with results that are arrays, numbers or lists of them turned into tensors."""
+    """``answer`` with results that are arrays, numbers or lists of them turned into tensors.
+
+    As everywhere in the check, Python's numbers count as double precision.
+    """
 
     @functools.wraps(answer)
     def wrapper(*args, **kwargs):
-        result = answer(*args, **kwargs)
-        if isinstance(result, list | tuple) and any(isinstance(r, torch.Tensor) for r in result):
-            return torch.stack([torch.as_tensor(r) for r in result])
-        return result if isinstance(result, torch.Tensor) else torch.as_tensor(result)
+        return _tensor(answer(*args, **kwargs))
 
     return wrapper
+
+
+def _tensor(value) -> torch.Tensor:
+    if isinstance(value, list | tuple) and any(isinstance(v, _NESTED) for v in value):
+        return torch.stack([_tensor(v) for v in value])
+    return value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value))
+
+
+_NESTED = torch.Tensor | list | tuple
+
+
+def overwrites(exercise: Exercise, answer) -> str | None:
+    """A sentence for an answer that keeps what it returned, and writes the next result over it.
+
+    The first result that is made of tensors or arrays gets other numbers, then the answer is called
+    once more on the same input: the numbers must stay.
+    """
+    for case, again in zip(exercise.draw(), exercise.draw(), strict=True):
+        with running.undisturbed():
+            held = _memory(answer(*case.args, **case.kwargs))
+        if held and _overwritten(held, lambda again=again: answer(*again.args, **again.kwargs)):
+            return (
+                "Your function returns the same memory in every call: what it gave before is "
+                "overwritten by the next result. Make a new tensor in each call, or return a copy "
+                "(`.clone()`)."
+            )
+        if held:
+            break
+    return None
+
+
+def _overwritten(held: list[np.ndarray], call: Callable) -> bool:
+    """Whether ``call`` writes into the arrays ``held``; they are left as they were."""
+    kept = [values.copy() for values in held]
+    try:
+        for values in held:
+            values[...] = ~values if values.dtype.kind == "b" else 77
+        marked = [values.copy() for values in held]
+        with running.undisturbed():
+            call()
+        return not all(map(np.array_equal, held, marked))
+    finally:  # it may be something of the learner's
+        for values, old in zip(held, kept, strict=True):
+            values[...] = old
+
+
+def _memory(result) -> list[np.ndarray]:
+    """The memory of the tensors and arrays in a result, as arrays that can be written to."""
+    if isinstance(result, list | tuple):
+        return [values for part in result for values in _memory(part)]
+    if isinstance(result, dict):
+        return _memory(list(result.values()))
+    if isinstance(result, torch.Tensor) and result.device.type == "cpu":
+        with contextlib.suppress(RuntimeError, TypeError):  # sparse, conjugated, half, ...
+            result = result.detach().numpy()
+    overlaps = isinstance(result, np.ndarray) and 0 in result.strides
+    writable = isinstance(result, np.ndarray) and result.flags.writeable and not overlaps
+    return [result] if writable and result.size and result.dtype.kind in "biufc" else []
 
 
 def probe(exercise: Exercise, answer, seconds: float | None = None) -> str | None:
@@ -159,7 +218,7 @@ def probe(exercise: Exercise, answer, seconds: float | None = None) -> str | Non
         answer = returning_tensors(answer)
     try:
         with running.time_limit(seconds or limit(exercise)):
-            for look in exercise.probes:
+            for look in (functools.partial(overwrites, exercise), *exercise.probes):
                 with running.undisturbed(), contextlib.redirect_stdout(io.StringIO()):
                     text = look(answer)
                 if text:

@@ -84,6 +84,7 @@ EXERCISE = Exercise(
     ],
     cases=change_cases,
     oracle=changes_by_trial,
+    unattempted='There is still a question mark: write `True` or `False` in place of every "?".',
     done="Order survives where every image's score goes through the same increasing function.",
 )
 
