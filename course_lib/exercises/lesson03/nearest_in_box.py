@@ -119,6 +119,16 @@ EXERCISE = Exercise(
 )
 
 
+def _bisected(point, w, d, end):
+    """``point`` where it comes across the plane between 0 and ``end``; at the end if nowhere."""
+    low, high = 0.0, end
+    for _ in range(80):
+        middle = (low + high) / 2
+        short = float(w @ point(middle) + d) < 0
+        low, high = (middle, high) if short else (low, middle)
+    return point(high)
+
+
 @EXERCISE.variant
 def box_bisection(x, w, d):
     def point(multiplier):
@@ -126,16 +136,10 @@ def box_bisection(x, w, d):
 
     if w @ x + d >= 0:
         return x.clone()
-    low, high = 0.0, 1.0
-    while w @ point(high) + d < 0:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        if w @ point(middle) + d < 0:
-            low = middle
-        else:
-            high = middle
-    return point(high)
+    end = 1.0
+    while w @ point(end) + d < 0:
+        end *= 2
+    return _bisected(point, w, d, end)
 
 
 @EXERCISE.variant
@@ -157,10 +161,10 @@ def box_breakpoints(x, w, d):
 
 
 @EXERCISE.variant
-def box_repeated(x, w, d):
+def box_repeated(x, w, d, rounds=20000):
     """To the plane, into the box, to the plane, ...: with one normal that ends where it should."""
     point = x.clone()
-    for _ in range(20000):
+    for _ in range(rounds):
         short = float(w @ point + d)
         if short > -1e-10:
             break
@@ -178,15 +182,10 @@ def box_stretched(x, w, d):
     there, the others go on along w, so this is the same path."""
     if float(w @ x + d) >= 0:
         return x.clone()
-    change = (x + _one_step(x, w, d)).clamp(0, 1) - x
-    low, high = 0.0, 1.0
-    while float(w @ (x + high * change).clamp(0, 1) + d) < 0 and high < 1e12:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        short = float(w @ (x + middle * change).clamp(0, 1) + d) < 0
-        low, high = (middle, high) if short else (low, middle)
-    return (x + high * change).clamp(0, 1)
+    change, end = (x + _one_step(x, w, d)).clamp(0, 1) - x, 1.0
+    while float(w @ (x + end * change).clamp(0, 1) + d) < 0 and end < 1e12:
+        end *= 2
+    return _bisected(lambda share: (x + share * change).clamp(0, 1), w, d, end)
 
 
 UPPER_END = (
@@ -271,16 +270,7 @@ EXERCISE.mistake(
 
 def box_bracket(end):
     """A wrong point: bisection in [0, end], and the end itself if the root is beyond it."""
-
-    def wrong(x, w, d):
-        low, high = 0.0, end
-        for _ in range(80):
-            middle = (low + high) / 2
-            short = float(w @ (x + middle * w).clamp(0, 1) + d) < 0
-            low, high = (middle, high) if short else (low, middle)
-        return (x + high * w).clamp(0, 1)
-
-    return _unless_across(wrong)
+    return _unless_across(lambda x, w, d: _bisected(lambda m: (x + m * w).clamp(0, 1), w, d, end))
 
 
 for end in (1, 2, 10, 100, 1000):
@@ -351,20 +341,11 @@ EXERCISE.mistake(
 )
 
 
-def box_sign(x, w, d):
-    low, high = 0.0, 1.0
-    for _ in range(80):
-        middle = (low + high) / 2
-        short = float(w @ (x + middle * w.sign()).clamp(0, 1) + d) < 0
-        low, high = (middle, high) if short else (low, middle)
-    return (x + high * w.sign()).clamp(0, 1)
-
-
 EXERCISE.mistake(
     "every pixel alike",
     "Every pixel is moved by the same amount, as the sign of w says: that makes the "
     "largest change small (the max norm), not the sum of squares. Move along w.",
-    _unless_across(box_sign),
+    _unless_across(lambda x, w, d: _bisected(lambda m: (x + m * w.sign()).clamp(0, 1), w, d, 1.0)),
 )
 
 
@@ -402,20 +383,12 @@ def box_too_few_free(x, w, d):
     return point
 
 
-@EXERCISE.mistake(
+EXERCISE.mistake(
     "Newton's method without the box",
     "Every step divides by the sum of all w_i², also those of pixels that are clipped, and you "
     "stop after a few: the slope is that of the free pixels only, or many more steps are needed.",
+    lambda x, w, d: box_repeated(x, w, d, rounds=100),
 )
-def box_few_steps(x, w, d):
-    point = x.clone()
-    for _ in range(100):
-        short = float(w @ point + d)
-        if short >= -1e-12:
-            break
-        point = (point - short / float(w @ w) * w).clamp(0, 1)
-    return point
-
 
 EXERCISE.mistake(
     "away from the plane",
