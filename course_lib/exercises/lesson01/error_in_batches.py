@@ -31,6 +31,10 @@ def batch_cases(rng):
     yield case("four images, one by one", 4, 1, 1)
     default = case("three hundred images, batches of the default size", 300, 256, 44)
     yield Case(default.label, *default.args[:3])
+    yield case("forty-five images in batches of 2", 45, 2, 5)
+    right = case("seven images, all read correctly", 7, 3, 1)
+    net, images = right.args[:2]
+    yield Case(right.label, net, images, net(images).argmax(1), 3)
 
 
 def error_of_loop(net, images, labels, batch_size=100):

@@ -37,6 +37,9 @@ def logits_cases(rng):
     # farther than double precision has exponents
     yield Case("a gap of 1000", torch.tensor([[1000.0, 0.0], [0.0, 2.0]]), torch.tensor([1, 0]))
     yield Case("a gap of 2 million", torch.tensor([[-2e6, 5.0, 4.0]]), torch.tensor([0]))
+    # the log of a sum of ten terms that are nearly 1 each: far above 0, and above 1
+    nearly_equal = 0.1 * torch.randn(1, 10, generator=rng)
+    yield Case("ten logits that are nearly equal", nearly_equal, torch.tensor([6]))
 
 
 def cross_entropy_of_scipy(logits, labels):

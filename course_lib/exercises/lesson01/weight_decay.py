@@ -34,6 +34,8 @@ def decay_cases(rng):
     inner = sequential(nn.Linear(4, 5), nn.Sigmoid(), sequential(nn.Linear(5, 3), nn.Sigmoid()))
     yield Case("a network inside a network", sequential(inner, nn.Linear(3, 2)), 0.3, "half")
     yield Case("no decay", sequential(nn.Linear(3, 2)), 0.0)
+    heavy = sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 4))
+    yield Case("much decay: the term is larger than 1", heavy, 30.0)
 
 
 def value_and_gradients(result, net, strength, convention="paper"):

@@ -37,6 +37,12 @@ def summary_cases(rng):
     yield case("no attack succeeds", [1, 2, 3], [1, 2, 0], [1, 2, 0])
     yield case("flat images", [4, 2, 3, 7], [4, 2, 3, 0], [2, 2, 1, 0], moved=[1], shape=(6,))
     yield case("two colours", [1, 2, 3, 4], [1, 2, 3, 4], [1, 0, 0, 2], shape=(2, 3, 3))
+    # attacks make pixels darker as well, by very little or by more than the box allows
+    for label, size in (("changes of a thousandth", 1e-3), ("changes far outside the box", 4.0)):
+        drawn = case(label, [1, 2, 3, 4], [1, 2, 3, 0], [0, 2, 1, 1], shape=(2, 4))
+        images, adversarial, *answers = drawn.args
+        both_ways = size * (adversarial - images) * torch.randn(4, 2, 4, generator=rng).sign()
+        yield Case(label, images, images + both_ways, *answers)
 
 
 def summary_by_image(images, adversarial, labels, clean, fooled):

@@ -37,11 +37,12 @@ def penalty_cases(rng):
     wide = _net(nn.Linear(5, 4))
     label, _, images, r, targets, c = case("flat images that leave the box", wide, 3, (5,), 1.3, 4)
     yield Case(label, wide, images, 8 * r, targets, c)
-    # logits so far apart that a probability is 0 in any precision, and its logarithm -inf
+    # logits so far apart that a probability is 0 in any precision, its logarithm -inf, and that
+    # half precision has no number for the loss
     sharp = _net(nn.Linear(6, 3))
     with torch.no_grad():
         sharp[0].weight.mul_(50)
-        sharp[0].bias.copy_(torch.tensor([0.0, 900.0, -700.0]))
+        sharp[0].bias.copy_(torch.tensor([0.0, 90000.0, -70000.0]))
     label, _, images, r, _, c = case("sharp logits, a target far behind", sharp, 3, (6,), 0.9, 3)
     yield Case(label, sharp, images, r, torch.tensor([0, 2, 1]), c)
     # in double precision, as in the lesson, and without a price

@@ -21,6 +21,7 @@ def noise_cases(rng):
     yield Case("images on the wrong side", torch.cat([few, doubles(-0.01, -0.05)]), 0.4, 784)
     yield Case("little noise, the pixels of MNIST", few / 4, 0.06)
     yield Case("one pixel", doubles(0.2, 0.1, 0.9), 0.2, 1)
+    yield Case("images far away: an error of a billionth", doubles(0.045, 0.05, 0.06), 0.2, 784)
 
 
 def noise_of_scipy(distortion, stddev, pixels=784):

@@ -38,6 +38,7 @@ def two_loop_cases(rng):
     tiny = [(1e-7 * s, 1e-7 * y) for s, y in pairs(4, 3)]
     yield Case("three steps of a ten-millionth, near the minimum", draw(4), tiny)
     yield Case("twelve pairs", draw(15), pairs(15, 12))
+    yield Case("thirty pairs", draw(32), pairs(32, 30))
     some = pairs(5, 3)
     bent = draw(5)
     flat = doubles(1, 0, 0, 0, 0)

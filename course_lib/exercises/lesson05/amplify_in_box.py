@@ -37,6 +37,8 @@ def box_cases(rng):
     images = draw(2, 20).round(decimals=0)
     inward = (1 - 2 * images) * (0.2 + 0.1 * draw(2, 20))
     yield Case("nearly all pixels at the other bound", images + inward, images, 0.96)
+    far = 300 * draw(3, 8) - 150
+    yield Case("far outside the box: a thousandth of the way is enough", far, draw(3, 8), 0.1)
     # as the lesson's are, in single precision: a search that waits for equality never ends
     images = torch.zeros(6, 1, 28, 28)
     images[:, :, 6:22, 6:22] = draw(6, 1, 16, 16).float().round(decimals=1)

@@ -29,6 +29,10 @@ def equal_cases(rng):
     yield Case(
         "four rows, one not changed; long and short directions", images, nearby, small * draw(4, 6)
     )
+    # factors of 100 000 and of a millionth: as an untrained network's gradient is, or a saturated's
+    tiny = torch.tensor([[1e-7], [1e6]])
+    images = torch.rand(2, 5, generator=rng)
+    yield Case("a tiny and a huge direction", images, images + 0.3 * draw(2, 5), tiny * draw(2, 5))
 
 
 def equal_of_numpy(images, adversarial, direction):

@@ -30,6 +30,9 @@ def reach_cases(rng):
         yield Case(label, 2.5 * sizes * theirs + draw(*shape) / 2, theirs)
     small = 0.05 * draw(50, 1, 4, 4)
     yield Case("changes of the size of ours", 0.8 * small + 0.03 * draw(50, 1, 4, 4), small)
+    # sums of squares of a hundred-millionth, and components on either side of them
+    tiny = 1e-5 * draw(30, 6)
+    yield Case("changes of a hundred-thousandth", tiny + 1e-5 * draw(30, 6), tiny)
 
 
 def reaches_of_numpy(r, theirs):
