@@ -143,7 +143,7 @@ strongest_images = check("strongest-images", strongest_images)
 # %% id="figure-directions"
 def tensor(result):
     """A tensor, also where a function returns a list or an array."""
-    return torch.stack([torch.as_tensor(part) for part in result])
+    return torch.stack([torch.as_tensor(part).detach() for part in result])
 
 
 rng = device.generator(11)

@@ -137,7 +137,7 @@ def slope_at(p):
 def both(p):
     """The gradient and the projected gradient at p."""
     g = slope_at(p)
-    return g, torch.as_tensor(projected_gradient(p, g))
+    return g, torch.as_tensor(projected_gradient(p, g)).detach()
 
 
 fields = map(torch.stack, zip(*map(both, points), strict=True))

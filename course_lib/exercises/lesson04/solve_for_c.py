@@ -129,17 +129,31 @@ def c_in_r(net, image, target, c):
 
 @EXERCISE.variant
 def c_projected_gradient(net, image, target, c):
-    """Projected gradient descent, long enough."""
-    z = image.double().clone()
-    rate = 0.5 / (c + 3.0)
-    for _ in range(20_000):
-        z.requires_grad_()
-        logits = net(z[None])
-        value = c * (z - image).square().sum() - logits.log_softmax(1)[0, target]
-        (slope,) = torch.autograd.grad(value, z)
-        old, z = z.detach(), (z.detach() - rate * slope).clamp(0, 1)
-        if (z - old).abs().max() < 1e-8 * rate:
-            break
+    """Projected gradient descent with momentum, which starts anew where it overshoots."""
+    x = image.double()
+
+    def at(z):
+        return c * (z - x).square().sum() - net(z[None]).log_softmax(1)[0, target]
+
+    z = ahead = x.clone()
+    rate, t = 1.0, 1.0
+    for _ in range(3000):
+        ahead = ahead.detach().requires_grad_()
+        value = at(ahead)
+        (slope,) = torch.autograd.grad(value, ahead)
+        with torch.no_grad():
+            while True:  # a step that is short enough for the curvature here
+                new = (ahead - rate * slope).clamp(0, 1)
+                step = new - ahead
+                most = value + (slope * step).sum() + step.square().sum() / (2 * rate)
+                if at(new) <= most + 1e-12 or rate < 1e-6:
+                    break
+                rate /= 2
+            if step.abs().max() < 1e-7 * rate:
+                break
+            t = 1.0 if (step * (new - z)).sum() < 0 else t
+            after = (1 + (1 + 4 * t * t) ** 0.5) / 2
+            z, ahead, t = new, new + (t - 1) / after * (new - z), after
     return z - image, bool(net(z[None]).argmax() == target)
 
 
