@@ -74,7 +74,11 @@ What to know:
   UNATTEMPTED, each of at least four mistakes (one of the right shape at least) gets exactly its own
   sentence, each of at least two variants PASSES. ``python -m course_lib.exercises.mutants SLUG``
   shows which one-token changes of the solution nobody notices: sharpen the cases, or give the
-  reason in ``equivalent_mutants``.
+  reason in ``equivalent_mutants``. ``python -m course_lib.exercises.adversary SLUG`` makes wrong
+  answers of the kinds that learners hand in (arguments ignored, types narrowed, loops cut short,
+  one buffer for all results, ...): what passes is mended, or explained in ``adversary/known.py``.
+- What a check accepts, later cells must stand: tests/test_downstream.py runs them with lists,
+  arrays, other types and results that carry a history.
 """
 
 import importlib

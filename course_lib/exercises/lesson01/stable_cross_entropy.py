@@ -40,6 +40,8 @@ def logits_cases(rng):
     # the log of a sum of ten terms that are nearly 1 each: far above 0, and above 1
     nearly_equal = 0.1 * torch.randn(1, 10, generator=rng)
     yield Case("ten logits that are nearly equal", nearly_equal, torch.tensor([6]))
+    # nothing to gain: the loss is 0, and so is its gradient
+    yield Case("an image beyond doubt", torch.tensor([[1000.0, 0.0]]), torch.tensor([0]))
 
 
 def cross_entropy_of_scipy(logits, labels):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from . import mutants
+from .. import mutants
 
 Pairs = Iterator[tuple[str, object]]
 KINDS: dict[str, tuple[str, Callable[[ast.AST], Pairs]]] = {}

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from . import running
-from .exercise import Exercise
-from .running import Case
+from .. import running
+from ..exercise import Exercise
+from ..running import Case
 
 FACTORS = (1000.0, 30.0, 0.03, 1e-4, -1.0)
 INPUTS = 200  # variations that are tried; fewer where the solution is slow

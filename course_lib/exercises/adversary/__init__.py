@@ -2,29 +2,36 @@
 
     python -m course_lib.exercises.adversary [SLUG ...]
 
-makes them from each solution (:mod:`.adversary_edits` changes its text, :mod:`.adversary_wraps`
-what goes in and comes out) and prints, per exercise and lesson, how many the check caught, and each
-survivor with what was changed and an input on which it differs from the solution. One that passes
-and differs nowhere (:mod:`.adversary_stress` looks) computes the same and counts as no wrong
-answer. What else passes is a gap in the cases or probes, or it is right after all:
-:mod:`.adversary_known` lists both, with the reasons. :mod:`.mutants` makes one-token changes.
+makes them from each solution and prints, per exercise and lesson, how many the check caught, and
+each survivor with what was changed and an input on which it differs from the solution. One that
+passes and differs nowhere computes the same and counts as no wrong answer. What else passes is a
+gap in the cases or probes, or it is right after all. The modules:
+
+``edits``   changes of a solution's text
+``wraps``   changes of what goes in and of what comes out
+``state``   what one result does not show: memory, networks, random numbers
+``stress``  inputs on which an answer that passes may differ from the solution
+``known``   what passes all the same, and why
+
+:mod:`.mutants`, beside this package, makes one-token changes.
 """
 
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator
 
-from . import adversary_edits, adversary_stress, adversary_wraps, all_exercises, find, mutants
-from .adversary_known import EQUIVALENT, GAPS, known, matches
-from .exercise import Exercise
+from .. import all_exercises, find, mutants
+from ..exercise import Exercise
+from . import edits, state, stress, wraps
+from .known import EQUIVALENT, GAPS, known, matches
 
 SECONDS = 2.0  # for one answer
 
 WIDE = "a slip in double precision"
+
 SENTENCES = {
     WIDE: "Makes a one-token slip and computes in double precision, where it may not show.",
-    **{name: sentence for name, (sentence, _) in adversary_edits.KINDS.items()},
-    **{name: sentence for name, (sentence, _) in adversary_wraps.KINDS.items()},
+    **{name: sentence for name, (sentence, _) in {**edits.KINDS, **wraps.KINDS}.items()},
 }
 
 
@@ -38,22 +45,22 @@ class Attempt:
 
     @property
     def name(self) -> str:
-        """Kind and change, as the tables of :mod:`.adversary_known` have it."""
+        """Kind and change, as the tables of :mod:`.known` have it."""
         return f"{self.kind}: {self.change}"
 
 
 def attempts(exercise: Exercise) -> Iterator[Attempt]:
     """Every wrong answer to ``exercise`` that the machine knows how to make."""
     solution = exercise.solution()
-    for name, (_, swaps) in adversary_edits.KINDS.items():
-        for mutant in adversary_edits.made(solution, swaps):
+    for name, (_, swaps) in edits.KINDS.items():
+        for mutant in edits.made(solution, swaps):
             yield Attempt(name, mutant.change, mutant.function)
-    for name, (_, make) in adversary_wraps.KINDS.items():
+    for name, (_, make) in wraps.KINDS.items():
         for change, function in make(exercise):
             yield Attempt(name, change, function)
     for mutant in mutants.mutants(solution):
         if mutant.change not in exercise.equivalent_mutants:
-            yield Attempt(WIDE, mutant.change, adversary_wraps.in_double(mutant.function))
+            yield Attempt(WIDE, mutant.change, wraps.in_double(mutant.function))
 
 
 def passes(exercise: Exercise, answer: Callable, seconds: float = SECONDS) -> bool:
@@ -86,11 +93,6 @@ class Row:
         return self.made - self.same - passed
 
 
-# what these do is not seen in the result of one call
-UNSEEN = {"history", "one buffer", "first result kept", "traces left", "argument changed"}
-UNSEEN |= {"generator set back"}
-
-
 def survivors(exercise: Exercise, seconds: float = SECONDS) -> tuple[int, int, dict[str, str]]:
     """How many were made, how many are the same, and what passes: name -> an input that tells."""
     made, same, passed = 0, 0, {}
@@ -98,8 +100,8 @@ def survivors(exercise: Exercise, seconds: float = SECONDS) -> tuple[int, int, d
         made += 1
         if not passes(exercise, attempt.function, seconds):
             continue
-        told = adversary_stress.witness(exercise, attempt.function, seconds)
-        if told or attempt.kind in UNSEEN:
+        told = stress.witness(exercise, attempt.function, seconds)
+        if told or attempt.kind in state.UNSEEN:
             passed[attempt.name] = told
         else:
             same += 1
@@ -134,20 +136,28 @@ def lines(r: Row) -> list[str]:
     return found + [f"    listed, and nothing that passes is like it: {name}" for name in r.stale]
 
 
-def table(rows: list[Row]) -> str:
-    """One line for each lesson, and one for all."""
-    heads = ("made", "the same", "caught", "right", "gaps", "unexplained")
-    found = ["lesson" + "".join(f"{head:>13}" for head in heads)]
+HEADS = ("made", "the same", "caught", "right", "gaps", "unexplained")
+
+
+def sums(rows: list[Row]) -> list[tuple[str, list[int]]]:
+    """For each lesson, and for "all": the counts of :data:`HEADS`."""
     numbers = sorted({r.lesson for r in rows if r.lesson is not None})
     groups = [(f"{n:02d}", [r for r in rows if r.lesson == n]) for n in numbers]
-    for name, group in [*groups, ("all", rows)]:
-        counts = [
-            (r.made, r.same, r.caught, len(r.explained), len(r.gaps), len(r.survivors))
-            for r in group
-        ]
-        sums = [sum(column) for column in zip(*counts, strict=True)]
-        found.append(f"{name:6}" + "".join(f"{n:13}" for n in sums))
-    return "\n".join(found)
+    counts = {
+        r.slug: (r.made, r.same, r.caught, len(r.explained), len(r.gaps), len(r.survivors))
+        for r in rows
+    }
+    return [
+        (name, [sum(column) for column in zip(*(counts[r.slug] for r in group), strict=True)])
+        for name, group in [*groups, ("all", rows)]
+    ]
+
+
+def table(rows: list[Row]) -> str:
+    """One line for each lesson, and one for all."""
+    lines = ["lesson" + "".join(f"{head:>13}" for head in HEADS)]
+    lines += [f"{name:6}" + "".join(f"{n:13}" for n in counts) for name, counts in sums(rows)]
+    return "\n".join(lines)
 
 
 def main(slugs: list[str]) -> int:
@@ -162,7 +172,3 @@ def main(slugs: list[str]) -> int:
         return 2
     print(table(rows))
     return int(any(r.survivors or r.stale for r in rows))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
