@@ -5,13 +5,15 @@ A few exercises are tried each time, all of them by
     COURSE_THOROUGH=1 python -m pytest tests/test_adversary.py
 """
 
+import json
 import os
+import runpy
 
 import pytest
 import torch
 from torch import nn
 
-from course_lib import exercises
+from course_lib import exercises, storage
 from course_lib.exercises import adversary, find, running
 from course_lib.exercises.adversary import edits, stress
 from course_lib.exercises.adversary.known import EQUIVALENT, GAPS, known, matches
@@ -58,6 +60,24 @@ def test_a_known_gap_is_closed(slug, pattern):
     found = [(ALL[s], a) for s in slugs for a in adversary.attempts(ALL[s])]
     found = [(exercise, a) for exercise, a in found if matches(pattern, a.name)]
     assert not any(adversary.passes(exercise, attempt.function) for exercise, attempt in found)
+
+
+def test_the_report_is_that_of_the_exercises():
+    """``python benchmarks/adversary.py [SLUG ...]`` makes it anew."""
+    folder = storage.PACKAGE.parent / "benchmarks"
+    if not folder.is_dir():
+        pytest.skip("an installed course has no benchmarks")
+    program = runpy.run_path(str(folder / "adversary.py"))
+    kept = json.loads((folder / "adversary.json").read_text(encoding="utf-8"))
+    measured = [row["slug"] for row in kept["rows"]]
+    assert measured == [slug for slug in ALL if slug in measured]
+    assert (folder / "ADVERSARY.md").read_text(encoding="utf-8") == program["render"](kept)
+    for row in kept["rows"]:
+        assert not row["survivors"], row["slug"]
+        if row["slug"] in SAMPLE:  # another solution: other wrong answers
+            assert row["made"] == len(list(adversary.attempts(ALL[row["slug"]])))
+        listed = [*EQUIVALENT["*"].values(), *EQUIVALENT.get(row["slug"], {}).values()]
+        assert set(row["explained"].values()) <= set(listed)
 
 
 def test_the_lists_are_of_exercises_that_exist():

@@ -38,7 +38,7 @@ def summary_cases(rng):
     yield case("flat images", [4, 2, 3, 7], [4, 2, 3, 0], [2, 2, 1, 0], moved=[1], shape=(6,))
     yield case("two colours", [1, 2, 3, 4], [1, 2, 3, 4], [1, 0, 0, 2], shape=(2, 3, 3))
     # attacks make pixels darker as well, by very little or by more than the box allows
-    for label, size in (("changes of a thousandth", 1e-3), ("changes far outside the box", 4.0)):
+    for label, size in (("changes of a thousandth", 1e-3), ("changes far outside the box", 40.0)):
         drawn = case(label, [1, 2, 3, 4], [1, 2, 3, 0], [0, 2, 1, 1], shape=(2, 4))
         images, adversarial, *answers = drawn.args
         both_ways = size * (adversarial - images) * torch.randn(4, 2, 4, generator=rng).sign()
