@@ -56,6 +56,7 @@ from course_lib.plotting import lesson06 as figures
 plotting.style()
 rng = torch.Generator().manual_seed(6)
 
+
 # %% id="helpers"
 def tensor(result):
     """In double precision, also where a function returns a list or array."""
@@ -64,6 +65,7 @@ def tensor(result):
     if any(isinstance(part, torch.Tensor | np.ndarray) for part in result):
         return torch.stack([tensor(part) for part in result])
     return torch.as_tensor(result, dtype=torch.float64)
+
 
 # %% [markdown] id="circle-head"
 # ## 1. A circle becomes an ellipse

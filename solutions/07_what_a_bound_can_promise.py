@@ -47,6 +47,7 @@ from course_lib.plotting import lesson07 as figures
 
 plotting.style()
 
+
 # %% id="helpers"
 def tensor(result):
     """In double precision, also where a function returns a list or array."""
@@ -55,6 +56,7 @@ def tensor(result):
     if any(isinstance(part, torch.Tensor | np.ndarray) for part in result):
         return torch.stack([tensor(part) for part in result])
     return torch.as_tensor(result, dtype=torch.float64)
+
 
 # %% [markdown] id="data-head"
 # ## The setting
