@@ -1,6 +1,7 @@
 """Every test writes into a folder of its own, and computes on the CPU unless it says otherwise."""
 
 import pytest
+import torch
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -21,3 +22,38 @@ def _own_folder(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("COURSE_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("COURSE_DEVICE", "cpu")
     monkeypatch.delenv("COURSE_STRICT", raising=False)
+
+
+def _pretend():
+    from pretended_gpu import pretended_gpu
+
+    from course_lib import device
+
+    with pretended_gpu() as pretended:
+        # which device works is found out once: by a pretence, or by the machine
+        device._tested.cache_clear()
+        try:
+            yield pretended
+        finally:
+            device._tested.cache_clear()
+    assert pretended.operations > 0, "nothing was computed on the pretended GPU"
+
+
+PRETENDED = pytest.param("pretended", marks=pytest.mark.pretended_gpu)
+
+
+@pytest.fixture(params=[PRETENDED])
+def pretended_gpu():
+    """A pretended GPU (tests/pretended_gpu), which counts its operations."""
+    yield from _pretend()
+
+
+@pytest.fixture(params=[PRETENDED, pytest.param("real", marks=pytest.mark.gpu)])
+def gpu(request):
+    """A GPU at "cuda", first pretended, then real: the same test, skipped where there is none."""
+    if request.param == "pretended":
+        yield from _pretend()
+    elif torch.cuda.is_available():
+        yield None
+    else:
+        pytest.skip("there is no CUDA device")

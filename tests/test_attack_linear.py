@@ -336,8 +336,7 @@ def test_it_takes_about_a_millisecond_an_image():
         assert (time.perf_counter() - start) / 200 < 0.005
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.usefixtures("gpu")
 def test_the_gpu_gives_the_same():
     few = load_mnist("test", device="cpu").sample(300, seed=0)
     targets = measures.recorded_targets(few)

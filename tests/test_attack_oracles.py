@@ -613,8 +613,7 @@ def test_some_random_cases_without_targets_and_in_eight_bits():
 # --- a GPU ------------------------------------------------------------------------------------
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("name", ["FC10(1e-2)", SMOOTH, "FC100-100-10-ReLU", "CONV"])
 @pytest.mark.parametrize("loss", ["margin", "cross-entropy"])
 def test_cpu_and_gpu_and_both_precisions_agree(name, loss):

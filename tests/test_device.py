@@ -90,7 +90,6 @@ def test_threads_are_given_back():
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.usefixtures("gpu")
 def test_the_smoke_test_passes_on_the_gpu():
     assert device.smoke_test(torch.device("cuda")) is None

@@ -284,8 +284,7 @@ def _generator():
     return torch.Generator().manual_seed(0)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.usefixtures("gpu")
 @each_exercise
 def test_everything_holds_on_a_gpu(exercise, monkeypatch):
     monkeypatch.setenv("COURSE_DEVICE", "cuda")

@@ -591,8 +591,7 @@ def test_the_arguments_are_left_alone():
     assert ((result.x >= 0) & (result.x <= 1)).all()  # brought into the box
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
 def test_a_gpu_finds_the_same(dtype):
     n, d = 64, 30

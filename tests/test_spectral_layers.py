@@ -441,8 +441,7 @@ def test_weights_are_left_alone():
     assert layer.weight.requires_grad
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_same_on_a_gpu(dtype, monkeypatch):
     torch.manual_seed(0)

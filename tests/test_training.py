@@ -265,11 +265,7 @@ def test_a_share_of_the_time_lies_between_0_and_1(few):
         training.train_autoencoder(models.build("AE400-10").fc1, few, epochs=1, target=5)
 
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
-
-
-@pytest.mark.gpu
-@needs_gpu
+@pytest.mark.usefixtures("gpu")
 def test_the_optimum_on_a_gpu_is_that_on_a_cpu(few):
     weights = []
     for where in ("cpu", "cuda"):
@@ -282,8 +278,7 @@ def test_the_optimum_on_a_gpu_is_that_on_a_cpu(few):
     torch.testing.assert_close(*weights, atol=1e-4, rtol=0)
 
 
-@pytest.mark.gpu
-@needs_gpu
+@pytest.mark.usefixtures("gpu")
 def test_networks_train_on_a_gpu(few):
     net = models.build("CONV").cuda()
     history = training.train(net, few, epochs=10, progress=False)

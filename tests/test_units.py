@@ -445,8 +445,7 @@ def test_the_record_is_in_the_package():
     assert units.RECORD.is_relative_to(storage.ASSETS)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.usefixtures("gpu")
 def test_a_gpu_finds_the_same_images():
     h, v = layer(10000, 100), units.random_directions(300, 100, rng())
     there = units.top_images(h.cuda(), v.cuda()).cpu()

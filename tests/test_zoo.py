@@ -249,8 +249,7 @@ def test_an_interval_is_students():
         record.interval([1.0])
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_answers_alike_on_a_gpu(name):
     images = load_mnist("test", "cpu").images
