@@ -29,7 +29,8 @@ class Gpu:
     def allocated(self, device=None) -> int:
         """The bytes of the tensors that live."""
         live = [t for t in gc.get_objects() if type(t) is OnGpu]
-        sizes = {t.data_ptr(): t.untyped_storage().nbytes() for t in live}
+        memory = [t.untyped_storage() for t in live]
+        sizes = {m.data_ptr(): m.nbytes() for m in memory}
         self.peak = max(self.peak, sum(sizes.values()))
         return sum(sizes.values())
 
