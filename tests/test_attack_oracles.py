@@ -613,14 +613,18 @@ def test_some_random_cases_without_targets_and_in_eight_bits():
 # --- a GPU ------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize("name", ["FC10(1e-2)", SMOOTH, "FC100-100-10-ReLU", "CONV"])
+WITH_KINKS = [pytest.param(n, marks=pytest.mark.long) for n in ("FC100-100-10-ReLU", "CONV")]
+
+
+@pytest.mark.parametrize("name", ["FC10(1e-2)", SMOOTH, *WITH_KINKS])
 @pytest.mark.parametrize("loss", ["margin", "cross-entropy"])
-def test_cpu_and_gpu_and_both_precisions_agree(name, loss):
+def test_cpu_and_gpu_and_both_precisions_agree(name, loss, gpu):
     where = device.pick("cuda")
     assert not torch.backends.cuda.matmul.allow_tf32
     images, _, targets = sample(60)
     keep = network(name)(images).argmax(1) != targets
+    if gpu:  # pretended: slow, and its arithmetic is the processor's
+        keep &= torch.arange(len(keep)) < 8
     images, targets = images[keep], targets[keep]
     runs = {}
     for kind in ("cpu", "cuda"):

@@ -284,6 +284,7 @@ def _generator():
     return torch.Generator().manual_seed(0)
 
 
+@pytest.mark.long  # a few of them always run in test_on_a_gpu.py
 @pytest.mark.usefixtures("gpu")
 @each_exercise
 def test_everything_holds_on_a_gpu(exercise, monkeypatch):

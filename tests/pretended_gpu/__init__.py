@@ -26,15 +26,16 @@ dispatch mode sees every operation, checks its devices and unwraps what it compu
 Random numbers of the GPU have a stream of their own, and other values than the processor's from the
 same seed, as on a real one.
 
-Known gaps: what a GPU refuses here is sometimes refused earlier or later than there, and never with
-its asynchronous errors. In-place changes of shape (``unsqueeze_``, ``resize_``), sparse and
-quantised tensors, autocast, ``torch.compile`` and CUDA graphs are refused or not pretended.
-``torch.as_tensor`` copies a tensor that lies on the GPU already. A module whose graph is still
-alive cannot be moved. Optimizers take their loop over the parameters, not the fused kernels.
-A thread started inside does not pretend. ``from torch import Generator`` before the pretence stays
-the real one, and ``torch.Generator`` inside is a subclass of it. ``max_memory_allocated`` sees
-only the moments at which it, or ``memory_allocated``, is asked. torch remembers for the rest of
-the process that a GPU was used: only the place from which "no NVIDIA driver" is raised changes.
+Known gaps: what a GPU refuses here is sometimes refused earlier or later than there, and never
+with its asynchronous errors. A gradient of the wrong device passes the engine, if no operation
+follows. ``resize_``, ``set_``, a ``.data`` of another shape, sparse and quantised tensors,
+autocast, ``torch.compile`` and CUDA graphs are refused or not pretended. ``torch.as_tensor``
+copies a tensor that lies on the GPU already. A module whose graph is still alive cannot be moved.
+Optimizers take their loop over the parameters, not the fused kernels. A thread started inside does
+not pretend. ``from torch import Generator`` before the pretence stays the real one, and
+``torch.Generator`` inside is a subclass of it. ``max_memory_allocated`` sees only the moments at
+which it, or ``memory_allocated``, is asked. torch remembers for the rest of the process that a GPU
+was used: only the place from which "no NVIDIA driver" is raised changes.
 """
 
 import contextlib

@@ -47,7 +47,8 @@ def run(name: str, folder: Path, timeout: int = execute.SECONDS) -> tuple[int, l
         execute.run(notebook, environment, folder, timeout, begun)
     except (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError) as error:
         where = repr(begun[-1].id) if begun else "before the first"
-        return 0, [f"{name}, cell {where}: {str(error).strip()[-1500:]}"]
+        said = f"{error.ename}: {error.evalue}" if hasattr(error, "evalue") else str(error).strip()
+        return 0, [f"{name}, cell {where}: {said}"]
     problems = []
     for new, old in zip(notebook.cells, stored.cells, strict=False):
         if "result" in new.metadata.get("tags", []):

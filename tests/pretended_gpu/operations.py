@@ -20,6 +20,9 @@ _INDEXING += ("_unsafe_index_put",)
 # beside the pointwise ones: their last tensor may be a single number of the processor
 _NUMBERS = ("masked_fill", "masked_fill_", "index_fill", "index_fill_", "fill", "fill_")
 
+# in-place changes of the shape, of which the wrapper must know
+_RESHAPES = ("unsqueeze_", "squeeze_", "t_", "transpose_", "swapaxes_", "swapdims_", "as_strided_")
+
 
 @functools.cache
 def _kind(func) -> types.SimpleNamespace:
@@ -33,7 +36,8 @@ def _kind(func) -> types.SimpleNamespace:
         numbers=torch.Tag.pointwise in func.tags or name in _NUMBERS,
         writes=written[:1] == [True],
         random=torch.Tag.nondeterministic_seeded in func.tags,
-        reshapes=torch.Tag.inplace_view in func.tags and name != "detach_",
+        reshapes=name in _RESHAPES,
+        refused=torch.Tag.inplace_view in func.tags and name not in (*_RESHAPES, "detach_"),
     )
 
 
@@ -65,6 +69,8 @@ def operate(func, args, kwargs):
             out = func(*inner[0], **inner[1])
     else:
         out = func(*inner[0], **inner[1])
+    if kind.reshapes and ours:
+        _reshape(func, args)
     if state is not None and there:
         state.operations += 1
         on_every(state.fits, out)
@@ -74,7 +80,7 @@ def operate(func, args, kwargs):
 
 def _check(kind, args, found, ours) -> None:
     """Refuse an operation with tensors of both sides, where a GPU does."""
-    if ours and kind.reshapes:
+    if ours and kind.refused:
         raise NotImplementedError(f"The {NAME} has no {kind.name}: it changes the shape in place.")
     if not ours or len(ours) == len(found) or kind.copies:
         return
@@ -101,6 +107,17 @@ def _check(kind, args, found, ours) -> None:
     if any(t.dim() > 0 or not numbers for t in strangers):
         shapes = ", ".join(f"{tuple(t.shape)} on {t.device}" for t in found)
         raise RuntimeError(f"{MIXED.format(CUDA, CPU)} ({kind.name} of {shapes})")
+
+
+def _reshape(func, args) -> None:
+    """Do ``func`` with the wrapper's own sizes and strides, as torch does it for a meta tensor."""
+    kept = torch._C._meta_in_tls_dispatch_include()
+    with torch._C._DisableTorchDispatch():
+        torch._C._set_meta_in_tls_dispatch_include(True)
+        try:
+            func(*args)
+        finally:
+            torch._C._set_meta_in_tls_dispatch_include(kept)
 
 
 def _pinned(func, args, kwargs):
