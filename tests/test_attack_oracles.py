@@ -125,7 +125,7 @@ def test_sharpened_is_never_farther_than_faithful_and_the_default_the_nearest(na
     assert (results[1].distortion <= results[2].distortion * (1 + 1e-6)).all()
     # an average over images: at a crease of a rectified network the default may stop earlier on one
     margin, sharpened, faithful = (result.mean_distortion() for result in results)
-    assert sharpened <= faithful
+    assert sharpened <= faithful * (1 + 1e-6)
     assert margin <= sharpened * 1.001
 
 
