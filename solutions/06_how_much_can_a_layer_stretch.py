@@ -6,11 +6,11 @@
 # %% [markdown] id="title"
 # # 6. How much can a layer stretch?
 #
-# A change of an image that nobody sees becomes, at the end of a network, a change of ten logits that
-# decides. Somewhere on the way it has grown. Section 4.3 of the paper asks which layers *can* make it
-# grow, and by how much, and answers with a number for each layer of AlexNet (Table 5). In this lesson
-# you compute such numbers, exactly, for every kind of layer, and find two slips in the paper's
-# formulas on the way.
+# A change of an image that nobody sees becomes, at the end of a network, a change of ten logits
+# that decides. Somewhere on the way it has grown. Section 4.3 of the paper asks which layers *can*
+# make it grow, and by how much, and answers with a number for each layer of AlexNet (Table 5). In
+# this lesson you compute such numbers for each kind of layer that it names, exactly or between two
+# bounds, and find on the way that two of its statements need a correction.
 #
 # **After this lesson** you can
 #
@@ -213,10 +213,11 @@ plt.show()
 quiz("from-below")
 
 # %% [markdown] id="above-head"
-# All five starts climb to the same number, and none passes it. A promise ("no change grows more than this") needs a bound from *above*. There is a cheap one: the
-# *Frobenius norm*, the root of the sum of all squared entries, which is also the root of
-# $\sum_k \sigma_k^2$. A sum of positive terms is at least its largest. But here it is the sum of a
-# hundred terms, and far too large.
+# All five starts climb to the same number. None passes it, as none can. A promise ("no change grows
+# more than this") needs a bound from *above*. There is a cheap one: the *Frobenius norm*, the root
+# of the sum of all squared entries, which is also the root of $\sum_k \sigma_k^2$. A sum of
+# positive terms is at least its largest. But here it is the sum of a hundred terms, and far too
+# large.
 #
 # The cure is a higher power: in $\sum_k \sigma_k^p$ the largest term drowns all others, so that
 #
@@ -416,9 +417,9 @@ largest = torch.linalg.matrix_norm(drawn["circular"], 2)
 assert abs(symbol.max() - largest) < 1e-6
 
 # %% [markdown] id="waves-note"
-# In the middle: circular, and exactly diagonal. On the left: with zero padding it is so only
-# nearly (section 5). On the right: with a stride there are three diagonals, so that three waves go in
-# where one comes out (section 6).
+# In the middle: circular, and exactly diagonal. On the left: with zero padding there is something
+# beside the diagonal everywhere, but little (section 5). On the right: with a stride there are
+# three diagonals, so that three waves go in where one comes out (section 6).
 #
 # **Channels.** With C input and D output channels, each channel of the input may hold the same wave
 # with an amplitude of its own. Those C amplitudes become D: at each frequency the symbol is a
@@ -563,16 +564,18 @@ for name in weights:
 #
 # conv2 has 16 singular values at each frequency. Its largest belongs to a pattern without any wave:
 # every channel constant, in a certain mixture. Other mixtures of constant channels are stretched
-# less, down to less than a tenth as much, while the best mixture of any frequency is stretched at
-# least two fifths as much. So what this layer cares about is the mixture more than the frequency.
+# less, down to less than a tenth as much, while at every frequency of this grid the best mixture is
+# stretched at least two fifths as much. So without a wave the choice of the mixture makes more
+# difference than the choice of the frequency does with the best mixture. (At other frequencies the
+# worst mixture has not been looked at here.)
 
 # %% [markdown] id="edge-head"
 # ## 5. The edge
 #
 # Images do not close to a circle, and most layers pad with zeros. Then no wave comes out as itself,
-# and the symbols do not give the norm. The paper's formula, and many programs, take the circular norm
-# all the same, since the two are nearly equal. They are. But is the circular one a *bound* for the
-# other? A kernel of three taps, 1, -1 and 0, on lines of different lengths:
+# and the symbols do not give the norm. The paper's formula takes the circular norm all the same.
+# How far the two lie apart you will see below, for two kernels. And is the circular one a *bound*
+# for the other? A kernel of three taps, 1, -1 and 0, on lines of different lengths:
 
 # %% id="edge" tags=["result"]
 kernel = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64)
@@ -659,10 +662,10 @@ plotting.show_images(pictures, titles, limits=None, size=1.9)
 plt.show()
 
 # %% [markdown] id="edge-conv-note"
-# All three circular norms lie a little above the padded layer's, by less than a percent. That on 28 x 28
-# might have lain below, as in the figure; those on 29 x 29 and more are bounds, cheap ones and here good
-# ones. The pattern that the padded layer stretches most is the same wave, fading towards
-# the edges, where half of its neighbours are missing.
+# All three circular norms lie a little above the padded layer's, by less than a percent. That on 28
+# x 28 might have lain below, as in the figure; those on 29 x 29 and more are bounds, cheap ones and
+# here good ones. The pattern that the padded layer stretches most looks like the same wave, fading
+# towards the edges, where a pixel lacks some of its neighbours.
 
 # %% [markdown] id="stride-head"
 # ## 6. Stride
@@ -760,8 +763,9 @@ def strided_norm(weight, n, stride):
 strided_norm = check("strided-norm", strided_norm)
 
 # %% [markdown] id="settle-head"
-# One kernel is no proof for all. Random kernels of 5 x 5 taps, 2 channels to 3, on 12 x 12 pixels,
-# against the largest singular value of the explicit matrix:
+# One kernel is no proof for all, and five are none either; the reason why it holds for all stands
+# below. Random kernels of 5 x 5 taps, 2 channels to 3, on 12 x 12 pixels, against the largest
+# singular value of the explicit matrix:
 
 # %% id="settle" tags=["result"]
 print(" Δ   matrix   strided_norm   over Δ   symbol_norm")
@@ -789,10 +793,10 @@ print(f"symbol_norm: {whose(symbol_norm)}")
 # its check said what it is instead.) The printed Δ⁻² gives the number in the column "over Δ", which
 # is Δ times too small and no bound: for a layer like AlexNet's first, with stride 4, by a factor of 4.
 #
-# Where does it come from? A wave on n pixels has length 1 if it is divided by √n. Every Δ-th pixel of
-# it has a Δ-th of the squared length, so the length 1/√Δ. Two axes: Δ⁻¹. (Δ⁻² would be right for
-# squared norms.) The last column is the norm without the stride. It is a bound as well, since
-# leaving out outputs stretches nothing, but a loose one.
+# Where does it come from, for every kernel? A wave on n pixels has length 1 if it is divided by √n.
+# Every Δ-th pixel of it has a Δ-th of the squared length, so the length 1/√Δ. Two axes: Δ⁻¹. (Δ⁻²
+# would be right for squared norms.) The last column is the norm without the stride. It is a bound
+# as well, since leaving out outputs stretches nothing, but a loose one.
 
 # %% [markdown] id="others-head"
 # ## 7. Layers that are no matrices
@@ -907,8 +911,9 @@ plt.legend()
 plt.show()
 
 # %% [markdown] id="contrast-note"
-# The smaller ε, the steeper it is at 0. Then the faintest pattern on a dark patch comes out as strong
-# as any. In the limit ε = 0 the curve jumps, and there is no constant at all.
+# The smaller ε, the steeper it is at 0. With ε small enough, a faint pattern on a dark patch comes
+# out nearly as strong as any. In the limit ε = 0 this curve (γ = 1/2) jumps, and there is no
+# constant at all.
 #
 # **Batch normalisation**, once it is trained, multiplies each channel by a number and adds another.
 # The numbers are counted into the convolution before it.
@@ -957,14 +962,14 @@ for name, shape in shapes.items():
 plotting.table(head, rows)
 
 # %% [markdown] id="layers-note"
-# Each of the three layers with weights can stretch a change several times over, and training has made
-# each of them stretch more. ("Before training" are the very weights from which this CONV was trained,
-# those of seed 0. The pools do not overlap: 1.) So the paper is right that instability *can*
-# begin in the first layer. Does it? Take adversarial perturbations of CONV (lesson 04), and see how
-# much conv1 stretches them; beside them noise, and differences of two digits. And the other way
-# round: add to each image the pattern that conv1 stretches most, made as large as the image's own
-# adversarial perturbation. (No box here: a pixel may leave [0, 1].) How many of these does CONV
-# misread?
+# Each of the three layers with weights can stretch a change several times over, and training has
+# made each of them stretch more. ("Before training" are the very weights from which this CONV was
+# trained, those of seed 0. The pools do not overlap: 1.) So by its norm the first layer *can* make
+# a change grow, as the paper says. Does instability begin there? Take adversarial perturbations of
+# CONV (lesson 04), and see how much conv1 stretches them; beside them noise, and differences of two
+# digits. And the other way round: add to each image the pattern that conv1 stretches most, made as
+# large as the image's own adversarial perturbation. (No box here: a pixel may leave [0, 1].) How
+# many of these does CONV misread?
 
 # %% id="pattern-guess"
 ### BEGIN SOLUTION
@@ -1031,23 +1036,24 @@ assert share_misread["the pattern"] < 0.1
 score("fooled-by-pattern", 100 * share_misread["the pattern"])
 
 # %% [markdown] id="pattern-note"
-# conv1 stretches adversarial perturbations a few percent more than noise, on average over these images. And what
-# it stretches most fools CONV, at this size, about as seldom as noise does: the counts are printed above. To be large after one layer is one thing; to be large in the
-# direction that the *next* layers listen to is another. A norm is the answer for the worst input of
-# one layer. That the worst inputs of all layers meet in one image, nobody has said. So a large norm
-# permits adversarial images and does not make them; only a small one says something for certain. The
-# paper says so, too, and lesson 07 is about what such a promise is worth.
+# conv1 stretches adversarial perturbations a few percent more than noise, on average over these
+# images; the differences of two digits lie in between. And what it stretches most fools CONV, at
+# this size, about as seldom as noise does: the counts are printed above. To be large after one
+# layer is one thing; to be large in the direction that the *next* layers listen to is another. A
+# norm is the answer for the worst input of one layer. Nothing says that the worst inputs of all
+# layers meet in one image. So a large norm permits adversarial images and does not make them; only
+# a small one says something for certain. The paper says so, too, and lesson 07 is about what such a
+# promise is worth.
 #
 # ### Table 5 (optional)
 #
-# The paper's own table is of AlexNet, trained on ImageNet. Its trained weights are not to be had:
-# those of torchvision need a download, and are of a network with fewer channels. So this is a
-# comparison with AlexNet *before* training. Its first weights were drawn at random, normal, with
-# standard deviation 0.01 (Krizhevsky, Sutskever and Hinton 2012), and such weights we can draw, too.
-# The norms of all eight layers take the library a minute, so they come from a record. That of the
-# first layer you can bound yourself: with zero padding of 2, on a circle of
-# {{=(224 + 2 + 3) // 4 * 4}} x {{=(224 + 2 + 3) // 4 * 4}} pixels, as the next multiple of 4 after
-# 224 + 2.
+# The paper's own table is of AlexNet, trained on ImageNet. Its trained weights do not come with
+# this course: those of torchvision need a download, and are of a network with fewer channels. So
+# this is a comparison with AlexNet *before* training. Its first weights were drawn at random,
+# normal, with standard deviation 0.01 (Krizhevsky, Sutskever and Hinton 2012), and such weights we
+# can draw, too. The norms of all eight layers take the library a minute, so they come from a
+# record. That of the first layer you can bound yourself: with zero padding of 2, on a circle of
+# {{=(224 + 2 + 3) // 4 * 4}} x {{=(224 + 2 + 3) // 4 * 4}} pixels, as the next multiple of 4 after 224 + 2.
 
 # %% id="alexnet-first"
 path = storage.ASSETS / "records" / "table5.json"
@@ -1080,10 +1086,11 @@ connected = [ratios[n] for n in ratios if n.startswith("FC")]
 assert 1.9 < min(connected) < max(connected) < min(convolutions) < 11
 
 # %% [markdown] id="table5-note"
-# All printed bounds lie above those of the first weights, by factors from two (FC. 1) to ten
-# (Conv. 5), and in every convolution by more than in any fully connected layer. So the sizes alone,
-# with such first weights, do not make a layer stretch like that. If the printed bounds are as tight as ours, it was training
-# that did, as in CONV. (Table 5 gives the sizes without groups, and so are ours.)
+# All printed bounds lie above those of the first weights, by factors from two (FC. 1) to ten (Conv.
+# 5), and in every convolution by more than in any fully connected layer. So the sizes alone, with
+# such first weights, do not make a layer stretch like that. If the printed bounds are as tight as
+# ours, and that network began with such weights, it was training that did, as in CONV. (Table 5
+# gives the sizes without groups, and so are ours.)
 #
 # With a connection, `python benchmarks/table5.py --trained` prints the table for torchvision's
 # trained AlexNet. One layer is one call:
@@ -1171,10 +1178,10 @@ answer(
 # %% [markdown] id="take-away"
 # ## What to take away
 #
-# - The most that a layer can stretch a change is its largest singular value. Power iteration finds it
-#   from below, powers of the Gram matrix from above.
-# - In waves a circular convolution falls apart into small matrices, one for each frequency. The norm
-#   of the reshaped kernel is another number, and no bound.
+# - The most that a layer can stretch a change is its largest singular value. Power iteration
+#   approaches it from below, powers of the Gram matrix from above.
+# - In waves a circular convolution falls apart into small matrices, one for each frequency. The
+#   norm of the reshaped kernel is another number, and no bound from above.
 # - Zero padding is not circular: for a bound take a circle of n + p pixels or more.
 # - The largest slope is 1 for rectifiers and tanh, 1/4 for the sigmoid, $\varepsilon^{-\gamma}$ for
 #   contrast normalisation.
@@ -1185,10 +1192,11 @@ answer(
 # - **"Max pooling is contractive" (section 4.3): only without overlap.** AlexNet's own pools have the
 #   constant 2 each.
 # - **"Instability can appear from the first convolutional layer on" (section 4.3): it can, by the
-#   norm. In our CONV (one network, 40 images) hardly a sign of it was seen:** conv1 stretches
-#   adversarial perturbations a few percent more than noise.
+#   norm. In our CONV (one network, 40 images) hardly a sign of it was seen:** on average conv1
+#   stretches adversarial perturbations a few percent more than noise, and than the differences of
+#   two digits.
 # - **Table 5: not reproduced here**, for want of the trained weights. Its bounds lie above those of
-#   the weights that training began with, in all eight layers.
+#   weights drawn as its training is said to have begun, in all eight layers.
 #
 # **Next:** lesson 07 puts the layers together, and asks what the product promises.
 

@@ -76,7 +76,7 @@ EXERCISE = Exercise(
     observe=up_to_sign,
     on_device=False,
     atol=1e-9,
-    done="It finds the largest singular value and its direction.",
+    done="It takes the steps asked for, towards the largest singular value and its direction.",
 )
 
 

@@ -44,8 +44,8 @@ QUIZZES = {
             Option(
                 "It is at least 7.28",
                 True,
-                "The number is the stretch of one input, and the norm is the largest of all "
-                "inputs. Nothing of what the iteration has seen says how far away that is.",
+                "The number is the stretch of one input, and the norm is the largest stretch of "
+                "any. Nothing of what the iteration has seen says how far away that is.",
             ),
             Option(
                 "It is at most 7.28",
@@ -87,18 +87,20 @@ QUIZZES = {
         ],
     ),
     "sigmoid-slope": Quiz(
-        "A layer of norm 8 is followed by the sigmoid. What can you say about the two together?",
+        "A layer of norm 8 is followed by the sigmoid. No more is known of it. What is the most that "
+        "is certain about the two together?",
         [
             Option(
                 "They stretch by at most 8",
                 False,
-                "True, as anything larger would be; but the sigmoid's slope is nowhere above 1/4.",
+                "That is true, but less than what is certain: the sigmoid's slope is nowhere above "
+                "1/4.",
             ),
             Option(
                 "They stretch by exactly 2",
                 False,
-                "Only where every unit that matters stands at the steepest point. Everywhere else "
-                "the sigmoid stretches less.",
+                "Not at every input: only where the units that matter stand at the steepest point. And "
+                "whether there is an input that brings them all there is not known.",
             ),
             Option(
                 "They stretch by at most 2",
@@ -128,7 +130,7 @@ QUIZZES = {
                 "12, the product",
                 False,
                 "Norms multiply where one layer comes after the "
-                "other; these two stand side by side. (A published library did multiply them.)",
+                "other; these two stand side by side.",
             ),
         ],
     ),
@@ -143,8 +145,9 @@ ANSWERS = {
             "It asks for the prefactor: with the printed Δ⁻² the number is four times too small.",
             "It asks for the grid: a circular norm at the image's own size is no bound for zero "
             "padding; the larger grid costs little.",
-            "Or it asks for the grid of the aliases, or whether the number is that of a reshaped "
-            "kernel, or one from power iteration, which are bounds from below.",
+            "Or it asks which frequencies were taken for aliases, or whether the number is that of a "
+            "reshaped kernel or one from power iteration, which are bounds from below. Another doubt "
+            "counts as well, if it says what would change.",
             "It does not say that 2.75 is wrong: the paper does not tell, and without the weights "
             "it cannot be computed again.",
         ],

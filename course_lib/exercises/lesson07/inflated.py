@@ -114,7 +114,7 @@ EXERCISE = Exercise(
         "without biases, or ...",
         "... inside: relu(t a) = t relu(a) for t > 0, so one hidden unit's incoming weights *and "
         "its bias* can be multiplied by t and its outgoing weights divided by t. Check how much "
-        "the product has grown: it is a little less than t.",
+        "the product has grown: by less than t.",
         "Work on `copy.deepcopy(net)`, under `torch.no_grad()`.",
     ],
     cases=inflated_cases,

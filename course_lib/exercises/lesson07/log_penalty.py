@@ -180,7 +180,7 @@ EXERCISE.mistake(
 EXERCISE.mistake(
     "Frobenius",
     "These are Frobenius norms (`weight.norm()`): the root of the sum of all squares, not "
-    "the largest singular value. That is weight decay in another guise.",
+    "the largest singular value. That is nearer to weight decay.",
     lambda net: sum(layer.weight.norm().log() for layer in linear_layers(net)),
 )
 

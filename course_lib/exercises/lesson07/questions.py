@@ -54,8 +54,8 @@ QUIZZES = {
         ],
     ),
     "jacobian-found": Quiz(
-        "For FC100-100-10 a search has found no Jacobian with a norm above 22.3. What does that "
-        "say about L, the smallest bound that is right everywhere?",
+        "The largest norm of a Jacobian that a search has found for FC100-100-10 is 22.3. What does "
+        "that say about L, the smallest bound that is right everywhere?",
         [
             Option(
                 "L is at most 22.3",
@@ -66,8 +66,8 @@ QUIZZES = {
             Option(
                 "L is 22.3, up to rounding",
                 False,
-                "It would be if the search were known to find the maximum. It is not: finding it "
-                "is NP-hard, for two layers already.",
+                "It would be if the search were known to find the maximum. It is not: in general "
+                "that is NP-hard, for two layers with rectified units already.",
             ),
             Option(
                 "L is at least 22.3",
@@ -102,21 +102,19 @@ QUIZZES = {
         ],
     ),
     "huge-product": Quiz(
-        "The product bound of a network is 10^41 (that of a published network for photographs, "
-        "EfficientNet-Lite0). What follows for its adversarial examples?",
+        "Suppose the product bound of a deep network is 10^41, and no more is known of it. What "
+        "follows for its adversarial examples?",
         [
             Option(
                 "Nothing",
                 True,
                 "From a small bound over the margin it follows that there are none nearby. From a "
-                "large one nothing follows. (That this network has them was found by attacking "
-                "it.)",
+                "large one nothing follows. Whether it has any, an attack may show.",
             ),
             Option(
                 "It must have some, very near",
                 False,
-                "You have just built a network with a huge product that has none nearer than "
-                "before. A large upper bound is a missing proof, not a proof of the contrary.",
+                "The inflated network has a huge product, and none nearer than before. A large upper bound is a missing proof, not a proof of the contrary.",
             ),
             Option(
                 "It is not Lipschitz",
@@ -138,8 +136,9 @@ ANSWERS = {
             "L · ‖r‖. That is proved, for every image.",
             "The class is the argmax: it takes ten values, so it is constant or jumps. It jumps on "
             "every boundary, in any classifier, also a perfect one.",
-            'So "discontinuous" is not meant literally: it means that the jump lies very near to '
-            "most images, much nearer than the nearest image of another class.",
+            'So of the logits "discontinuous" cannot be meant literally, or it is too strong a word. '
+            "What it can mean is that the jump lies very near to most images, much nearer than the "
+            "nearest image of another class.",
             "A number: for example the certified radius, the attack's distance, and for comparison "
             "how far images of two classes lie apart.",
             "What matters is L over the margin and not L alone: a large finite L allows such a "
