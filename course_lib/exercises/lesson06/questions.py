@@ -87,8 +87,8 @@ QUIZZES = {
         ],
     ),
     "sigmoid-slope": Quiz(
-        "A layer of norm 8 is followed by the sigmoid. No more is known of it. What is the most that "
-        "is certain about the two together?",
+        "A layer of norm 8 is followed by the sigmoid. No more is known of it. What is the most "
+        "that is certain about the two together?",
         [
             Option(
                 "They stretch by at most 8",
@@ -99,8 +99,8 @@ QUIZZES = {
             Option(
                 "They stretch by exactly 2",
                 False,
-                "Not at every input: only where the units that matter stand at the steepest point. And "
-                "whether there is an input that brings them all there is not known.",
+                "Not at every input: only where the units that matter stand at the steepest point. "
+                "And whether there is an input that brings them all there is not known.",
             ),
             Option(
                 "They stretch by at most 2",
@@ -145,9 +145,9 @@ ANSWERS = {
             "It asks for the prefactor: with the printed Δ⁻² the number is four times too small.",
             "It asks for the grid: a circular norm at the image's own size is no bound for zero "
             "padding; the larger grid costs little.",
-            "Or it asks which frequencies were taken for aliases, or whether the number is that of a "
-            "reshaped kernel or one from power iteration, which are bounds from below. Another doubt "
-            "counts as well, if it says what would change.",
+            "Or it asks which frequencies were taken for aliases, or whether the number is that of "
+            "a reshaped kernel or one from power iteration, which are bounds from below. Another "
+            "doubt counts as well, if it says what would change.",
             "It does not say that 2.75 is wrong: the paper does not tell, and without the weights "
             "it cannot be computed again.",
         ],

@@ -54,8 +54,8 @@ QUIZZES = {
         ],
     ),
     "jacobian-found": Quiz(
-        "The largest norm of a Jacobian that a search has found for FC100-100-10 is 22.3. What does "
-        "that say about L, the smallest bound that is right everywhere?",
+        "The largest norm of a Jacobian that a search has found for FC100-100-10 is 22.3. What "
+        "does that say about L, the smallest bound that is right everywhere?",
         [
             Option(
                 "L is at most 22.3",
@@ -114,7 +114,8 @@ QUIZZES = {
             Option(
                 "It must have some, very near",
                 False,
-                "The inflated network has a huge product, and none nearer than before. A large upper bound is a missing proof, not a proof of the contrary.",
+                "The inflated network has a huge product, and none nearer than before. A large "
+                "upper bound is a missing proof, not a proof of the contrary.",
             ),
             Option(
                 "It is not Lipschitz",
@@ -136,7 +137,7 @@ ANSWERS = {
             "L · ‖r‖. That is proved, for every image.",
             "The class is the argmax: it takes ten values, so it is constant or jumps. It jumps on "
             "every boundary, in any classifier, also a perfect one.",
-            'So of the logits "discontinuous" cannot be meant literally, or it is too strong a word. '
+            'So of the logits "discontinuous" cannot be meant literally, or it is too strong. '
             "What it can mean is that the jump lies very near to most images, much nearer than the "
             "nearest image of another class.",
             "A number: for example the certified radius, the attack's distance, and for comparison "
