@@ -760,11 +760,11 @@ show_curves(sandwich)
 
 # %% [markdown] id="accuracy-note"
 # Grey is what no certificate of the figure proves and the attack does not break. At radius 0 both
-# curves are the plain accuracy. FC10(1)'s curves are a few points apart at most: what is left
-# between them is the box, which the attack must keep to and the certificate does not know of
-# (section 7 puts it in). In the others a wide grey band is left. A defence that is judged by the
-# blue curve alone, by an attack, may look good and be broken next year by a better attack. One that
-# is judged by the orange curve alone may be much better than it can prove.
+# curves are the plain accuracy. At the radii printed above, FC10(1)'s curves are a few points apart
+# at most: what is left between them is the box, which the attack must keep to and the certificate
+# does not know of (section 7 puts it in). In the others a wide grey band is left. A defence that is
+# judged by the blue curve alone, by an attack, may look good and be broken next year by a better
+# attack. One that is judged by the orange curve alone may be much better than it can prove.
 
 # %% [markdown] id="large-head"
 # ## 6. What a large bound says
