@@ -69,7 +69,9 @@ What to know:
 - ``time_limit`` is the processor time that the answer gets, ten times the course's version at
   least: a machine that is slow or busy is no reason to fail.
 - For mistakes that the results do not show, a probe: ``def probe(answer): ...`` calls the answer
-  and returns a sentence or None. Its Mistake carries the same sentence (a shared constant).
+  and returns a sentence or None. Its Mistake carries the same sentence (a shared constant). It is
+  asked about wrong results as well: ``@EXERCISE.probe(only_right=True)`` if its sentence takes
+  right ones for granted, else it says only what it has seen (tests/test_probes.py).
 - tests/test_exercises.py holds every exercise to this: the reference PASSES, the stub is
   UNATTEMPTED, each of at least four mistakes (one of the right shape at least) gets exactly its own
   sentence, each of at least two variants PASSES. ``python -m course_lib.exercises.mutants SLUG``

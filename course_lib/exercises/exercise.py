@@ -67,7 +67,9 @@ class Exercise:
     twins: functions of the library that do the same: an answer that calls one is nobody's own.
     may_change: names of arguments that the function is meant to change.
     gradients: names of arguments whose gradient must be right, too.
-    probes: functions(answer) -> a sentence, or None if all is well; they run on right results.
+    probes: functions(answer) -> a sentence, or None if all is well. They run on right results, and
+    on wrong ones of the right form, where a sentence may say only what the probe has seen;
+    only_right: those of them whose sentences are true of right results only.
     valid: function(got, expected, case) -> whether a result that differs is a valid bound
     (float64 arrays); loose: the sentence then. done: a sentence for a learner who passes;
     unattempted: for one whose function is still the stub.
@@ -85,6 +87,7 @@ class Exercise:
     mistakes: Sequence[Mistake] = dataclasses.field(default_factory=list)
     variants: Sequence[Callable] = dataclasses.field(default_factory=list)
     probes: Sequence[Callable] = dataclasses.field(default_factory=list)
+    only_right: Sequence[Callable] = dataclasses.field(default_factory=list)
     hints: Sequence[str] = ()
     oracle: Callable | None = None
     parts: Sequence[str] = ()
@@ -147,10 +150,20 @@ class Exercise:
         self.variants.append(function)
         return function
 
-    def probe(self, function: Callable) -> Callable:
-        """Add a look at what the results do not show (a decorator)."""
-        self.probes.append(function)
-        return function
+    def probe(self, function: Callable | None = None, *, only_right: bool = False):
+        """Add a look at what the results do not show (a decorator).
+
+        only_right: it is not asked about wrong results, of which its sentences may not be true:
+        "The numbers are right, but ...".
+        """
+
+        def add(function):
+            self.probes.append(function)
+            if only_right:
+                self.only_right.append(function)
+            return function
+
+        return add if function is None else add(function)
 
     # --- what the check asks of it ------------------------------------------------------------
 

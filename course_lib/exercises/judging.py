@@ -294,7 +294,9 @@ def an_exception(trial: Trial) -> Feedback | None:
 
 def seen_by_a_probe(trial: Trial) -> Feedback | None:
     # a probe takes results of the right form for granted: on others its own troubles would speak
-    text = trial.right_form and trials.probe(trial.exercise, trial.answer, trial.seconds)
+    text = trial.right_form and trials.probe(
+        trial.exercise, trial.answer, trial.seconds, right=False
+    )
     return trial.feedback("FAIL", text) if text else None
 
 

@@ -128,7 +128,7 @@ READY_MADE = (
 )
 
 
-@EXERCISE.probe
+@EXERCISE.probe(only_right=True)
 def is_ready_made(answer):
     """A probe: the library's function, whatever name it was imported by."""
     with Calls() as calls:

@@ -114,7 +114,7 @@ GUARDED = (
 )
 
 
-@EXERCISE.probe
+@EXERCISE.probe(only_right=True)
 def guards(answer):
     """A probe: bad settings are refused."""
     for strength, convention in ((-1.0, "paper"), (-1.0, "half"), (1.0, "third")):

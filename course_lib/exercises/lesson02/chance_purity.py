@@ -101,8 +101,8 @@ GENERATOR = (
     "`generator=generator`, so that whoever repeats it gets your number."
 )
 DRAWS_OBEYED = (
-    "The number is right, but it is not the mean over `draws` rows: with `draws=1` a row of k "
-    "images gives a whole number of k-ths."
+    "With many draws the number is about right, but it is not the mean over `draws` rows: with "
+    "`draws=1` a row of k images gives a whole number of k-ths, and yours is none."
 )
 
 
@@ -110,7 +110,7 @@ def _small():
     return torch.arange(40) % 7, 9
 
 
-@EXERCISE.probe
+@EXERCISE.probe(only_right=True)
 def draws_with_the_generator(answer):
     """A probe: the generator decides, and nothing else does; or the answer is exact."""
     labels, k = _small()
@@ -125,7 +125,7 @@ def draws_with_the_generator(answer):
     return GENERATOR if len(set(found)) == 1 and not exact else None
 
 
-@EXERCISE.probe
+@EXERCISE.probe(only_right=True)
 def draws_as_many_rows(answer):
     """A probe: one row gives a whole number of k-ths, two rows give twice as many steps."""
     labels, k = _small()

@@ -161,7 +161,7 @@ NAMED = (
 )
 
 
-@EXERCISE.probe
+@EXERCISE.probe(only_right=True)
 def has_a_layer_of_that_name(answer):
     """A probe: later cells look at the layer called "rotation"."""
     case = EXERCISE.draw("cpu")[0]

@@ -4,6 +4,8 @@ Two shapes are to be refused, also where they would broadcast, have as many imag
 pixels: a probe asks for each.
 """
 
+import math
+
 import numpy as np
 import torch
 
@@ -73,7 +75,7 @@ TWO_SHAPES = (
 )
 
 
-@EXERCISE.probe
+@EXERCISE.probe(only_right=True)
 def refuses_two_shapes(answer):
     """A probe: two shapes are refused, and not only those of which a part was looked at."""
     for shape in ((1, 1, 2, 2), (3, 1, 1, 2), (3, 4), (1, 3, 2, 2), (4, 1, 2, 2)):
@@ -95,10 +97,13 @@ SOME_SHAPES = (
 
 @EXERCISE.probe
 def unchanged_is_zero(answer):
-    """A probe: an image that did not change is at distance 0, not at a small number."""
+    """A probe: an image that did not change is at distance 0, and not at the root of a number that
+    is there under the root of a changed one as well."""
     images = torch.full((2, 1, 2, 2), 0.5, dtype=torch.float64)
-    found = answer(images, images.clone()).double()
-    return SMALL_NUMBER if (found.abs() > 1e-9).any() else None
+    small = float(answer(images, images.clone()).double()[0])
+    changed = float(answer(images + 0.5, images).double()[0])
+    under_the_root = abs(changed - math.hypot(0.5, small)) < 0.01 * small + 1e-7
+    return SMALL_NUMBER if 1e-9 < small < 0.1 and under_the_root else None
 
 
 SMALL_NUMBER = (

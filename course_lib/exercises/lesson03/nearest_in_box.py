@@ -228,6 +228,15 @@ FALLS_SHORT = (
 )
 
 
+def is_on_the_way(point, x, w) -> bool:
+    """Whether ``point`` is P(x + mu w) for some mu >= 0: the pixels inside the box tell which."""
+    inside = (point > 1e-4) & (point < 1 - 1e-4) & (w.abs() > 1e-2)
+    if not inside.any():
+        return False
+    mu = ((point - x) / w)[inside].median()
+    return bool(mu >= 0) and torch.allclose(point, (x + mu * w).clamp(0, 1), atol=1e-5)
+
+
 @EXERCISE.probe
 def reaches_the_plane(answer):
     """A probe: as many pixels as MNIST has, and the value at the point, not only the point."""
@@ -239,7 +248,7 @@ def reaches_the_plane(answer):
         d = -start - 0.3 * float(w.clamp(min=0).sum() - start)
         point = exactly(answer)(x, w, d)
         short = (float(w @ point) + d) / (start + d)
-        if short > 1e-6:
+        if short > 1e-6 and is_on_the_way(point, x, w):
             return FALLS_SHORT.format(short)
     return None
 

@@ -154,7 +154,7 @@ HISTORY = (
 )
 
 
-@EXERCISE.probe
+@EXERCISE.probe(only_right=True)
 def has_history(answer):
     """A probe: neither result asks for a gradient."""
     net = _net(nn.Linear(4, 3))

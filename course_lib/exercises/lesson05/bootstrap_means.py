@@ -54,7 +54,7 @@ EXERCISE = Exercise(
 
 NOT_DRAWN = (
     "The means do not follow `networks` and `images`: where every draw takes each of them once, "
-    "all must be the mean of the table. Take those that the rows of the two name."
+    "all means must be the same, and yours are not. Take those that the rows of the two name."
 )
 
 
@@ -63,7 +63,7 @@ def means_follow_the_draws(answer):
     fooled = (torch.arange(28) % 3 == 0).reshape(4, 7)
     once = (torch.arange(n).expand(9, -1).clone() for n in (4, 7))
     found = answer(fooled, *once).double()
-    return NOT_DRAWN if (found - fooled.double().mean()).abs().max() > 1e-5 else None
+    return NOT_DRAWN if found.max() - found.min() > 1e-5 else None
 
 
 @EXERCISE.variant
