@@ -425,3 +425,141 @@ def test_what_the_lesson_says_of_every_row_is_what_the_record_says(record):
         assert found["FC10(1e-4)"] < found["FC10(1e-2)"] < found["FC10(1)"]
         assert found["FC10(1e-4)"] < found["FC100-100-10"] < found["AE400-10"]
         assert found["FC200-200-10"] < found["AE400-10"]
+
+
+# --- and once more -----------------------------------------------------------------------------
+
+
+def own_search(bar, slope_of=None, most=0.0, count=31):
+    """A search with the bar ``bar(value, slope, gradient, t)``, or slopes below ``most`` only."""
+
+    def projected_search(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+        for k in range(count):
+            point = plain.project(x + direction / 2**k, lower, upper)
+            slope = gradient @ (point - x)
+            if slope < most:
+                new = fun(point)
+                if new[0] <= bar(value, slope, gradient, 0.5**k):
+                    return point, *new
+        return None
+
+    return projected_search
+
+
+def armijo(value, slope, gradient, t):
+    return value + 1e-4 * slope
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (
+            own_search(lambda value, slope, g, t: value - 1e-4 * t * (g @ g)),
+            "the square of the gradient",
+        ),
+        (own_search(armijo, most=-1e-8), "small slopes not taken"),
+        (own_search(armijo, most=-1e-12), "small slopes not taken"),
+        (own_search(lambda value, slope, g, t: value + slope), "all of the promised decrease"),
+        (
+            own_search(lambda value, slope, g, t: value - 1e-4 * slope),
+            "the bar above the old value",
+        ),
+        (
+            own_search(lambda value, slope, g, t: value + 0.1 * slope),
+            "a tenth of the promised decrease",
+        ),
+        (own_search(armijo, count=1), "the first length only"),
+        (own_search(armijo, count=5), "10 halvings"),
+        (own_search(armijo, count=15), "20 halvings"),
+    ],
+)
+def test_a_usual_wrong_search_is_named(answer, name):
+    assert judge(find("projected-search"), answer).mistake == name
+
+
+def test_no_more_halvings_are_told_than_were_needed():
+    exercise = find("projected-search")
+    assert "fewer than 12" in judge(exercise, own_search(armijo, count=5)).sentence
+    assert "fewer than 21" in judge(exercise, own_search(armijo, count=15)).sentence
+
+
+def test_a_number_added_to_the_bar_does_not_pass():
+    def bar(value, slope, gradient, t):
+        return armijo(value, slope, gradient, t) + 1e-10
+
+    assert judge(find("projected-search"), own_search(bar)).status == "FAIL"
+
+
+def test_the_function_is_asked_once_for_a_point():
+    def search(again=0, at_x=False, before=False):
+        def projected_search(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+            if at_x:
+                value, gradient = fun(x)
+            for k in range(31):
+                point = plain.project(x + direction / 2**k, lower, upper)
+                new = fun(point) if before else None
+                slope = gradient @ (point - x)
+                if slope < 0 and (new or fun(point))[0] <= value + 1e-4 * slope:
+                    return point, *(fun(point) if again else new or fun(point))
+            return None
+
+        return projected_search
+
+    exercise = find("projected-search")
+    assert judge(exercise, search(before=True)).status == "PASS"
+    for wasteful in (search(again=1), search(at_x=True)):
+        assert judge(exercise, wasteful).sentence.startswith("The points are right, but `fun`")
+
+
+@pytest.mark.parametrize("least", [1e-2, 1e-3, 1e-4, 1e-5])
+def test_small_entries_of_the_projected_gradient_count(least):
+    def dead(x, gradient, lower=0.0, upper=1.0):
+        p = x - plain.project(x - gradient, lower, upper)
+        return torch.where(p.abs() < least, 0 * p, p)
+
+    assert judge(find("projected-gradient"), dead).status == "FAIL"
+
+
+def test_the_projected_gradient_may_be_written_with_clamp():
+    """Its bounds are both numbers or both tensors, as `clamp` takes them."""
+
+    def clamped(x, gradient, lower=0.0, upper=1.0):
+        return x - (x - gradient).clamp(lower, upper)
+
+    assert judge(find("projected-gradient"), clamped).status == "PASS"
+
+
+def own_solve(begin=None, truth=bool, ruin=False):
+    def solve_for_c(net, image, target, c):
+        start = image.flatten()
+
+        def objective(z):
+            loss = F.cross_entropy(net(z.reshape(1, *image.shape)), torch.tensor([target]))
+            return c * (z - start).square().sum() + loss
+
+        z = start if begin is None else begin(start)
+        r = plain.minimize(plain.with_gradient(objective), z, tolerance=1e-6).x - start
+        r = r.reshape(image.shape)
+        success = truth(net((image + r)[None]).argmax(1) == target)
+        if ruin:
+            net.float()
+        return r, success
+
+    return solve_for_c
+
+
+def test_a_truth_of_one_element_is_one():
+    exercise = find("solve-for-c")
+    for truth in (lambda found: found, lambda found: found.numpy(), bool):
+        assert judge(exercise, own_solve(truth=truth)).status == "PASS"
+    assert judge(exercise, own_solve(truth=lambda found: ~found)).status == "FAIL"
+
+
+def test_the_search_for_r_starts_at_the_image():
+    exercise = find("solve-for-c")
+    for begin in (torch.rand_like, lambda start: torch.full_like(start, 0.5)):
+        assert "starts elsewhere" in judge(exercise, own_solve(begin)).sentence
+
+
+def test_a_network_left_in_single_precision_is_told():
+    assert "argument `net`" in judge(find("solve-for-c"), own_solve(ruin=True)).sentence

@@ -119,8 +119,9 @@ def projected_search(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
     value, gradient: those of fun at x; direction: (n,). The first point is
     taken whose value is below value + 1e-4 gradient . (point - x), with
     gradient . (point - x) negative (Armijo's condition, in the box).
-    Returns (point, its value, its gradient), or None where about thirty
-    halvings have found none.
+    fun is asked once at most for each t, and not at x again. Returns
+    (point, its value, its gradient), or None where about thirty halvings
+    have found none.
     """
     for halvings in range(31):
         point = project(x + 0.5**halvings * direction, lower, upper)

@@ -40,7 +40,8 @@ def projected_step(image, r, gradient, length):
 
 
 def solve_for_c(net, image, target, c):
-    """Minimise c |r|² + cross-entropy over r, with image + r in [0, 1].
+    """Minimise c |r|² + cross-entropy over r, with image + r in [0, 1],
+    starting at r = 0.
 
     net: (1, *shape) float64 to logits (1, classes); image: (*shape)
     float64; target: an int; c: a float. |r|² is the sum of squares.

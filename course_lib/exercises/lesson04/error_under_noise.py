@@ -157,6 +157,25 @@ EXERCISE.mistake(
 )
 
 EXERCISE.mistake(
+    "the root of the standard deviation",
+    "The distance is divided by √σ: `stddev` is the standard deviation already, divide by it.",
+    ("/ stddev", "/ stddev**0.5"),
+)
+
+EXERCISE.mistake(
+    "multiplied by σ",
+    "The distance is multiplied by σ, so that more noise does less: divide by it.",
+    ("/ stddev", "* stddev"),
+)
+
+EXERCISE.mistake(
+    "torch's median",
+    "This is the probability of an image in the middle (of an even number, the lower one of two): "
+    "the expected error is the mean.",
+    (".mean()", ".median()"),
+)
+
+EXERCISE.mistake(
     "one for each image",
     "This is one probability per image: their mean is asked for.",
     (".mean()", ""),

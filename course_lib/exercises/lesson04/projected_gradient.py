@@ -11,7 +11,7 @@ import torch
 from course_lib.exercises import Case, Exercise
 from course_lib.lbfgsb import plain
 
-from .shared import SINGLE, doubles, exactly, single
+from .shared import doubles, exactly, lost_digits
 
 
 def projected_cases(rng):
@@ -19,15 +19,18 @@ def projected_cases(rng):
         return torch.rand(n, generator=rng, dtype=torch.float64)
 
     yield Case("three variables", doubles(0, 0.5, 1), doubles(0.2, 0.1, 0.3))
+    yield Case("small gradients", doubles(0.25, 0.5, 1), doubles(2e-3, -2e-4, 5e-6))
     yield Case(
         "at and near the bounds",
         doubles(0, 0, 1, 1, 0.01, 0.99, 0.5),
         doubles(3, -3, 3, -3, 0.4, -0.4, 0),
     )
-    yield Case("a box of its own", 4 * draw(6) - 2, 6 * draw(6) - 3, -2.0, doubles(*[2.5] * 6))
+    yield Case("a box of its own", 4 * draw(6) - 2, 6 * draw(6) - 3, -2.0, 2.5)
     low = draw(8) - 1
     x = torch.where(draw(8) < 0.4, low, low + draw(8))
-    yield Case("a bound on one side", x, 4 * draw(8) - 2, low, math.inf)
+    # both are numbers or both tensors: `clamp` takes no other two, and is a right answer
+    yield Case("a bound on one side", x, 4 * draw(8) - 2, low, doubles(*[math.inf] * 8))
+    yield Case("bounds for each variable", x, 4 * draw(8) - 2, low, low + 1)
 
 
 def projected_of_scipy(x, gradient, lower=0.0, upper=1.0):
@@ -69,12 +72,17 @@ def projected_where(x, gradient, lower=0.0, upper=1.0):
     return x - torch.where(z > high, high, z)
 
 
-@EXERCISE.probe
+@EXERCISE.variant
+def projected_clamp(x, gradient, lower=0.0, upper=1.0):
+    return x - (x - gradient).clamp(lower, upper)
+
+
+@EXERCISE.probe(only_right=True)
 def in_double_precision(answer):
     """A probe: nothing becomes float32 on the way."""
     x, slope = doubles(0.1, 0.7, 0.3), doubles(0.7, -0.9, 0.123)
     right = plain.projected_gradient(x, slope)
-    return SINGLE if single(exactly(answer)(x, slope), right) else None
+    return lost_digits(exactly(answer)(x, slope), right)
 
 
 EXERCISE.mistake(
@@ -87,6 +95,18 @@ EXERCISE.mistake(
         torch.zeros_like(gradient),
     ),
 )
+
+for SMALL in ("1e-2", "1e-3", "1e-4"):
+    EXERCISE.mistake(
+        f"small entries are 0: {SMALL}",
+        f"Entries whose size is below {SMALL} have become 0. The stopping test looks at how small "
+        "they are: give them as they are.",
+        (
+            "return x - project(x - gradient, lower, upper)",
+            "p = x - project(x - gradient, lower, upper)\n"
+            f"    return torch.where(p.abs() < {SMALL}, 0 * p, p)",
+        ),
+    )
 
 EXERCISE.mistake(
     "the lower bounds only",

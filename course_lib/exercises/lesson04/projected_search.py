@@ -1,118 +1,12 @@
-"""`projected-search`, lesson 04: bowls, waves and a hill.
+"""`projected-search`, lesson 04: right and wrong searches on the functions of `_searches`."""
 
-Each is drawn so that one rule of the search decides where it ends.
-"""
-
-import numpy as np
 import torch
 
-from course_lib.exercises import Case, Exercise
+from course_lib.exercises import Exercise
 from course_lib.lbfgsb import plain
 
-from .shared import SINGLE, doubles, exactly, single
-
-
-class Bowl:
-    """x·A x / 2 - b·x, with its gradient."""
-
-    def __init__(self, a, b):
-        self.a, self.b = a, b
-
-    def __call__(self, x):
-        return float(x @ self.a @ x / 2 - self.b @ x), self.a @ x - self.b
-
-    def __repr__(self):
-        return "a quadratic"
-
-
-class Waves:
-    """A sum of sines, that has hills to step over."""
-
-    def __call__(self, x):
-        return float((5 * x).sin().sum()), 5 * (5 * x).cos()
-
-    def __repr__(self):
-        return "a sum of sines"
-
-
-class Tilted:
-    """A narrow hill beside the start: lower than the start beyond it, and barely higher there."""
-
-    def __call__(self, x):
-        value = x[0] + 0.02 * x[1] - 2 * x[0] ** 2
-        return float(value), torch.stack([1 - 4 * x[0], torch.full_like(x[1], 0.02)])
-
-    def __repr__(self):
-        return "a hill"
-
-
-def search_cases(rng):
-    def draw(n):
-        return torch.randn(n, generator=rng, dtype=torch.float64)
-
-    def case(label, fun, x, direction, *box):
-        value, gradient = fun(x)
-        return Case(label, fun, x, value, gradient, direction, *box)
-
-    identity = torch.eye(2, dtype=torch.float64)
-    bowl = Bowl(2 * identity, doubles(0.8, 0.8))
-    yield case("the full step is right", bowl, doubles(0.9, 0.9), doubles(-0.5, -0.5))
-    yield case("too long a step", bowl, doubles(0.9, 0.5), doubles(-4, -0.8), -9.0, 9.0)
-    yield case("a bound on the way", bowl, doubles(0.1, 0.9), doubles(-0.4, -0.5))
-    # (0, 0) at t = 1, too high; (0.8, 0.15) at t = 1/16, where the second has left its bound
-    curved = Bowl(torch.diag(doubles(1, 30)), doubles(0.5, 15))
-    yield case("a bend, and t = 1 too far", curved, doubles(0.9, 0.9), doubles(-1.6, -12))
-    yield case("uphill", bowl, doubles(0.9, 0.9), doubles(1, 1), -9.0, 9.0)
-    far = doubles(-1e6, -0.3)
-    yield case("one variable far beyond its bound", bowl, doubles(0.6, 0.9), far)
-    a = doubles(1, 1.9, 1.9, 4).reshape(2, 2)
-    steep = Bowl(a, a @ doubles(0.5, 0) - doubles(0.2, 0.9))
-    newton = -torch.linalg.solve(a, doubles(0.2, 0.9))
-    yield case("down without the box, up within", steep, doubles(0.5, 0), newton)
-    yield case("hills", Waves(), doubles(0.5, 0.2, 0.9), doubles(2.5, -3, 1.0), -3.0, 3.0)
-    corner = doubles(0, 0)
-    yield case("pushed into a corner", Bowl(identity, doubles(-1, -2)), corner, doubles(-1, -2))
-    yield case("the box of the defaults", Bowl(identity, doubles(3, 0.5)), corner, doubles(3, 0.5))
-    # x² from 1 to -1 + δ: the decrease is δ/2 of what the slope promises
-    for label, δ in (("barely enough", 3e-4), ("not quite enough", 1.4e-4)):
-        way = doubles(-2 + δ, 0)
-        yield case(label, Bowl(2 * identity, corner), doubles(1, 0.25), way, -9.0, 9.0)
-    yield case(
-        "hardly lower",
-        Bowl(2 * identity, doubles(0, 0)),
-        doubles(1, 0.25),
-        doubles(-1.99996, 0),
-        -9.0,
-        9.0,
-    )
-    yield case("over the hill", Tilted(), doubles(0.3, 0.5), doubles(-0.4, 0.4), 0.0, 0.9)
-    # the direction alone points uphill, the path does not: its second variable cannot move
-    blocked = Bowl(identity, doubles(-0.1, 0.2))
-    yield case("uphill but for the bound", blocked, doubles(0.5, 0), doubles(-0.3, -5))
-    infinite = -np.inf, np.inf
-    for halvings in (12, 21, 28):
-        way = 1.5 * 2.0**halvings * doubles(-0.5, -0.1)
-        label = f"the first {halvings} halvings too long"
-        yield case(label, bowl, doubles(0.9, 0.5), way, *infinite)
-    n = 6
-    wide = draw(n)
-    big = Bowl(torch.diag(torch.linspace(1, 30, n, dtype=torch.float64)), wide)
-    x = torch.rand(n, generator=rng, dtype=torch.float64)
-    yield case("six variables, bounds of their own", big, x, -big(x)[1], x - 0.3, x + 0.2)
-
-
-def search_of_numpy(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
-    t = 1.0
-    low, high = (np.broadcast_to(np.asarray(b, dtype=float), x.shape) for b in (lower, upper))
-    for _ in range(31):
-        point = np.clip(x.numpy() + t * direction.numpy(), low, high)
-        slope = float(gradient.numpy() @ (point - x.numpy()))
-        new_value, new_gradient = fun(torch.from_numpy(point))
-        if slope < 0 and new_value <= value + 1e-4 * slope:
-            return torch.from_numpy(point), new_value, new_gradient
-        t /= 2
-    return None
-
+from ._searches import Bowl, search_cases, search_of_numpy
+from .shared import doubles, exactly, lost_digits
 
 EXERCISE = Exercise(
     title="A backtracking search on the projected path",
@@ -177,14 +71,36 @@ GIVEN_UP = (
 )
 
 
-@EXERCISE.probe
+@EXERCISE.probe(only_right=True)
 def goes_on(answer):
     """Where the first variable goes uphill and the second down, no farther than 0.1."""
     bowl, x = Bowl(torch.eye(2, dtype=torch.float64), doubles(0.2, -0.9)), doubles(0.5, 0.1)
     return None if answer(bowl, x, *bowl(x), doubles(0.6, -0.5)) is not None else GIVEN_UP
 
 
-@EXERCISE.probe
+ASKED_AGAIN = (
+    "The points are right, but `fun` is called more often than there are lengths to try, and every "
+    "call costs a pass of the network. Call it once for a point, keep both results, and never at "
+    "x, whose value and gradient are handed to you."
+)
+
+
+@EXERCISE.probe(only_right=True)
+def asks_once(answer):
+    """A probe: 1, 1/2 and 1/4 are tried, no more often than once each."""
+    bowl, asked = Bowl(2 * torch.eye(2, dtype=torch.float64), doubles(0.8, 0.8)), []
+
+    def fun(x):
+        asked.append(x)
+        return bowl(x)
+
+    x = doubles(0.9, 0.5)
+    answer(fun, x, *bowl(x), doubles(-4, -0.8), -9.0, 9.0)
+    tried = {tuple(point.tolist()) for point in asked}
+    return ASKED_AGAIN if len(asked) > len(tried) or tuple(x.tolist()) in tried else None
+
+
+@EXERCISE.probe(only_right=True)
 def in_double_precision(answer):
     """A probe: the point is right beyond single precision."""
     bowl, x = Bowl(torch.eye(2, dtype=torch.float64), doubles(0.2, 0.3)), doubles(0.7, 0.9)
@@ -193,16 +109,57 @@ def in_double_precision(answer):
     def point(*args):
         return answer(*args)[0]
 
-    return SINGLE if single(exactly(point)(bowl, x, *bowl(x), way), x + way) else None
+    return lost_digits(exactly(point)(bowl, x, *bowl(x), way), x + way)
 
 
-for NUMBER in (10, 20, 25):
+for NUMBER, NEEDED in ((10, 12), (20, 21), (25, 28)):  # as many as the cases need
     EXERCISE.mistake(
         f"{NUMBER} halvings",
-        f"You give up after {NUMBER} halvings or so: a direction of the first steps can be longer "
-        "than that. Try 30.",
+        f"You give up after fewer than {NEEDED} halvings: a direction of the first steps can be "
+        "longer than that. Try 30.",
         ("range(31)", f"range({NUMBER + 1})"),
     )
+
+EXERCISE.mistake(
+    "asked twice",
+    ASKED_AGAIN,
+    (
+        "new_value, new_gradient = fun(point)",
+        "new_value, new_gradient = fun(point)[0], fun(point)[1]",
+    ),
+)
+
+EXERCISE.mistake(
+    "the first length only",
+    "Only t = 1 is tried: if that point is not low enough, go on with 1/2, 1/4, ... (Does a "
+    "`return None` stand inside the loop?)",
+    ("range(31)", "range(1)"),
+)
+
+EXERCISE.mistake(
+    "doubled",
+    "The lengths grow, 1, 2, 4, ...: a step that was too long needs a shorter one, 1/2, 1/4, ...",
+    ("0.5**halvings", "2.0**halvings"),
+)
+
+EXERCISE.mistake(
+    "each trial from the one before",
+    "A point that was not low enough becomes the x of the next trial: every trial starts from the "
+    "x that was given. Use another name for the point.",
+    (
+        "            return point, new_value, new_gradient",
+        "            return point, new_value, new_gradient\n        x = point",
+    ),
+)
+
+EXERCISE.mistake(
+    "the direction projected",
+    "The direction is brought into the box, which is one for points: project x + t · direction.",
+    (
+        "project(x + 0.5**halvings * direction, lower, upper)",
+        "x + 0.5**halvings * project(direction, lower, upper)",
+    ),
+)
 
 EXERCISE.mistake(
     "given up on the direction",
@@ -340,6 +297,48 @@ EXERCISE.mistake(
     "go on for ever without reaching the minimum: ask for 1e-4 of the decrease that the "
     "slope promises.",
     ("new_value <= value + 1e-4 * slope", "new_value < value"),
+)
+
+EXERCISE.mistake(
+    "all of the promised decrease",
+    "The decrease is compared with gradient · (point - x) itself: where the function curves "
+    "upwards no step ever keeps all of that promise. Ask for 1e-4 of it.",
+    ("1e-4 * slope", "slope"),
+)
+
+EXERCISE.mistake(
+    "a tenth of the promised decrease",
+    "The decrease is compared with a tenth of gradient · (point - x): ask for 1e-4 of it.",
+    ("1e-4 * slope", "0.1 * slope"),
+)
+
+EXERCISE.mistake(
+    "the bar above the old value",
+    "The sign of the bar is wrong: value - 1e-4 · slope lies above the old value, since the slope "
+    "is negative, and a higher point can be taken. It is value + 1e-4 · slope.",
+    ("+ 1e-4 * slope", "- 1e-4 * slope"),
+)
+
+EXERCISE.mistake(
+    "the square of the gradient",
+    "The decrease is compared with t · gradient · gradient, which is right where the direction is "
+    "minus the gradient and the box far away. What the slope promises for the way that was made is "
+    "gradient · (point - x).",
+    ("+ 1e-4 * slope", "- 1e-4 * 0.5**halvings * (gradient @ gradient)"),
+)
+
+EXERCISE.mistake(
+    "slope of the whole direction",
+    "The decrease is compared with gradient · direction, the same for every t: a shorter step is "
+    "promised less. Compare with gradient · (point - x).",
+    ("gradient @ (point - x)", "gradient @ direction"),
+)
+
+EXERCISE.mistake(
+    "small slopes not taken",
+    "Slopes that are negative and small are taken for none. Near the minimum, and where the "
+    "function is flat, they are all small: ask for `slope < 0`.",
+    ("slope < 0", "slope < -1e-8"),
 )
 
 EXERCISE.mistake(

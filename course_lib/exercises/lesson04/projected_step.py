@@ -5,14 +5,16 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import SINGLE, doubles, exactly, single
+from .shared import doubles, exactly, lost_digits
 
 
 def step_cases(rng):
     def draw(*shape):
         return torch.rand(*shape, generator=rng, dtype=torch.float64)
 
-    yield Case("three pixels", doubles(0.2, 0, 1), doubles(0.1, 0, -0.3), doubles(1, 1, -5), 0.1)
+    yield Case(
+        "three pixels", doubles(0.25, 0, 1), doubles(0.125, 0, -0.5), doubles(1, 1, -5), 0.25
+    )
     image = draw(1, 3, 4).round(decimals=1)
     image[0, 0], image[0, 1] = 0, 1
     r = (image + draw(1, 3, 4) - 0.5).clamp(0, 1) - image
@@ -56,12 +58,12 @@ def step_where(image, r, gradient, length):
     return z - image
 
 
-@EXERCISE.probe
+@EXERCISE.probe(only_right=True)
 def in_double_precision(answer):
     """A probe: image + r is in the box to the last digits."""
     image, r, slope = doubles(0.1, 0.7, 0.3), doubles(0.2, 0.1, 0.3), doubles(7, -9, 0.123)
     right = (image + r - 0.1 * slope).clamp(0, 1) - image
-    return SINGLE if single(exactly(answer)(image, r, slope, 0.1), right) else None
+    return lost_digits(exactly(answer)(image, r, slope, 0.1), right)
 
 
 EXERCISE.mistake(

@@ -194,6 +194,31 @@ EXERCISE.mistake(
 )
 
 EXERCISE.mistake(
+    "the sum",
+    "The r with the smallest sum is kept, in which darker and brighter pixels cancel: the smallest "
+    "|r| is asked for, `r.norm()`.",
+    ("r.norm() < best[1].norm()", "r.sum() < best[1].sum()"),
+)
+
+EXERCISE.mistake(
+    "the farthest",
+    "The successful r with the largest |r| is kept: the smallest is asked for.",
+    ("r.norm() < best[1].norm()", "r.norm() > best[1].norm()"),
+)
+
+EXERCISE.mistake(
+    "tries ignored",
+    "There are always 12 tries: make as many as `tries` says.",
+    ("range(tries)", "range(12)"),
+)
+
+EXERCISE.mistake(
+    "the bracket ignored",
+    "The bracket is always that from 1e-4 to 1e2: begin with `smallest` and `largest`.",
+    ("low, high = smallest, largest", "low, high = 1e-4, 1e2"),
+)
+
+EXERCISE.mistake(
     "success is True",
     "A success that comes as a tensor or a NumPy number is not the object `True`, and you take it "
     "for a failure: `if success:`.",

@@ -6,6 +6,7 @@ The tolerance allows for where two minimisers stop.
 import itertools
 import math
 
+import numpy as np
 import scipy.stats
 import torch
 from torch import nn
@@ -19,12 +20,14 @@ def small_net(rng, pixels, hidden, classes, scale=3.0):
     sizes = (pixels, *hidden, classes)
     layers: list[nn.Module] = [nn.Flatten()]
     for i, (a, b) in enumerate(itertools.pairwise(sizes)):
-        layer = nn.Linear(a, b)
+        layer = nn.Linear(a, b, dtype=torch.float64)
         with torch.no_grad():
-            layer.weight.copy_(torch.randn(b, a, generator=rng) * scale / a**0.5)
-            layer.bias.copy_(torch.randn(b, generator=rng) * 0.1)
+            # in float64: a network that somebody turns into float32 and back is another one
+            weight = torch.randn(b, a, generator=rng, dtype=torch.float64)
+            layer.weight.copy_(weight * scale / a**0.5)
+            layer.bias.copy_(torch.randn(b, generator=rng, dtype=torch.float64) * 0.1)
         layers += [layer] + [nn.Sigmoid()] * (i + 2 < len(sizes))
-    return nn.Sequential(*layers).double().requires_grad_(False)
+    return nn.Sequential(*layers).requires_grad_(False)
 
 
 def c_cases(rng):
@@ -75,6 +78,15 @@ def c_of_scipy(net, image, target, c):
     return (z[0] - image).numpy(), int(net(z).argmax()) == target
 
 
+def one_truth(result, *_):
+    """The result, with a success that is a tensor or an array of one element as a scalar."""
+    if isinstance(result, tuple | list) and len(result) == 2:
+        r, success = result
+        if isinstance(success, torch.Tensor | np.ndarray) and success.shape == (1,):
+            return r, success[0]
+    return result
+
+
 CALL = (
     "minimize(with_gradient(objective), start, 0.0, 1.0, tolerance={}, two_loop=two_loop, "
     "search=projected_search)"
@@ -95,6 +107,7 @@ EXERCISE = Exercise(
     ],
     cases=c_cases,
     parts=("r", "success"),
+    observe=one_truth,
     oracle=c_of_scipy,
     on_device=False,
     rtol=1e-3,
@@ -157,6 +170,31 @@ def c_projected_gradient(net, image, target, c):
     return z - image, bool(net(z[None]).argmax() == target)
 
 
+STARTED_ELSEWHERE = (
+    "The minimisers are right, but the search starts elsewhere: the first image that the network "
+    "sees is not `image`. Start at r = 0, where the paper's penalty is 0: where there is more than "
+    "one minimum, the one near the image is wanted."
+)
+
+
+@EXERCISE.probe(only_right=True)
+def starts_at_the_image(answer):
+    """A probe: what the network is asked first."""
+    net, image, target, c = EXERCISE.draw("cpu")[0].args
+    seen = []
+    net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
+    answer(net, image, target, c)
+    if not seen or torch.allclose(seen[0].double().flatten(), image.flatten(), atol=1e-6):
+        return None
+    return STARTED_ELSEWHERE
+
+
+EXERCISE.mistake(
+    "started elsewhere",
+    STARTED_ELSEWHERE,
+    ("        start,\n", "        torch.full_like(start, 0.5),\n"),
+)
+
 LOGARITHM = (
     "The logarithm of a softmax: where the target is far behind, its probability is 0, and the "
     "logarithm of that is not the loss. `F.cross_entropy(logits, label)` never sees it."
@@ -195,6 +233,31 @@ EXERCISE.mistake(
     "stopped early",
     "You stop before the minimum: `tolerance=1e-4`, and no small number of iterations.",
     ("tolerance=1e-4", "tolerance=1e-2"),
+)
+
+EXERCISE.mistake(
+    "stopped after a few iterations",
+    "The minimiser is stopped before it is there: leave `max_iterations` alone, `tolerance` says "
+    "when it is done.",
+    ("tolerance=1e-4,", "tolerance=1e-4,\n        max_iterations=5,"),
+)
+
+EXERCISE.mistake(
+    "success of the image itself",
+    "The network is asked for the class of the image as it was: ask for that of image + r.",
+    ("(image + r)[None]", "image[None]"),
+)
+
+EXERCISE.mistake(
+    "a box that begins at -1",
+    "The lower bound is -1: pixels of image + r become darker than black. The box is [0, 1].",
+    ("0.0,", "-1.0,"),
+)
+
+EXERCISE.mistake(
+    "a box that ends at 2",
+    "The upper bound is 2: pixels of image + r become brighter than white. The box is [0, 1].",
+    ("1.0,", "2.0,"),
 )
 
 EXERCISE.mistake(
