@@ -45,6 +45,7 @@ from course_lib.exercises import (
 )
 from course_lib.exercises.comparing import describe, difference, pattern, snapshot
 from course_lib.exercises.feedback import Feedback, paragraph, strict
+from course_lib.exercises.predictions import verdict
 from course_lib.exercises.running import TimeIsUp, _by_thread, time_limit, undisturbed
 
 # --- a small registry of its own -------------------------------------------------------------
@@ -1139,8 +1140,18 @@ def test_the_first_prediction_is_kept(capsys):
     out = told(capsys)
     assert out.startswith("Which error?\n")
     assert (
-        "You predicted 3%. It came out as 2%: 1 lower than you thought (50% of the result)." in out
+        "You predicted 3%. It came out as 2%: 1 percentage point lower than you thought (your "
+        "guess is 1.5 times the result)." in out
     )
+
+
+def test_how_far_a_guess_is_off_is_told_in_words_that_say_of_what():
+    assert verdict(150, 16) == "134 lower than you thought (your guess is 9.4 times the result)"
+    assert verdict(0.1, 2.0) == "1.9 higher than you thought (the result is 20 times your guess)"
+    assert verdict(18, 16) == "2 lower than you thought"
+    assert verdict(-1, 2) == "3 higher than you thought"
+    assert verdict(5, 0, "%") == "5 percentage points lower than you thought"
+    assert verdict([1, 2], 0.5, "%") == "0.5 percentage points below your range"
 
 
 def test_ranges(capsys):
@@ -1148,8 +1159,8 @@ def test_ranges(capsys):
     told(capsys)
     for actual, words in (
         (1.5, "inside your range"),
-        (0.5, "0.5 below your range"),
-        (2.25, "0.25 above your range"),
+        (0.5, "0.5 percentage points below your range"),
+        (2.25, "0.25 percentage points above your range"),
     ):
         score("error", actual)
         assert words in told(capsys)

@@ -563,3 +563,48 @@ def test_the_search_for_r_starts_at_the_image():
 
 def test_a_network_left_in_single_precision_is_told():
     assert "argument `net`" in judge(find("solve-for-c"), own_solve(ruin=True)).sentence
+
+
+def test_a_search_that_finds_nothing_is_told_where_and_what_was_to_be_found():
+    """One that no mistake foresees sees x, the direction and the bounds."""
+
+    def third(value, slope, gradient, t):
+        return value + 0.33 * slope
+
+    told = judge(find("projected-search"), own_search(third, count=4)).sentence
+    assert told.startswith("On ")
+    assert "x = [" in told
+    assert "direction = [" in told
+    assert "returns None, where a result was expected: point = [" in told
+
+
+def test_something_for_nothing_and_dicts_are_told_by_their_names():
+    exercise = find("projected-search")
+
+    def in_a_dict(*args):
+        found = plain.projected_search(*args)
+        return found and dict(zip(("point", "value", "gradient"), found, strict=True))
+
+    feedback = judge(exercise, in_a_dict)
+    assert feedback.status == "FAIL"
+    assert "is a dict" in feedback.sentence
+    assert "KeyError" not in feedback.sentence
+
+    def always(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+        found = plain.projected_search(fun, x, value, gradient, direction, lower, upper)
+        return found or (x + 0.125, value, gradient)
+
+    told = judge(exercise, always).sentence
+    assert "Your function returns point = [" in told
+    assert told.endswith("; expected None.")
+
+
+def test_arrays_in_a_part_are_noticed():
+    right = own_search(armijo)
+
+    def search(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
+        found = right(fun, x, value, gradient, direction, lower, upper)
+        return found and (found[0].numpy(), *found[1:])
+
+    notices = judge(find("projected-search"), search).notices
+    assert any("a NumPy array for `point`" in text for text in notices)

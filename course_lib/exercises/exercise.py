@@ -28,6 +28,13 @@ def place(path: str | Path, line: int) -> str:
     return f"{inside}:{line}"
 
 
+class InADict:
+    """A dict, where parts were to be returned one after the other; as feedback calls it."""
+
+    def __repr__(self):
+        return "a dict"
+
+
 @dataclasses.dataclass(eq=False)
 class Mistake:
     """A named wrong answer and the sentence for it: "Your results are what you get when ...".
@@ -220,7 +227,8 @@ class Exercise:
         sequence = array or isinstance(result, list | tuple)
         if self.parts and sequence and len(result) == len(self.parts):
             return dict(zip(self.parts, result, strict=True))
-        return result
+        # the cells below take the result apart, and of a dict would get its names
+        return InADict() if self.parts and isinstance(result, dict) else result
 
     def wrong_answer(self, mistake: Mistake) -> Callable:
         """The function of ``mistake``. Raises ValueError if its edits do not fit the solution."""

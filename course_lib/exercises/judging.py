@@ -14,7 +14,7 @@ import types
 import torch
 
 from . import leaning, trials
-from .comparing import Array, in_the_form_of, pattern, same_form
+from .comparing import Array, describe, in_the_form_of, pattern, same_form
 from .exercise import Exercise, core
 from .feedback import Feedback
 from .running import Case, Outcome, disagreement
@@ -141,7 +141,7 @@ def out_of_time(trial: Trial) -> Feedback | None:
     return trial.feedback(
         "FAIL",
         f"Your function was still running after {limit} ({where}) and was stopped: is there a loop "
-        "that never ends?",
+        "that never ends? (Seconds of the processor: on the clock it can be more.)",
     )
 
 
@@ -185,9 +185,18 @@ def returns_nothing(trial: Trial) -> Feedback | None:
     if all(g.printed for g in trial.got if g.returned_none):
         text = "Your function prints and returns nothing (None): put `return` where `print` is."
     if any(w.returned_none for w in trial.want) and not all(g.returned_none for g in trial.got):
-        text = f"Your function returns None on '{trial.cases[none.index(True)].label}', where a "
-        text += "result was expected."
+        wrong = [pair for pair, is_none in zip(trial.pairs, none, strict=True) if is_none]
+        case, _, want = min(wrong, key=lambda pair: pair[0].size)
+        text = f"On {case.describe(trial.signature)}:\nYour function returns None, where a result "
+        text += f"was expected: {in_parts(want.value)}."
     return trial.feedback("FAIL", text)
+
+
+def in_parts(value) -> str:
+    """A result in a few words, its parts by their names."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {describe(part)}" for name, part in value.items())
+    return describe(value)
 
 
 def gives_a_generator(trial: Trial) -> Feedback | None:
@@ -239,10 +248,11 @@ def right(trial: Trial) -> Feedback | None:
     feedback = trial.feedback("PASS", *([exercise.done] if exercise.done else []))
     # what the course's version returned (``want`` may hold an oracle's array)
     courses = trials.of_the_course(exercise)
-    for g, w in zip(trial.got, courses, strict=True):
-        was = g.value.kind if isinstance(g.value, Array) else type(g.value).__name__
-        if not exercise.observe and trials.is_tensor(w.value) and was != "tensor":
+    for name, found, courses_own in parts_of(trial.got, courses):
+        was = found.kind if isinstance(found, Array) else type(found).__name__
+        if not exercise.observe and trials.is_tensor(courses_own) and was != "tensor":
             what = {"array": "a NumPy array", "number": "a plain number"}.get(was, f"a {was}")
+            what += f" for `{name}`" if name else ""
             feedback.notices.append(
                 f"It returns {what}; the course's version returns a tensor. The values are right; "
                 "if a later cell stumbles, return `torch.as_tensor(...)` of it."
@@ -254,6 +264,15 @@ def right(trial: Trial) -> Feedback | None:
             f"It leaves `{left}` with gradients or in a mode that it did not have before."
         )
     return feedback
+
+
+def parts_of(got: list[Outcome], want: list[Outcome]):
+    """Name (None for a result that is one), value and the course's value of every part."""
+    for g, w in zip(got, want, strict=True):
+        if isinstance(g.value, dict) and isinstance(w.value, dict):
+            yield from ((n, g.value[n], v) for n, v in w.value.items() if n in g.value)
+        else:
+            yield None, g.value, w.value
 
 
 def is_valid(trial: Trial) -> bool:
@@ -302,6 +321,9 @@ def seen_by_a_probe(trial: Trial) -> Feedback | None:
 
 def the_smallest_failing_case(trial: Trial) -> Feedback:
     case, text = min(trial.wrong, key=lambda pair: pair[0].size)
+    got, want = next((g, w) for c, g, w in trial.pairs if c is case)
+    if want.value is None and not got.error:
+        text = f"Your function returns {in_parts(got.value)}; expected None."
     text += pattern([(g.value, w.value) for _, g, w in trial.pairs])
     return trial.feedback("FAIL", f"On {case.describe(trial.signature)}:\n{text}")
 

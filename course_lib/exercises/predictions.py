@@ -152,27 +152,36 @@ def score(slug: str, actual) -> None:
     else:
         guess = entry["value"]
         sentences = [
-            f"You predicted {prediction.words(guess)}. {came_out}: {verdict(guess, result)}."
+            f"You predicted {prediction.words(guess)}. {came_out}: "
+            f"{verdict(guess, result, prediction.unit)}."
         ]
         if entry.get("late"):
             sentences.append("This prediction was made after the result was out.")
     show(Feedback("NOTE", prediction.question, sentences, [problem] if problem else []))
 
 
-def verdict(guess: float | list[float], result: float) -> str:
-    """How a guess did, in words."""
+def verdict(guess: float | list[float], result: float, unit: str = "") -> str:
+    """How a guess did, in words; a distance between percentages is in points."""
+
+    def points(distance):
+        text = f"{distance:.3g}"
+        if unit != "%":
+            return text
+        return f"{text} percentage point" if text == "1" else f"{text} percentage points"
+
     if isinstance(guess, list):
         low, high = guess
         if low <= result <= high:
             return "inside your range"
         side, distance = ("below", low - result) if result < low else ("above", result - high)
-        return f"{distance:.3g} {side} your range"
+        return f"{points(distance)} {side} your range"
     distance = abs(guess - result)
     if distance == 0:
         return "just that"
-    off = f"{distance:.3g} {'lower' if guess > result else 'higher'} than you thought"
-    if not result:
+    off = f"{points(distance)} {'lower' if guess > result else 'higher'} than you thought"
+    if not guess * result > 0:  # a multiple of nothing, or of the other sign, tells nothing
         return off
-    share = distance / abs(result)
-    percent = f"{share:.0%}" if share >= 0.01 else "less than 1%"
-    return f"{off} ({percent} of the result)"
+    times = guess / result
+    if times >= 1.5:
+        return f"{off} (your guess is {times:.2g} times the result)"
+    return f"{off} (the result is {1 / times:.2g} times your guess)" if times <= 1 / 1.5 else off

@@ -304,7 +304,7 @@ class Progress:
                 for row in self.rows
                 if row.lesson == lesson
             )
-            names = ("Exercise", "State", "Minutes", "Tries")
+            names = ("Exercise", "State", "Planned", "Tries")
             header = "".join(f'<th style="text-align:left">{name}</th>' for name in names)
             parts.append(
                 f'<p><b>{head}</b></p><table style="color:inherit"><tr>{header}</tr>{rows}</table>'

@@ -131,8 +131,8 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "the first length only",
-    "Only t = 1 is tried: if that point is not low enough, go on with 1/2, 1/4, ... (Does a "
-    "`return None` stand inside the loop?)",
+    "Only t = 1 is tried: if that point is not low enough, go on with 1/2, 1/4, ... Or does "
+    "a `return None` stand inside the loop?",
     ("range(31)", "range(1)"),
 )
 
