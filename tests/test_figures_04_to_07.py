@@ -74,7 +74,7 @@ def test_errors_of_0_are_written_and_not_drawn():
     assert labelled(a, "measured") == [[0.1, 0.5], [0.2, 0.3]]
     assert labelled(b, "measured") == [[0.5], [0.3]]
     assert labelled(b, "your last version") == [[0.1, 0.5], [0.5, 0.6]]
-    assert [t.get_text() for t in b.texts] == ["0 of 70"]
+    assert [t.get_text() for t in b.texts] == ["0 wrong\nof 70"]
     assert [t.get_text() for t in a.texts] == ["without noise"]
     assert (a.get_title(), b.get_title()) == ("a, n = 5", "b, n = 7")
 

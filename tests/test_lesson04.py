@@ -3,7 +3,9 @@
 import importlib
 import json
 import math
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,9 +13,12 @@ import torch.nn.functional as F
 from course_lib import attacks, models, paper, storage, zoo
 from course_lib.data import load_mnist
 from course_lib.exercises import find, judge, sources
+from course_lib.exercises.lesson04.questions import QUIZZES
 from course_lib.exercises.lesson04.shared import SINGLE
 from course_lib.lbfgsb import plain
+from course_lib.plotting import lesson04 as figures
 
+ROOT = Path(__file__).parents[1]
 RECORD = storage.ASSETS / "records" / "attacks.json"
 FAITHFUL = "recorded/cross-entropy/squared"
 
@@ -608,3 +613,52 @@ def test_arrays_in_a_part_are_noticed():
 
     notices = judge(find("projected-search"), search).notices
     assert any("a NumPy array for `point`" in text for text in notices)
+
+
+def path_of_two():
+    lower, upper = torch.tensor([-1.5, -0.5]).double(), torch.tensor([0.8, 1.5]).double()
+
+    def height(x, y):
+        return 100 * (y - x**2) ** 2 + (1 - x) ** 2
+
+    begin = torch.tensor([-1.2, 1.0]).double()
+    fun = plain.with_gradient(lambda x: height(x[0], x[1]))
+    return plain.minimize(fun, begin, lower, upper).path, height, lower, upper
+
+
+def test_the_figure_of_the_descent_names_what_it_draws():
+    path, *rest = path_of_two()
+    for step, rejected in ((1, True), (13, False), (len(path), False)):
+        assert (len(path[step - 1].tried) > 1) == rejected
+        axis = figures.descent(path, step, *rest).axes[0]
+        assert (axis.get_xlabel(), axis.get_ylabel()) == ("x", "y")
+        names = axis.get_legend_handles_labels()[1]
+        assert ("tried, too high" in names) == rejected
+        assert {"direction (not its length)", "taken"} <= set(names)
+        assert any(text.get_text().startswith("f = ") for text in axis.texts)
+    plt.close("all")
+
+
+def source():
+    return (ROOT / "solutions" / "04_box_constrained_lbfgs.py").read_text(encoding="utf-8")
+
+
+def test_the_scores_of_what_the_learners_code_did_say_whose_code_it_was():
+    for slug in ("evaluations-for-one-c", "held-pixels"):
+        cell = next(c for c in source().split("# %% ") if f'score("{slug}"' in c)
+        assert "whose(solve_for_c)" in cell
+
+
+def test_nothing_before_the_hunt_gives_its_bugs_away():
+    before = source().split('exercise="search-for-c"')[0]
+    for word in ("maximum", "largest c", "farther away", "best that was tried"):
+        assert word not in before.split("## 5. Which c?")[1], word
+    options = " ".join(option.why for option in QUIZZES["c-and-size"].options)
+    assert "largest" not in options
+
+
+def test_what_the_text_says_in_numbers_of_the_record_is_so(record):
+    ratio = mean(record, "FC100-100-10", "nearest/cross-entropy/squared") / mean(
+        record, "FC100-100-10"
+    )
+    assert f"{ratio:.2f}" == "0.63"  # the model answer of `table-reading`

@@ -27,29 +27,34 @@ def descent(path, step: int, height, lower, upper):
     """Draw a descent in two variables up to one of its steps; return the figure.
 
     path: the steps of ``lbfgsb.plain.minimize``, (2,) each; step: 1 to len(path); height(x, y): the
-    function, drawn as contours of its logarithm; lower, upper: (2,), the box.
+    function, drawn as contours that have its values; lower, upper: (2,), the box.
     """
     figure = plt.figure(figsize=(5.4, 4.6), layout="none")
-    axis = figure.add_axes((0.1, 0.08, 0.87, 0.84), aspect="equal")
+    axis = figure.add_axes((0.12, 0.11, 0.85, 0.81), aspect="equal")
     across, down = torch.linspace(-1.7, 1.1, 120), torch.linspace(-0.7, 1.7, 120)
     x, y = torch.meshgrid(across, down, indexing="xy")
-    axis.contour(x, y, height(x, y).log10(), levels=10, colors="0.8", linewidths=0.7)
+    logarithm, levels = height(x, y).log10(), [0, 1, 2]
+    style = {"colors": "0.7", "linewidths": 0.7, "linestyles": "solid"}
+    lines = axis.contour(x, y, logarithm, levels=levels, **style)
+    axis.clabel(lines, fmt=lambda level: f"f = {10.0**level:g}", fontsize=7, colors="0.4")
     box = (float(v) for v in upper - lower)
     axis.add_patch(plt.Rectangle(lower.tolist(), *box, fill=False))
     way = torch.stack([s.x for s in path[:step]])
     axis.plot(*way.T, "o-", markersize=3, color=OURS)
     now = path[step - 1]
-    tried = torch.stack(now.tried)
     unit = now.direction / now.direction.norm()
     ahead = torch.stack([now.x, now.x + 0.3 * unit])
-    axis.plot(*ahead.T, color="black", linewidth=2, label="direction")
-    axis.plot(*tried.T, "x", color="0.5", label="tried")
-    axis.plot(*tried[-1:].T, "s", color=PAPER, label="taken")
+    axis.plot(*ahead.T, color="black", linewidth=2, label="direction (not its length)")
+    if now.tried[:-1]:
+        axis.plot(*torch.stack(now.tried[:-1]).T, "x", color="0.4", label="tried, too high")
+    if now.tried:  # hollow, so that a short step does not hide where it began
+        style = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.5}
+        axis.plot(*now.tried[-1][:, None], "s", color=PAPER, label="taken", **style)
     held = [name for name, h in zip("xy", now.active, strict=True) if h]
     axis.set_title(
         f"step {step} of {len(path)}: f = {now.value:.2g}, held: {', '.join(held) or 'nothing'}"
     )
-    axis.set(xlim=(-1.7, 1.1), ylim=(-0.7, 1.7))
+    axis.set(xlim=(-1.7, 1.1), ylim=(-0.7, 1.7), xlabel="x", ylabel="y")
     axis.legend(loc=(0.1, 0.14))
     return figure
 
@@ -73,7 +78,15 @@ def noise_curves(levels, curves: dict, whose: str, theirs: dict):
             axis.axhline(clean, color="0.5", linestyle=":", zorder=0)
             axis.text(1, clean / 1.1, "without noise", ha="right", va="top")
         if len(some) < len(levels):  # 0 has no place on a logarithmic axis
-            axis.text(levels[0], 4e-4, f"0 of {10 * n}", rotation=90, ha="center")
+            there, words = (levels[0], 3e-5), f"0 wrong\nof {10 * n}"
+            arrow = {"arrowstyle": "->", "color": "0.4"}
+            above = {
+                "xytext": (0.93 * levels[0], 3e-4),
+                "ha": "left",
+                "color": "0.3",
+                "fontsize": 7,
+            }
+            axis.annotate(words, there, arrowprops=arrow, **above)
         axis.set(title=f"{name}, n = {n}", xlabel="stddev of the noise")
         axis.set(ylim=(3e-5, 1))
         axis.axvline(0.06, color="0.8", zorder=0)

@@ -75,7 +75,8 @@ QUIZZES = {
                 "24 MB and 181 GB",
                 True,
                 "20 vectors of 150 528 numbers of 8 bytes, against 150 528² numbers. The two loops "
-                "also take 40 inner products where a product with the matrix takes 150 528.",
+                "also take four inner products for each pair (s·y in both loops), 40 in all, where "
+                "a product with the matrix takes 150 528.",
             ),
         ],
     ),
@@ -92,9 +93,8 @@ QUIZZES = {
             Option(
                 "that of c = 1",
                 True,
-                "c is the price of |r|. As long as the target is reached the price can rise: the "
-                "largest c that succeeds gives the smallest perturbation. Whoever looks for the "
-                "smallest c that succeeds finds the largest perturbation.",
+                "c is the price of |r|. As long as the target is reached the price can rise, and r "
+                "becomes smaller.",
             ),
             Option(
                 "they are equal: both reach the target",
