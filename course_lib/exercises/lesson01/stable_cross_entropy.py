@@ -111,7 +111,7 @@ def looks_capped(answer):
     """A probe: right at moderate logits, too small where the probability is e^-30 or less."""
     label = torch.tensor([0])
     mild = float(answer(torch.tensor([[0.0, 2.0]]), label).detach())
-    if abs(mild - math.log(1 + math.exp(2))) > 1e-3:
+    if not abs(mild - math.log(1 + math.exp(2))) <= 1e-3:  # NaN is not right either
         return None
     for gap in (80.0, 2000.0):
         wild = float(answer(torch.tensor([[0.0, gap]]), label).detach())

@@ -169,6 +169,8 @@ def not_reproducible(answer):
     for seed, other_seed in ((1, 5), (1, 6), (2, 5)):
         torch.manual_seed(other_seed)
         draws.append(as_tensor(answer(2, 3, torch.Generator().manual_seed(seed))))
+    if not all(d.isfinite().all() for d in draws):
+        return None
     same, other = ((draws[0] - d).abs().max() < 1e-6 for d in draws[1:])
     if not same or other:
         return GENERATOR

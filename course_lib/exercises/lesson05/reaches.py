@@ -76,7 +76,9 @@ def reaching_is_a_matter_of_length(answer):
     theirs = torch.randn(40, 1, 2, 4, generator=rng)
     r = theirs + torch.randn(40, 1, 2, 4, generator=rng)
     long, short = answer(1000 * r, theirs), answer(r / 1000, theirs)
-    return LENGTH_IGNORED if torch.equal(long, short) else None
+    # an answer that is always the same does not look at the direction either
+    turned = not torch.equal(answer(-1000 * r, theirs), long)
+    return LENGTH_IGNORED if torch.equal(long, short) and turned else None
 
 
 @EXERCISE.probe
@@ -86,7 +88,8 @@ def reaching_is_a_matter_of_direction(answer):
     r = 1.5 * torch.rand(40, 1, 1, 1, generator=rng) * theirs
     other = torch.stack([x.flatten().roll(k % 7 + 1).reshape(x.shape) for k, x in enumerate(r)])
     here, there = answer(r, theirs), answer(other, theirs)
-    return DIRECTION_IGNORED if torch.equal(here, there) else None
+    stretched = not torch.equal(answer(1000 * r, theirs), answer(r / 1000, theirs))
+    return DIRECTION_IGNORED if torch.equal(here, there) and stretched else None
 
 
 @EXERCISE.variant
