@@ -595,6 +595,11 @@ def test_something_for_nothing_and_dicts_are_told_by_their_names():
     assert "is a dict" in feedback.sentence
     assert "KeyError" not in feedback.sentence
 
+    def solved(*args):
+        return dict(zip(("r", "success"), own_solve()(*args), strict=True))
+
+    assert "is a dict" in judge(find("solve-for-c"), solved).sentence
+
     def always(fun, x, value, gradient, direction, lower=0.0, upper=1.0):
         found = plain.projected_search(fun, x, value, gradient, direction, lower, upper)
         return found or (x + 0.125, value, gradient)

@@ -228,7 +228,8 @@ class Exercise:
         if self.parts and sequence and len(result) == len(self.parts):
             return dict(zip(self.parts, result, strict=True))
         # the cells below take the result apart, and of a dict would get its names
-        return InADict() if self.parts and isinstance(result, dict) else result
+        wrong = self.parts and not self.observe and isinstance(result, dict)
+        return InADict() if wrong else result
 
     def wrong_answer(self, mistake: Mistake) -> Callable:
         """The function of ``mistake``. Raises ValueError if its edits do not fit the solution."""
