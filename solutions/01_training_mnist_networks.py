@@ -828,7 +828,9 @@ for size in (100, 256, 3000):
     print(f"the last has {left:4} images, {rates[-1]:.2%} wrong")
 halves = [float(half.mean()) for half in wrong.split(5000)]
 print(f"first half of the images {halves[0]:.2%}, second {halves[1]:.2%}")
-sizes = {size: [float(b.mean()) for b in wrong.split(size)] for size in (256, 3000)}
+sizes = {
+    size: [float(b.mean()) for b in wrong.split(size)] for size in (256, 3000)
+}
 assert np.mean(sizes[256]) < float(wrong.mean()) < np.mean(sizes[3000])
 
 # %% [markdown] id="hunt-note"

@@ -10,7 +10,7 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import exactly
+from .shared import exactly, is_on_the_way
 
 
 def box_cases(rng):
@@ -226,15 +226,6 @@ FALLS_SHORT = (
     "The point is on the way and does not reach the plane: w·x' + d is still below 0, by {:.0e} of "
     "what it was at x. Go on until nothing but rounding is left, in double precision."
 )
-
-
-def is_on_the_way(point, x, w) -> bool:
-    """Whether ``point`` is P(x + mu w) for some mu >= 0: the pixels inside the box tell which."""
-    inside = (point > 1e-4) & (point < 1 - 1e-4) & (w.abs() > 1e-2)
-    if not inside.any():
-        return False
-    mu = ((point - x) / w)[inside].median()
-    return bool(mu >= 0) and torch.allclose(point, (x + mu * w).clamp(0, 1), atol=1e-5)
 
 
 @EXERCISE.probe

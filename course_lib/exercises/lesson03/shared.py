@@ -36,3 +36,12 @@ def exactly(answer):
         return result.detach().double()
 
     return wrapper
+
+
+def is_on_the_way(point, x, w) -> bool:
+    """Whether ``point`` is P(x + mu w) for some mu >= 0: the pixels inside the box tell which."""
+    inside = (point > 1e-4) & (point < 1 - 1e-4) & (w.abs() > 1e-2)
+    if not inside.any():
+        return False
+    mu = ((point - x) / w)[inside].median()
+    return bool(mu >= 0) and torch.allclose(point, (x + mu * w).clamp(0, 1), atol=1e-5)

@@ -143,9 +143,13 @@ def power_probe(answer):
         return np.append(np.asarray(v), float(number))
 
     matrix, one = doubles(2, 1, 0, 1, 1.5, 1, 0, 1, 1).reshape(3, 3), doubles(1, 0, 0)
-    if np.allclose(run(one, 1), run(one, 3), rtol=1e-6):
+    first = run(one, 1)
+    if abs(np.linalg.norm(first[:-1]) - 1) > 1e-6:
+        return None  # no direction: something else is wrong
+    end = np.linalg.norm(matrix.numpy(), 2)
+    if np.allclose(first, run(one, 3), rtol=1e-6) and abs(first[-1] - end) < 1e-4 * end:
         return STEPS_IGNORED
-    if np.allclose(run(one, 1), run(doubles(0, 0, 1), 1), rtol=1e-6):
+    if np.allclose(first, run(doubles(0, 0, 1), 1), rtol=1e-6):
         return START_IGNORED
     slow, both = doubles(1, 0, 0, 0.995).reshape(2, 2), doubles(1, 3)
     found = {n: answer(slow, both, n)[1] for n in (3, 800)}
