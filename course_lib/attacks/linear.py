@@ -4,9 +4,7 @@ For logits z = W x + b the paper's problem (section 4.1) is a convex quadratic p
 
     min ½ |r|²  such that  z_t(x + r) >= z_j(x + r) for all j,   0 <= x + r <= 1,
 
-with 784 unknowns, but only nine constraints beside the box. Its dual has nine unknowns λ >= 0: for
-given λ the best image in the box is x(λ) = clip(x + Aᵀλ, 0, 1), the rows of A being w_t - w_j, and
-the smallest r is where x(λ) satisfies the constraints, each tightly or with λ_j = 0.
+with 784 unknowns, but only nine constraints beside the box: :mod:`.dual` solves it.
 """
 
 import copy
@@ -15,10 +13,15 @@ import dataclasses
 import torch
 from torch import nn
 
+from . import dual
 from .measures import check_labels, check_pixels, check_targets
 
 PROBES = 8  # points at which a network is compared with its linear map
-TOLERANCE = 1e-12  # of the conditions of optimality, relative to the size of the logits
+# A network is affine if it differs from its map by no more than these shares of what the logit does
+# in the box, and of the logit itself: the one is far below any kink worth the name, the other is
+# what float64 leaves of a logit with a large constant (an offset, a masked class).
+SAME = 1e-9
+ROUNDING = 1e-13
 CHUNK = 2000  # images at a time
 
 
@@ -58,7 +61,7 @@ def linear_map(net: nn.Module, image_shape) -> tuple[torch.Tensor, torch.Tensor]
     """The weights (classes, pixels) and biases (classes,) of a network with affine logits, float64.
 
     Any module will do, with however many layers, in any floating-point type: they are its
-    derivatives at the zero image, in float64, and are compared with its logits at other images in
+    derivatives at the grey image, in float64, and are compared with its logits at other images in
     [0, 1]. image_shape: of one image, without the batch. Nothing of ``net`` is changed; the result
     lies on its device (on the CPU for MPS, which has no float64).
 
@@ -105,7 +108,8 @@ def exact_minimum(net: nn.Module, images: torch.Tensor, targets=None, labels=Non
         if targets is None:
             parts.append(_nearest(x[rows], weight, bias, labels[rows]))
         else:
-            parts.append((*_targeted(x[rows], weight, bias, targets[rows]), targets[rows]))
+            found = dual.nearest(x[rows], weight, bias, targets[rows])
+            parts.append((found.images, found.square.sqrt(), found.gap, targets[rows]))
     if not parts:
         parts = [(x, x.new_empty(0), x.new_empty(0), labels)]
     found, l2, gap, reached = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -126,33 +130,49 @@ def _in_double(net: nn.Module) -> nn.Module:
     return double.double().requires_grad_(False)
 
 
-def _affine(double: nn.Module, shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+def _affine(double: nn.Module, shape: tuple[int, ...], common: bool = False):
+    """Weights and biases of ``double``, compared with it at probes, or a ValueError.
+
+    common: whether a term that all logits share, as that of log-softmax, may be what it likes: the
+    map is then that of the differences to one class, which decide what the network answers.
+    """
     tensors = [*double.parameters(), *double.buffers()]
     where = tensors[0].device if tensors else torch.device("cpu")
+    black = torch.zeros(1, *shape, dtype=torch.float64, device=where)
+    with torch.no_grad():
+        bias = double(black)
+    if bias.ndim != 2 or len(bias) != 1 or bias.shape[1] < 2:
+        raise ValueError(
+            f"A network gives logits (N, classes), at least two; for one image this one gives "
+            f"the shape {tuple(bias.shape)}."
+        )
+    # the class that leads: never one that is masked, whose size would be everybody's rounding
+    of = int(bias[0].argmax()) if common else None
+    bias = _from(bias, of)[0]
     with torch.enable_grad():
-        black = torch.zeros(1, *shape, dtype=torch.float64, device=where).requires_grad_()
-        logits = double(black)
-        if logits.ndim != 2 or len(logits) != 1 or logits.shape[1] < 2:
-            raise ValueError(
-                f"A network gives logits (N, classes), at least two; for one image this one gives "
-                f"the shape {tuple(logits.shape)}."
-            )
+        grey = torch.full_like(black, 0.5).requires_grad_()  # at 0 a rectified pixel has a kink
+        logits = _from(double(grey), of)
         rows = [
-            torch.autograd.grad(z, black, retain_graph=True, allow_unused=True)[0]
+            torch.autograd.grad(z, grey, retain_graph=True, allow_unused=True)[0]
             for z in (logits[0] if logits.requires_grad else [])
         ]
     zero = torch.zeros_like(black)
-    rows = [zero if row is None else row for row in rows] or [zero] * logits.shape[1]
-    weight, bias = torch.cat(rows).flatten(1).detach(), logits[0].detach()
+    rows = [zero if row is None else row for row in rows] or [zero] * len(bias)
+    weight = torch.cat(rows).flatten(1).detach()
     rng = torch.Generator().manual_seed(0)
     probes = torch.rand(PROBES, *shape, generator=rng, dtype=torch.float64)
     probes[: PROBES // 2] = probes[: PROBES // 2].round()  # corners of the box
     probes = probes.to(where)
     with torch.no_grad():
         seen, again = double(probes), double(probes)
-    _compare(seen, again, "answers differently when asked again: call net.eval() first")
-    _compare(seen, probes.flatten(1) @ weight.T + bias, NOT_AFFINE)
+    _compare(seen, again, weight, "answers differently when asked again: call net.eval() first")
+    _compare(_from(seen, of), probes.flatten(1) @ weight.T + bias, weight, NOT_AFFINE)
     return weight, bias
+
+
+def _from(logits, of):
+    """The logits minus that of the class ``of``; with None as they are."""
+    return logits if of is None else logits - logits[:, of : of + 1]
 
 
 NOT_AFFINE = (
@@ -161,10 +181,15 @@ NOT_AFFINE = (
 )
 
 
-def _compare(seen: torch.Tensor, expected: torch.Tensor, problem: str) -> None:
+def _compare(seen, expected, weight, problem: str) -> None:
+    """Raise ValueError unless the logits (N, classes) are the same, each class by its own size: a
+    masked class of -1e9 does not make the others' differences small."""
     if not (torch.isfinite(seen).all() and torch.isfinite(expected).all()):
         raise ValueError("This network gives logits that are not finite.")
-    if seen.numel() and (seen - expected).abs().max() > 1e-9 * (1 + seen.abs().max()):
+    if not seen.numel():
+        return
+    allowed = SAME * weight.abs().sum(1) + ROUNDING * seen.abs().amax(0)
+    if ((seen - expected).abs() > allowed).any():
         raise ValueError(f"This network {problem}.")
 
 
@@ -176,7 +201,7 @@ def _prepare(net, images, targets, labels):
     x = images.to(weight)
     with torch.no_grad():
         for few in x.split(CHUNK):  # the probes may have missed a kink; the images do not lie
-            _compare(double(few), few.flatten(1) @ weight.T + bias, NOT_AFFINE)
+            _compare(double(few), few.flatten(1) @ weight.T + bias, weight, NOT_AFFINE)
     if labels is None:
         labels = (x.flatten(1) @ weight.T + bias).argmax(1)
     labels = check_labels(labels, len(x), len(bias)).to(weight.device)
@@ -198,16 +223,7 @@ def _planes(logits, weight, labels) -> torch.Tensor:
     return table.scatter(1, labels[:, None], float("inf"))
 
 
-# --- the dual --------------------------------------------------------------------------------
-
-
-def _targeted(x, weight, bias, targets):
-    """x (N, pixels) -> the images, l2 and gap of the problem with all constraints z_t >= z_j."""
-    classes = len(bias)
-    others = torch.arange(classes - 1, device=x.device).expand(len(x), -1)
-    others = others + (others >= targets[:, None]).long()
-    unit = torch.eye(classes, dtype=x.dtype, device=x.device)
-    return _solve(x, weight, bias, unit[targets][:, None] - unit[others])
+# --- the nearest of all classes ---------------------------------------------------------------
 
 
 def _nearest(x, weight, bias, labels):
@@ -216,7 +232,6 @@ def _nearest(x, weight, bias, labels):
     Class after class in the order of the distances without the box, as long as these, which are
     lower bounds, leave room for a nearer one.
     """
-    unit = torch.eye(len(bias), dtype=x.dtype, device=x.device)
     logits = x @ weight.T + bias
     bounds, order = _planes(logits, weight, labels).sort(dim=1)
     best, found = torch.full_like(bounds[:, 0], float("inf")), torch.full_like(x, float("nan"))
@@ -229,144 +244,10 @@ def _nearest(x, weight, bias, labels):
         if not len(live):
             break
         j = classes[live]
-        images, l2, off = _solve(x[live], weight, bias, (unit[j] - unit[labels[live]])[:, None])
+        y = labels[live]
+        images, l2, off = dual.one_plane(x[live], weight[j] - weight[y], bias[j] - bias[y])
         nearer = l2 < best[live]
         rows = live[nearer]
         found[rows], best[rows], gap[rows] = images[nearer], l2[nearer], off[nearer]
         reached[rows] = j[nearer]
     return found, best, gap, reached
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _DualState:
-    """P problems at some multipliers λ. constraints: (P, m) at x(λ); half_square: (P,) ½|r|²; free:
-    (P, pixels) bool, where x(λ) is inside the box."""
-
-    constraints: torch.Tensor
-    half_square: torch.Tensor
-    free: torch.Tensor
-
-    def __getitem__(self, rows) -> "_DualState":
-        return _DualState(self.constraints[rows], self.half_square[rows], self.free[rows])
-
-    def __setitem__(self, rows, other: "_DualState") -> None:
-        self.constraints[rows] = other.constraints
-        self.half_square[rows] = other.half_square
-        self.free[rows] = other.free
-
-    def value(self, multipliers):
-        """(P,) minus the dual function: λ · constraints - ½|r|²."""
-        return (multipliers * self.constraints).sum(1) - self.half_square
-
-
-class _Dual:
-    """The dual of P problems: x (P, pixels), one image each; signs (P, m, classes), so that the
-    constraints are signs @ (W x' + b) >= 0; multipliers (P, m)."""
-
-    def __init__(self, x, weight, bias, signs):
-        self.x, self.weight, self.bias, self.signs = x, weight, bias, signs
-
-    def __getitem__(self, rows) -> "_Dual":
-        return _Dual(self.x[rows], self.weight, self.bias, self.signs[rows])
-
-    def point(self, multipliers):
-        """x(λ) before it is clipped to the box (P, pixels)."""
-        return self.x + torch.einsum("pm,pmk->pk", multipliers, self.signs) @ self.weight
-
-    def at(self, multipliers) -> _DualState:
-        """The state at x(λ)."""
-        raw = self.point(multipliers)
-        clipped = raw.clamp(0, 1)
-        logits = clipped @ self.weight.T + self.bias
-        constraints = torch.einsum("pmk,pk->pm", self.signs, logits)
-        half_square = (clipped - self.x).square().sum(1) / 2
-        return _DualState(constraints, half_square, raw == clipped)
-
-    def curvature(self, free, products):
-        """A_F A_Fᵀ (P, m, m) over the free pixels F; products: (classes², pixels), w_i w_j."""
-        classes = len(self.bias)
-        gram = (free.to(self.x.dtype) @ products.T).reshape(-1, classes, classes)
-        return self.signs @ gram @ self.signs.mT
-
-
-def _solve(x, weight, bias, signs, steps: int = 200):
-    """Images (P, pixels), l2 (P,) and gap (P,) of min |r| with signs @ (W (x + r) + b) >= 0.
-
-    Projected Newton steps on the convex, piecewise quadratic -dual(λ), whose gradient is the
-    constraints at x(λ), whose curvature is A_F A_Fᵀ: multipliers at 0 with their constraint
-    satisfied rest, a system is solved for the others, the step is halved until the function falls.
-    The more halvings, the more of the identity is added to the next system (Levenberg), because a
-    system that is singular, as with fewer free pixels than constraints, makes steps of no use.
-    With one constraint this is Newton's method on an increasing concave function of λ, and
-    approaches its root from the left, without a halving.
-    """
-    problem = _Dual(x, weight, bias, signs)
-    products = (weight[:, None] * weight[None]).flatten(0, 1)
-    norms = torch.diagonal(signs @ (weight @ weight.T) @ signs.mT, dim1=1, dim2=2)
-    farthest = torch.maximum(x, 1 - x).square().sum(1) / 2  # no image in the box is farther
-    lam = x.new_zeros(signs.shape[:2])
-    scale = 1 + (x @ weight.T + bias).abs().amax(1)
-    damping = torch.full_like(scale, 1e-13)
-    live = torch.arange(len(x), device=x.device)
-    impossible = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    state = problem.at(lam)
-    for _ in range(steps):
-        now = lam[live]
-        off = torch.minimum(state.constraints, now * norms[live]).abs().amax(1)  # 0: the optimum
-        lost = -state.value(now) > farthest[live] * (1 + 1e-9)  # the dual exceeds any primal
-        impossible[live[lost]] = True
-        going = (off > TOLERANCE * scale[live]) & ~lost
-        if not going.any():
-            break
-        live, now, state = live[going], now[going], state[going]
-        part = problem[live]
-        added = damping[live, None] * norms[live].amax(1, keepdim=True) + 1e-300
-        step = _newton_step(part.curvature(state.free, products), state.constraints, now, added)
-        lam[live], state, length = _descend(part, now, step, state)
-        more = torch.where(length < 1, length**-2, 0.1)
-        damping[live] = (damping[live] * more).clamp(1e-13, 1.0)
-    return _result(problem, lam, norms, impossible)
-
-
-def _newton_step(curvature, c, lam, added):
-    """A direction (P, m) from the curvature (P, m, m), the constraints c and the multipliers;
-    added: (P, 1), to the diagonal."""
-    rests = (lam <= 0) & (c >= 0)
-    moves = (~rests).to(c.dtype)
-    system = curvature * moves[:, :, None] * moves[:, None, :]
-    system = system + torch.diag_embed(torch.where(rests, torch.ones_like(c), added))
-    return torch.linalg.solve(system, -(c * moves)[..., None])[..., 0]
-
-
-def _descend(problem, lam, step, before: _DualState):
-    """The multipliers after the longest of the steps 1, 1/2, 1/4, ... that lowers -dual, and the
-    problem's state there, and the lengths (P,). before: the state at ``lam``."""
-    value = before.value(lam)
-    length = torch.ones_like(value)
-    new = (lam + step).clamp(min=0)
-    state = problem.at(new)
-    for _ in range(40):
-        change = new - lam
-        lower = state.value(new) <= value + 1e-4 * (before.constraints * change).sum(1)
-        # near the optimum the values are equal to rounding; a slope that still falls is a proof
-        lower |= (state.constraints * change).sum(1) <= 0
-        again = (~lower).nonzero().flatten()
-        if not len(again):
-            break
-        length[again] /= 2
-        new[again] = (lam[again] + length[again, None] * step[again]).clamp(min=0)
-        state[again] = problem[again].at(new[again])
-    return new, state, length
-
-
-def _result(problem, lam, norms, impossible):
-    """What _solve returns, from the multipliers that it ended with."""
-    state = problem.at(lam)
-    images = problem.point(lam).clamp(0, 1)
-    l2 = (2 * state.half_square).sqrt()
-    bound = (2 * (-state.value(lam)).clamp(min=0)).sqrt()
-    short = ((-state.constraints).clamp(min=0) / norms.sqrt().clamp(min=1e-300)).amax(1)
-    gap = (l2 - bound).abs() + short
-    infinite = torch.full_like(l2, float("inf"))
-    images = torch.where(impossible[:, None], float("nan"), images)
-    return images, torch.where(impossible, infinite, l2), torch.where(impossible, infinite, gap)
