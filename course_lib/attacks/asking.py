@@ -58,7 +58,8 @@ class Asked:
     def plain(self):
         """A context without autocast, and with gradients even inside of inference mode."""
         stack = contextlib.ExitStack()
-        stack.enter_context(torch.inference_mode(False))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.autocast(self.device.type, enabled=False))
         return stack
 

@@ -1,19 +1,31 @@
 """What can be wrong with a network, its images and its targets: said before any long work."""
 
-import itertools
+import dataclasses
 
 import torch
 from torch import nn
 
+from .asking import Asked
 from .measures import check_pixels
 
+# How far an answer may move in other company: this share of what the logits vary by. Rounding
+# moves it by some millionths; in TF32, on a GPU, by thousandths.
+COMPANY = 1e-3
+COMPANY_TF32 = 2e-2
+COMPANY_COARSE = 0.1  # in half precision, whose unit is itself a thousandth or a hundredth
+STEPS = 4  # units of rounding by which two logits may come nearer when each is rounded otherwise
 
-def dtype_and_device(net: nn.Module, images: torch.Tensor):
-    """Type and device of the network's parameters or buffers; the images' own without any."""
-    for tensor in itertools.chain(net.parameters(), net.buffers()):
-        if tensor.is_floating_point():
-            return tensor.dtype, tensor.device
-    return images.dtype, images.device
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clean:
+    """What the network says of the clean images. logits: (N, classes); varies: (N,) twice what the
+    logit that varies most changes by from the image to half of it: the size of what the network
+    computes, in which a constant (an offset, a mask) has no part; moved: (classes,) by how much
+    each logit moved when the images came in other company."""
+
+    logits: torch.Tensor
+    varies: torch.Tensor
+    moved: torch.Tensor
 
 
 def check_kinds(net: nn.Module, images: torch.Tensor) -> None:
@@ -25,58 +37,160 @@ def check_kinds(net: nn.Module, images: torch.Tensor) -> None:
         raise ValueError("There are no images to attack.")
 
 
-def check_net(net: nn.Module, images: torch.Tensor, chunk: int) -> torch.Tensor:
-    """(N, classes) the logits of the clean images, if ``net`` and ``images`` are fit for an attack.
-
-    Raises TypeError or ValueError, with a sentence, for: a module in train mode; an output that is
-    not (N, classes), is not finite, holds probabilities instead of logits, changes from call to
-    call, works in place on the images, or has no gradient.
-    """
+def check_mode(net: nn.Module) -> None:
+    """Raise ValueError for a module in train mode, and for weights without gradients."""
     training = [name or "the network" for name, part in net.named_modules() if part.training]
     if training:
         raise ValueError(
             f"The network is in train mode ({training[0]}): dropout and batch statistics would "
             "blur the answer. Call net.eval() first."
         )
-    dtype, where = dtype_and_device(net, images)
-    batches = images.detach().to(where, dtype).split(chunk)
-    with torch.no_grad():
-        probe = batches[0].clone()
-        first = net(probe)
-        if not torch.equal(probe, batches[0]):
-            raise ValueError(
-                "The network works in place on its input, which changes the images and has no "
-                "gradient: let its first layer make a copy (x.clone(), or inplace=False)."
-            )
-        check_output(first, len(batches[0]))
-        logits = torch.cat([first, *(net(batch) for batch in batches[1:])])
-        if not logits.isfinite().all():
-            raise ValueError(
-                "The network's output is not finite (NaN or infinity) for "
-                f"{int((~logits.isfinite().all(1)).sum())} of {len(images)} images: see its "
-                "weights."
-            )
-        if not torch.equal(first, net(batches[0])):
-            raise ValueError(
-                "The network changes its answer from call to call: an attack needs one function. "
-                "Switch off its random parts, or fix its noise."
-            )
-    _check_gradient(net, batches[0][:1])
-    return logits
+    if any(tensor.is_inference() for tensor in (*net.parameters(), *net.buffers())):
+        raise ValueError(
+            "The network's weights were made in torch.inference_mode(), so it has no gradient to "
+            "follow: make or load it outside of that (copy.deepcopy of it will do)."
+        )
 
 
-def _check_gradient(net: nn.Module, image: torch.Tensor) -> None:
+def check_net(net: nn.Module, images: torch.Tensor, chunk: int) -> Clean:
+    """What ``net`` says of the clean images, if both are fit for an attack.
+
+    Raises TypeError or ValueError, with a sentence, for: a module in train mode, or with weights
+    of inference mode; images of a shape that it does not take; an output that is not (N, classes),
+    is not finite, holds probabilities instead of logits, changes from call to call or with the
+    rest of the batch, works in place on the images, or has no gradient.
+    """
+    asked = net if isinstance(net, Asked) else Asked(net, images)
+    check_mode(asked.net)
+    with asked.plain(), torch.no_grad():
+        return _check_net(asked, images.detach().clone(), chunk)
+
+
+def _check_net(asked: Asked, images: torch.Tensor, chunk: int) -> Clean:
+    batches = images.to(asked.device, asked.dtype).contiguous().split(chunk)
+    first = _first_answer(asked, batches[0])
+    check_output(first, len(batches[0]))
+    asked.rounds_to = first.dtype
+    first = first.to(asked.working)
+    logits = torch.cat([first, *(asked(batch) for batch in batches[1:])])
+    if not logits.isfinite().all():
+        raise ValueError(
+            "The network's output is not finite (NaN or infinity) for "
+            f"{int((~logits.isfinite().all(1)).sum())} of {len(images)} images: see its "
+            "weights."
+        )
+    if not torch.equal(first, asked(batches[0])):
+        raise ValueError(
+            "The network changes its answer from call to call: an attack needs one function. "
+            "Switch off its random parts, or fix its noise."
+        )
+    half = torch.cat([asked(batch / 2) for batch in batches])
+    # what an added constant leaves of a logit is its rounding, and no variation
+    step = STEPS * asked.epsilon() * logits.abs()
+    varies = 2 * ((half - logits).abs() - step).clamp_min(0).nan_to_num().amax(1)
+    alone = _check_gradient(asked, batches[0][:1])
+    moved = _check_company(asked, batches[0], first, alone, varies.amax(), step.amax(0))
+    return Clean(logits, varies, moved)
+
+
+def _first_answer(asked: Asked, batch: torch.Tensor):
+    """The network's answer to ``batch``, or a ValueError that says why there is none."""
+    probe = batch.clone()
+    before = probe._version
+    try:
+        answer = asked.raw(probe)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        if len(batch) == 1 and _takes(asked, torch.cat([batch, batch])):
+            raise _in_company(f"it takes two images, but not a single one ({error})") from error
+        raise ValueError(
+            f"The network does not take images of the shape {tuple(batch.shape[1:])}, a batch of "
+            f"{len(batch)} ({error}): give images (N, ...) as it was made for, a single one as "
+            "images[None]."
+        ) from error
+    if probe._version != before or not torch.equal(probe, batch):
+        raise ValueError(
+            "The network works in place on its input, which changes the images and has no "
+            "gradient: let its first layer make a copy (x.clone(), or inplace=False)."
+        )
+    return answer
+
+
+def _takes(asked: Asked, batch: torch.Tensor) -> bool:
+    try:
+        asked.raw(batch)
+    except Exception:
+        return False
+    return True
+
+
+def _in_company(how: str) -> ValueError:
+    return ValueError(
+        f"The network's answer depends on the other images of its batch: {how}. An attack needs "
+        "one function of one image: use running statistics in place of the batch's, and nothing "
+        "else that joins images."
+    )
+
+
+def _check_company(asked, batch, first, alone, size, step) -> torch.Tensor:
+    """(classes,) by how much the logits move in other company; ValueError if by too much.
+
+    The second half of the batch is asked again, backwards; a single image beside its negative.
+    first: the answers to ``batch``, alone: that to its first image; size: what the logits vary by;
+    step: (classes,) what rounding may do.
+    """
+    n = len(batch)
+    some = batch[n // 2 :].flip(0) if n > 1 else torch.cat([1 - batch, batch])
+    try:
+        seen = asked(some)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise _in_company(f"it takes {n} of them, but not {len(some)} ({error})") from error
+    if seen.shape != (len(some), first.shape[1]):
+        raise _in_company(f"to {len(some)} of them it answers with the shape {tuple(seen.shape)}")
+    seen = seen[-1:] if n == 1 else seen
+    moved = (
+        torch.cat([seen - first[n // 2 :].flip(0), alone - first[:1]])
+        .abs()
+        .nan_to_num(nan=torch.inf)
+    )
+    share = COMPANY
+    if asked.epsilon() > COMPANY / 10:
+        share = COMPANY_COARSE
+    elif asked.device.type == "cuda":
+        share = COMPANY_TF32
+    if (moved > share * size + step).any():
+        most = float((moved - step).amax() / size.clamp_min(torch.finfo(size.dtype).tiny))
+        raise _in_company(
+            f"the same image among other images has other logits, by {100 * most:.2g} % of what "
+            "they vary by"
+        )
+    return moved.amax(0)
+
+
+def _check_gradient(asked: Asked, image: torch.Tensor) -> torch.Tensor:
+    """(1, classes) the answer to a single image, if it has a gradient."""
     with torch.enable_grad():
         image = image.clone().requires_grad_(True)
-        output = net(image).sum()
+        try:
+            answer = asked(image)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            raise _in_company(f"it does not take a single image ({error})") from error
         slope = None
-        if output.requires_grad:
-            (slope,) = torch.autograd.grad(output, image, allow_unused=True)
+        if answer.requires_grad:
+            (slope,) = torch.autograd.grad(answer.sum(), image, allow_unused=True)
     if slope is None:
         raise ValueError(
             "The network's output has no gradient with respect to the images: there is nothing to "
             "follow. See whether its forward detaches, rounds, or runs under no_grad."
         )
+    if answer.shape[0] != 1:
+        raise _in_company(f"to a single image it answers with the shape {tuple(answer.shape)}")
+    return answer.detach()
 
 
 def check_output(output, n: int) -> None:

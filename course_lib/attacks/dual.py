@@ -19,11 +19,11 @@ MEMORY = 2**24  # bytes that the rows of the constraints of one batch may take
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Solution:
-    """P problems, solved. images: (P, pixels), NaN where no image in the box will do; possible: (P,)
-    bool, false where that is proved (the dual exceeds the distance of any image in the box); square:
-    (P,) |z - x|²; classes, multipliers: (P, q) the classes that the target had to pass and the λ >= 0
-    of these (all others have 0); gap: (P,) by how much |z - x| may be off, from the dual's bound and
-    what is left of the constraints."""
+    """P problems, solved. images: (P, pixels), NaN where no image in the box will do; possible:
+    (P,) bool, false where that is proved (the dual exceeds the distance of any image in the box);
+    square: (P,) |z - x|²; classes, multipliers: (P, q) the classes that the target had to pass and
+    the λ >= 0 of these (all others have 0); gap: (P,) by how much |z - x| may be off, from the
+    dual's bound and what is left of the constraints."""
 
     images: torch.Tensor
     possible: torch.Tensor
@@ -152,13 +152,15 @@ def _nearest(x, weight, bias, targets, lead) -> Solution:
 
 
 def one_plane(x, a, d):
-    """The nearest images in the box with a · z + d >= 0: images (P, pixels), |z - x| (P,), inf where
-    no image will do, and gap (P,). x, a: (P, pixels); d: (P,)."""
+    """The nearest images in the box with a · z + d >= 0: images (P, pixels), |z - x| (P,), inf
+    where no image will do, and gap (P,). x, a: (P, pixels); d: (P,)."""
     found, _, possible, square, gap = _solve(x, a[:, None], d[:, None], x.new_zeros(len(x), 1))
     infinite = torch.full_like(square, torch.inf)
     images = torch.where(possible[:, None], found, torch.nan)
-    return images, torch.where(possible, square.sqrt(), infinite), torch.where(
-        possible, gap, infinite
+    return (
+        images,
+        torch.where(possible, square.sqrt(), infinite),
+        torch.where(possible, gap, infinite),
     )
 
 

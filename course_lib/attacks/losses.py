@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-# The lead in the logits that counts as success, in units of rounding of the largest logit. Another
-# batch size moves the logits of the networks here by up to 10 of them.
+# The lead in the logits that counts as success, in units of rounding of what the logits vary by.
+# Another batch size moves the logits of the networks here by up to 10 of them.
 ULPS = 100
 # The sharpened loss exceeds max(0, -margin) by at most log(classes) / SHARPNESS of the clean
 # margin: 1.2 % for ten classes.
@@ -27,6 +27,12 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     is not the nearest: by how much depends on the scale of the logits.
     """
     return F.cross_entropy(logits, targets, reduction="none")
+
+
+def faithful(clean: torch.Tensor, targets: torch.Tensor, plain: Callable | None = None) -> Callable:
+    """``plain(logits, targets)``, the paper's loss if None, in the form of :func:`sharpened`."""
+    plain = plain or cross_entropy
+    return lambda logits, targets, rows: plain(logits, targets)
 
 
 def sharpened(clean: torch.Tensor, targets: torch.Tensor) -> Callable:

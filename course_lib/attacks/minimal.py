@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from ..training import progress_bar
-from . import averaging, losses, penalty, sqp
-from .checking import check_kinds, check_net, dtype_and_device
+from . import averaging, conditions, exact, lines, losses, penalty, sqp
+from .asking import Asked
+from .checking import STEPS, check_kinds, check_net
 from .measures import all_targets, check_labels, check_targets
 from .problem import BestPoints, Problem
-from .result import Adversarial, Call, adopt, report, unattacked
+from .result import Adversarial, Call, adopt, report, same_lead, unattacked
 from .rounding import rounded
 from .status import Status
 
@@ -28,6 +29,8 @@ PENALTY_SETTINGS = tuple(
     for name, parameter in inspect.signature(penalty.solve).parameters.items()
     if parameter.kind is parameter.KEYWORD_ONLY
 )
+# A lead of more than this share of the clean image's gap shows in the distance, and is told.
+COARSE = 1e-3
 PER_PIXEL = 60  # numbers that a solver keeps for each pixel
 
 
@@ -67,9 +70,11 @@ def minimal_adversarial(
     norm: what c multiplies: "squared", the sum of squares, or "l2", its root; the points are the
         same and c is not (:mod:`.penalty` says why). settings: of :func:`.penalty.solve`, for the
         penalty method; "sharpened" gives them to both of its searches.
-    margin: the lead in the logits that counts as success, relative to the largest absolute logit of
-        the clean image; default 100 units of rounding (1.2e-5 in float32), so that success
-        survives another batch size. eight_bit: round to multiples of 1/255, and keep success.
+    margin: the lead in the logits that counts as success, relative to by how much the logits change
+        from the image to half of it (or the image's own gap, if that is more), in which a constant
+        added to a logit has no part; default 100 units of rounding of that (1.2e-5 in float32) and
+        no less than what rounding does to the logits that are compared, so that success survives
+        another batch size. eight_bit: round to multiples of 1/255, and keep success.
     chunk: images at a time; default, as many as fit :data:`MEMORY`, at most 500 on a CPU.
     resume: an interrupted result of the same call, to go on with. progress: show a bar.
 
@@ -80,37 +85,71 @@ def minimal_adversarial(
     """
     _check_settings(loss, norm, margin, steps, chunk, settings)
     check_kinds(net, images)
-    dtype, where = dtype_and_device(net, images)
-    chunk = chunk or _chunk(images, dtype, where)
-    clean = check_net(net, images, chunk)
-    classes = clean.shape[1]
-    predictions = clean.argmax(1)
-    labels = predictions if labels is None else check_labels(labels, len(images), classes)
-    labels = labels.to(where)
-    if targets is not None:
-        targets = check_targets(targets, labels, classes)
-    x = images.detach().to(where, dtype)
-    ulps = losses.ULPS * torch.finfo(dtype).eps if margin is None else margin
-    # above 0 whatever the logits: a tie is no success
-    wanted = (ulps * clean.abs().amax(1)).clamp_min(torch.finfo(dtype).tiny)
-    call = Call(str(loss), norm, eight_bit, steps, settings, nearest=targets is None)
-    result = unattacked(x, clean, targets, labels, predictions, wanted, call)
-    if resume is not None:
-        adopt(result, resume, x)
-    solver = functools.partial(
-        _attack, net, loss=loss, steps=steps, eight_bit=eight_bit, settings=settings
-    )
-    todo = (result.status == Status.INTERRUPTED).nonzero()[:, 0]
-    if not len(todo):
+    asked = Asked(net, images)
+    with asked.plain():
+        chunk = chunk or _chunk(images, asked.working, asked.device)
+        clean = check_net(asked, images, chunk)
+        classes = clean.logits.shape[1]
+        predictions = clean.logits.argmax(1)
+        labels = predictions if labels is None else check_labels(labels, len(images), classes)
+        labels = labels.to(asked.device)
+        if targets is not None:
+            targets = check_targets(targets, labels, classes)
+        # a copy: what was made in inference mode has no gradient
+        x = images.detach().clone().to(asked.device, asked.dtype).contiguous()
+        of, stopped = None, False
+        general = _wanted(clean, asked.epsilon(), targets, margin)[0]
+        over = resume is not None and not (resume.status == Status.INTERRUPTED).any()
+        if loss == "margin" and not (over and same_lead(resume, general)):
+            try:
+                of = exact.recognise(asked, x.to(asked.working), clean, chunk)
+            except KeyboardInterrupt:
+                stopped = True
+        wanted, coarse = _wanted(clean, asked.epsilon(), targets, margin, of)
+        call = Call(str(loss), norm, eight_bit, steps, settings, targets is None, margin)
+        result = unattacked(x, clean.logits, targets, labels, predictions, wanted, call)
+        if resume is not None:
+            adopt(result, resume, general)
+        todo = (result.status == Status.INTERRUPTED).nonzero()[:, 0]
+        if stopped or not len(todo):
+            return result
+        settings = {"loss": loss, "steps": steps, "eight_bit": eight_bit, "settings": settings}
+        try:
+            solver = functools.partial(_attack, asked, of=of, coarse=coarse, **settings)
+            with progress_bar(len(todo), "adversarial examples", progress) as bar:
+                for rows in todo.split(chunk if targets is not None else max(chunk // classes, 1)):
+                    _with_less_memory(solver, result, rows, clean.logits)
+                    bar.update(len(rows))
+        except KeyboardInterrupt:
+            pass
         return result
-    try:
-        with progress_bar(len(todo), "adversarial examples", progress) as bar:
-            for rows in todo.split(chunk if targets is not None else max(chunk // classes, 1)):
-                _with_less_memory(solver, result, rows, clean)
-                bar.update(len(rows))
-    except KeyboardInterrupt:
-        pass
-    return result
+
+
+def _wanted(clean, epsilon: float, targets, margin, of=None):
+    """(N,) the lead that counts as success and (N,) bool, whether rounding makes it a large one.
+
+    clean: :class:`.checking.Clean`; epsilon: the unit of rounding of the logits; of: the network's
+    map if it is linear: then the rounding of its logits is known, and need not be guessed.
+    """
+    top, first = clean.logits.topk(2, dim=1)[0].T, clean.logits.argmax(1)
+    level, moved = top[0].abs(), clean.moved[first]
+    if targets is None:
+        gap, moved = top[0] - top[1], 2 * moved
+    else:
+        of_target = clean.logits.gather(1, targets[:, None])[:, 0]
+        gap, level = top[0] - of_target, torch.maximum(level, of_target.abs())
+        moved = moved + clean.moved[targets]
+    size = torch.maximum(clean.varies, gap)
+    tiny = torch.finfo(size.dtype).tiny  # above 0 whatever the logits: a tie is no success
+    if margin is not None:
+        return (margin * size).clamp_min(tiny), torch.zeros_like(gap, dtype=torch.bool)
+    # twice what is left of a lead when half of it is taken: the report asks for half
+    rounding = torch.maximum(STEPS * epsilon * level, STEPS * moved)
+    wanted = torch.maximum(losses.ULPS * epsilon * size, rounding)
+    if of is not None:
+        wanted = exact.lead(of, clean, epsilon, gap)
+    wanted = wanted.clamp_min(tiny)
+    return wanted, wanted > COARSE * gap
 
 
 def _check_settings(loss, norm, margin, steps, chunk, settings) -> None:
@@ -153,28 +192,66 @@ def _with_less_memory(solver, result, rows, clean) -> None:
             _with_less_memory(solver, result, half, clean)
 
 
-def _attack(net, result, rows, clean, *, loss, steps, eight_bit, settings) -> None:
-    """Attack the images ``rows`` and write what came out into ``result``."""
+def _attack(
+    net, result, rows, clean, *, loss, steps, eight_bit, settings, of=None, coarse=None
+) -> None:
+    """Attack the images ``rows`` and write what came out into ``result``.
+
+    net: an :class:`.asking.Asked`; clean: (N, classes) logits; of: its map if it is linear, else
+    None; coarse: (N,) bool, where the lead is large because of rounding.
+    """
     shape = result.originals.shape[1:]
-    x, labels, wanted = result.originals[rows].flatten(1), result.labels[rows], result.margin[rows]
-    solver = functools.partial(
-        _solve, loss=loss, steps=steps, eight_bit=eight_bit, settings=settings
+    everything = result.originals.to(clean.dtype).flatten(1)
+    others, targets = 1, result.targets[rows]
+    if result.call.nearest:
+        targets = all_targets(result.labels[rows], clean.shape[1]).to(clean.device)
+        others, targets = targets.shape[1], targets.flatten()
+    x, wanted, logits = (
+        v[rows].repeat_interleave(others, 0) for v in (everything, result.margin, clean)
     )
-    if not result.call.nearest:
-        problem = Problem(net, x, result.targets[rows], wanted, shape)
-        report(result, rows, problem, solver(problem, clean[rows]), 1)
-        return
-    targets = all_targets(labels, clean.shape[1]).to(x.device)
-    others = targets.shape[1]
-    x, wanted, clean = (v.repeat_interleave(others, 0) for v in (x, wanted, clean[rows]))
-    problem = Problem(net, x, targets.flatten(), wanted, shape)
+    problem = Problem(net, x, targets, wanted, shape, result.originals.dtype)
     found = BestPoints.nothing(problem, Status.FAILED)
-    near = torch.ones_like(problem.targets, dtype=torch.bool)
-    if loss in ("margin", "sharpened"):
-        near = _near(problem, found, others)
-    chosen = near.nonzero()[:, 0]
-    found.merge(chosen, solver(problem.take(chosen), clean[chosen]))
-    report(result, rows, problem, found, others)
+    left = torch.ones_like(targets, dtype=torch.bool)
+    if of is not None:
+        found, done = exact.solve(problem, of, others)
+        left = ~done
+    elif others > 1 and loss in ("margin", "sharpened"):
+        left = _near(problem, found, others)
+    chosen = left.nonzero()[:, 0]
+    if len(chosen):
+        some = problem.take(chosen)
+        found.merge(chosen, _choose(some, logits[chosen], loss, steps, settings))
+    blind = _lost(problem, found, others, loss, everything, result.predictions)
+    if eight_bit:
+        found = rounded(problem, found, steps)
+    report(result, rows, problem, found, others, blind, None if coarse is None else coarse[rows])
+
+
+def _lost(problem, found, others, loss, images, classes) -> torch.Tensor:
+    """What can be done for images without any success, and (n,) bool: which of these n images have
+    no gradient to follow. images (M, D), classes (M,): all of the call."""
+    nothing = found.square.isinf().unflatten(0, (-1, others)).all(1)
+    lost = nothing.repeat_interleave(others).nonzero()[:, 0]
+    if not len(lost):
+        return nothing
+    some = problem.take(lost)
+    blind = lines.without_gradient(some).unflatten(0, (-1, others)).all(1)
+    found.evaluations[lost] += 1
+    if loss == "margin":
+        points = lines.solve(some, images, classes)
+        found.merge(lost, points)
+        _onward(some, found, lost)
+    return nothing.masked_scatter(nothing, blind)
+
+
+def _onward(problem: Problem, found: BestPoints, rows: torch.Tensor) -> None:
+    """From the points of ``found`` for ``problem``, its ``rows``, to nearest ones, if possible."""
+    won = found.square[rows].isfinite().nonzero()[:, 0]
+    if len(won):
+        some = problem.take(won)
+        again = sqp.solve(some, start=found.z[rows[won]])
+        conditions.settle(some, again)
+        found.merge(rows[won], again)
 
 
 def _near(problem: Problem, found: BestPoints, others: int) -> torch.Tensor:
@@ -190,31 +267,26 @@ def _near(problem: Problem, found: BestPoints, others: int) -> torch.Tensor:
     return ((size <= NEAR * size.amin(1, keepdim=True)) | size.isinf()).flatten()
 
 
-def _solve(problem, clean, *, loss, steps, eight_bit, settings) -> BestPoints:
-    """The best points for the targets of ``problem``; clean: (N, classes) logits of its images."""
-    found = _choose(problem, clean, loss, steps, settings)
-    return rounded(problem, found, steps) if eight_bit else found
-
-
 def _choose(problem, clean, loss, steps, settings) -> BestPoints:
-    """The same by the solvers that belong to ``loss``, before any rounding."""
+    """The best points for the targets of ``problem``, by the solvers that belong to ``loss``;
+    clean: (N, classes) logits of its images."""
     if loss == "margin":
         found = sqp.solve(problem)
+        conditions.settle(problem, found)
         slow = found.evaluations > SLOW
         left = ((found.status != Status.SETTLED) | ~found.square.isfinite() | slow).nonzero()[:, 0]
         if len(left):
             found.merge(left, averaging.solve(problem.take(left), steps))
-        lost = (~found.square.isfinite()).nonzero()[:, 0]
-        if len(lost):
+        for make in (losses.sharpened, losses.faithful):  # the last is the paper's own
+            lost = (~found.square.isfinite()).nonzero()[:, 0]
+            if not len(lost):
+                break
             rest = problem.take(lost)
-            sharp = losses.sharpened(clean[lost], rest.targets)
-            found.merge(lost, penalty.solve(rest, sharp, polish=True))
+            one = penalty.solve(rest, make(clean[lost], rest.targets), polish=True)
+            found.merge(lost, one)
+            _onward(rest, found, lost)
         return found
-    plain = loss if callable(loss) else losses.cross_entropy
-
-    def faithful(logits, targets, rows):
-        return plain(logits, targets)
-
+    faithful = losses.faithful(clean, problem.targets, loss if callable(loss) else None)
     if loss != "sharpened":
         return penalty.solve(problem, faithful, **settings)
     settings = {"polish": True, **settings}

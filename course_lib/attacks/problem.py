@@ -8,6 +8,7 @@ import torch
 from . import losses
 from .status import Status
 
+MEASURED = ("stationarity", "complementarity", "multiplier")  # of the point that is kept
 # Points on the ray through an image that are tried, in turn, when the image itself falls short.
 LADDER = (1.003, 1.02, 1.1, 1.3, 1.7)
 
@@ -18,7 +19,8 @@ class Problem:
     ``needed``, 0 <= z <= 1.
 
     net: images (n, *shape) to logits (n, classes); x: (N, D) the images, flattened; targets: (N,);
-    needed: (N,) the margin in the logits that counts as success; shape: of one image.
+    needed: (N,) the margin in the logits that counts as success; shape: of one image; pixels: the
+    type that the network's own images have, None for that of x.
     """
 
     net: Callable
@@ -26,6 +28,7 @@ class Problem:
     targets: torch.Tensor
     needed: torch.Tensor
     shape: torch.Size
+    pixels: torch.dtype | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -39,6 +42,10 @@ class Problem:
     def logits(self, z: torch.Tensor) -> torch.Tensor:
         """(n, classes) the logits at the flat points ``z`` (n, D)."""
         return self.net(z.unflatten(1, self.shape))
+
+    def as_given(self, z: torch.Tensor) -> torch.Tensor:
+        """``z`` with pixels that the network's own type has."""
+        return z if self.pixels in (None, z.dtype) else z.to(self.pixels).to(z.dtype)
 
     def lead(self, z: torch.Tensor) -> torch.Tensor:
         """(N,) by how much the target leads beyond what is needed: >= 0 is success."""
@@ -59,7 +66,9 @@ class BestPoints:
 
     z: (N, D); square: (N,) |z - x|², infinite where nothing succeeded; c: (N,) the penalty's weight
     on |r|² at which the point would be the minimiser of c |r|² + (what the target falls short);
-    evaluations: (N,) of a gradient; status: (N,) int64, each a :class:`.Status`.
+    evaluations: (N,) of a gradient; status: (N,) int64, each a :class:`.Status`; stationarity,
+    complementarity, multiplier: (N,) how well the first-order conditions hold at z and the sum of
+    the multipliers (:mod:`.conditions`), NaN where nobody has asked.
     """
 
     z: torch.Tensor
@@ -67,6 +76,9 @@ class BestPoints:
     c: torch.Tensor
     evaluations: torch.Tensor
     status: torch.Tensor
+    stationarity: torch.Tensor
+    complementarity: torch.Tensor
+    multiplier: torch.Tensor
 
     @classmethod
     def nothing(cls, problem: Problem, status: Status) -> "BestPoints":
@@ -78,6 +90,7 @@ class BestPoints:
             x.new_full((len(x),), torch.nan),
             torch.zeros(len(x), dtype=torch.int64, device=x.device),
             torch.full((len(x),), status, device=x.device),
+            *(x.new_full((len(x),), torch.nan) for _ in MEASURED),
         )
 
     def note(self, x, rows, z, success, square=None) -> None:
@@ -91,12 +104,14 @@ class BestPoints:
         if better.any():
             at = rows[better]
             self.z[at], self.square[at] = z[better], square[better]
+            for name in MEASURED:  # of the point that was there
+                getattr(self, name)[at] = torch.nan
 
     def merge(self, rows: torch.Tensor, other: "BestPoints") -> None:
         """Take over what ``other`` found for the images ``rows``, where it is better."""
         better = other.square < self.square[rows]
         at = rows[better]
-        for name in ("z", "square", "c", "status"):
+        for name in ("z", "square", "c", "status", *MEASURED):
             getattr(self, name)[at] = getattr(other, name)[better]
         self.evaluations[rows] += other.evaluations
 

@@ -5,7 +5,7 @@ import dataclasses
 import torch
 
 from . import averaging
-from .problem import BestPoints, Problem
+from .problem import MEASURED, BestPoints, Problem
 from .status import Status
 
 
@@ -23,6 +23,7 @@ def rounded(problem: Problem, found: BestPoints, steps: int) -> BestPoints:
         square=torch.full_like(found.square, torch.inf),
         status=torch.full_like(found.status, Status.FAILED),
         evaluations=found.evaluations.clone(),
+        **{name: torch.full_like(found.square, torch.nan) for name in MEASURED},
     )
 
     def attempt(rows, points, status):

@@ -275,15 +275,24 @@ def carried(multipliers, before, after) -> torch.Tensor:
 
 @torch.no_grad()
 def solve(
-    problem: Problem, iterations: int = 40, tolerance: float = 2e-3, first: int = FIRST
+    problem: Problem,
+    iterations: int = 40,
+    tolerance: float = 2e-3,
+    first: int = FIRST,
+    start: torch.Tensor | None = None,
 ) -> BestPoints:
     """The nearest images with the wanted margin; those on a crease are left without an answer.
 
     An image has settled (:attr:`.Status.SETTLED`; else FAILED) when the step is within
-    ``tolerance`` of |z - x| and the gap small. first: steps of averaged normals before.
+    ``tolerance`` of |z - x| and the gap small: a claim that :mod:`.conditions` examines, at the
+    point that is kept. first: steps of averaged normals before; start: (N, D) where to begin
+    instead.
     """
     found = BestPoints.nothing(problem, Status.FAILED)
-    batch = Batch(problem, *averaging.approach(problem, found, first))
+    if start is None:
+        batch = Batch(problem, *averaging.approach(problem, found, first))
+    else:
+        batch = Batch(problem, start.clone(), problem.x.new_zeros(len(start)))
     ends, rows = problem.x.clone(), ROWS
     found.evaluations += batch.here.normals.shape[1]
     for k in range(iterations):
