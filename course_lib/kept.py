@@ -1,9 +1,9 @@
 """Finished measurements, kept in the course's folder until anything changes that decides them.
 
 What decides a measurement: the function that makes it, with all the code that this reads
-(:func:`course_lib.sourcecode.code_digest`); its arguments, networks by their weights and images by
-their pixels; the files of the data; torch's version and the device. A key over these is made here,
-so that no program can forget one of them.
+(:func:`course_lib.sourcecode.code_digest`); its arguments, networks by what they are
+(:mod:`course_lib.identity`) and images by their pixels; the files of the data; torch's version and
+the device. A key over these is made here, so that no program can forget one of them.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from . import device as devices
-from . import storage, zoo
+from . import identity, storage, zoo
 from .data import FOLDER, Dataset
 from .sourcecode import code_digest
 
@@ -127,11 +127,11 @@ def description(make: Callable, arguments=(), uses=()) -> dict:
 
 def described(value):
     """``value`` as JSON can hold it, tensors and code by their digests. Raises TypeError for what
-    has none."""
+    has none, as a network with hooks."""
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, nn.Module):
-        return ["network", repr(value), zoo.weights_digest(value.state_dict())]
+        return ["network", *identity.described(value)]
     if isinstance(value, torch.Tensor):
         return ["tensor", zoo.weights_digest({"": value})]
     if isinstance(value, Dataset):

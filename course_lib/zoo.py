@@ -93,7 +93,7 @@ def weights_digest(tensors: dict[str, torch.Tensor]) -> str:
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         total.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        total.update(value.numpy().tobytes())
+        total.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     return total.hexdigest()
 
 

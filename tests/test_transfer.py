@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib import attacks, sourcecode, transfer, zoo
+from course_lib import attacks, identity, sourcecode, transfer, zoo
 from course_lib.data import Dataset, load_mnist
 from course_lib.transfer import making, sets
 from course_lib.transfer.sets import AdversarialSet
@@ -538,13 +538,13 @@ def test_seeds_of_the_zoo_are_its_replicates(digits, monkeypatch):
 
 def test_a_curve_rises_to_the_boundary_of_a_linear_network():
     images = data([0.1, 0.2, 0.3, 0.4], [0] * 4)
-    net, far = threshold(0, 0.5), threshold(0, 0.7)
+    net, far = threshold(0, 0.51), threshold(0, 0.71)  # no image comes to a tie, for rounding
     levels = (0.05, 0.15, 0.25, 0.35)
     table = transfer.curve(
         {"near": net}, {"near": net, "far": far}, images, levels, targets=torch.ones(4).long()
     )
     # only pixel 0 moves: by twice its rms over four pixels
-    for column, edge in (("near", 0.5), ("far", 0.7)):
+    for column, edge in (("near", 0.51), ("far", 0.71)):
         stddevs, shares = transfer.along(table, "near", column)
         want = [np.mean([x + 2 * s > edge for x in (0.1, 0.2, 0.3, 0.4)]) for s in levels]
         np.testing.assert_allclose(shares, want)
@@ -660,3 +660,98 @@ def test_the_columns_show_every_image_to_every_network():
         [[0, 1, 1], [0, 0, 0]],
         [[0, 0, 1], [0, 0, 0]],
     ]
+
+
+# --- what is kept is another network's never ---------------------------------------------------
+
+
+def toy(net, x) -> Dataset:
+    return Dataset(x, net(x).argmax(1), "toy", torch.arange(len(x)))
+
+
+def same_weights():
+    """Pairs of networks with one repr and the same weights that compute different things."""
+    for settings in ({"count_include_pad": False}, {"divisor_override": 5}):
+        pair = []
+        for of_pool in ({}, settings):
+            torch.manual_seed(3)
+            pool = nn.AvgPool2d(3, 2, 1, **of_pool)
+            pair.append(nn.Sequential(pool, nn.Flatten(), nn.Linear(9, 3)).eval())
+        yield pair
+    pair = []
+    for heads in (1, 3):
+        torch.manual_seed(4)
+        layer = nn.TransformerEncoderLayer(6, heads, 8, batch_first=True)
+        last = nn.Linear(36, 3)
+        pair.append(nn.Sequential(nn.Flatten(1, 2), layer, nn.Flatten(), last).eval())
+    yield pair
+    pair = []
+    for corners in (False, True):
+        torch.manual_seed(5)
+        up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=corners)
+        pair.append(nn.Sequential(up, nn.Flatten(), nn.Linear(144, 3)).eval())
+    yield pair
+
+
+@pytest.mark.parametrize(("a", "b"), same_weights())
+def test_what_is_kept_of_a_network_is_not_given_to_one_that_computes_something_else(a, b):
+    x = torch.rand(6, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    digests = [identity.digest(net, (1, 6, 6)) for net in (a, b)]
+    assert digests[0] != digests[1]
+    assert identity.digest(a) != identity.digest(b)  # the settings alone tell as well
+    with torch.no_grad():
+        images = toy(a, x)
+    how = {"targets": "nearest", "loss": "margin"}
+    transfer.adversarial_set(a, images, **how)
+    kept = transfer.adversarial_set(b, images, **how)
+    fresh = transfer.adversarial_set(b, images, cache=False, **how)
+    assert torch.equal(kept.adversarial, fresh.adversarial)
+    again = transfer.adversarial_set(b, images, **how)
+    assert torch.equal(again.adversarial, fresh.adversarial)
+
+
+@pytest.mark.parametrize("kind", ["pre-hook", "hook", "forward", "inner"])
+def test_a_network_with_code_beside_its_modules_is_not_kept(kind, monkeypatch):
+    torch.manual_seed(0)
+    x = torch.rand(6, 1, 6, 6)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(36, 3)).eval()
+    images = toy(net, x)
+    how = {"targets": "nearest", "loss": "margin"}
+    transfer.adversarial_set(net, images, **how)
+    if kind == "pre-hook":
+        net.register_forward_pre_hook(lambda module, inputs: (1 - inputs[0],))
+    if kind == "hook":
+        net.register_forward_hook(lambda module, inputs, output: output.flip(1))
+    if kind == "forward":
+        forward = net.forward
+        net.forward = lambda v: forward(1 - v)
+    if kind == "inner":
+        net[1].register_forward_pre_hook(lambda module, inputs: (1 - inputs[0],))
+    kept = transfer.adversarial_set(net, images, **how)
+    with torch.no_grad():
+        given = net(kept.adversarial).argmax(1)
+    assert torch.equal(given[kept.success], kept.targets[kept.success])
+    assert not identity.is_plain(net)
+    with pytest.raises(TypeError, match="cannot be kept by a network with hooks"):
+        identity.described(net)
+
+
+@pytest.mark.parametrize("classes", [300, 1000])
+def test_more_classes_than_a_byte_holds(classes):
+    rng = torch.Generator().manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, classes)).eval()
+    with torch.no_grad():
+        net[1].weight.copy_(torch.randn(classes, 16, generator=rng))
+        net[1].bias[:256] -= 2
+    x = torch.rand(8, 1, 4, 4, generator=rng)
+    images = toy(net, x)
+    sets = transfer.adversarial_set(net, images, targets="nearest", loss="margin")
+    assert sets.success.all()
+    assert torch.equal(net(sets.adversarial).argmax(1), sets.targets)
+    again = transfer.adversarial_set(net, images, targets="nearest", loss="margin")
+    assert torch.equal(again.targets, sets.targets)
+    table = transfer.transfer_table({"own": sets}, {"net": net}, images, noise=())
+    assert int(images.labels.max()) > 255
+    seen = table.rows[CLEAN].answers
+    assert (seen[0, 0, 0] == images.labels.numpy()).all()
+    assert (table.rows["own"].answers[0, 0, 0] == sets.targets.numpy()).all()

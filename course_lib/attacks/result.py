@@ -148,7 +148,7 @@ def same_lead(before: Adversarial, lead: torch.Tensor) -> bool:
     """Whether ``before`` asked for ``lead`` (N,), which comes from the network's logits; another
     chunk rounds these otherwise."""
     asked = before.margin.to(lead)
-    return asked.shape == lead.shape and torch.allclose(asked, lead, rtol=1e-2, atol=0)
+    return asked.shape == lead.shape and torch.allclose(asked, lead, rtol=1e-4, atol=0)
 
 
 def adopt(result: Adversarial, before: Adversarial, lead: torch.Tensor) -> None:

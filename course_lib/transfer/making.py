@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import attacks, models, zoo
+from .. import attacks, identity, models, zoo
 from ..data import Dataset
 from .intervals import wilson
 from .sets import AdversarialSet, adversarial_set, check_stddev, device_of
@@ -53,7 +53,7 @@ def transfer_table(
         check_stddev(level)
     made = _replicates(sources, seeds, device, "sources")
     asked = made if nets is None else _replicates(nets, seeds, device, "nets")
-    _check_labels_agree(made, asked)
+    _check_labels_agree(made, asked, dataset)
     if any(isinstance(part, AdversarialSet) for group in asked.values() for part in group):
         raise ValueError("A column must be a network: give nets beside the adversarial sets.")
     t = max(len(group) for group in [*made.values(), *asked.values()])
@@ -158,18 +158,26 @@ def _replicates(given, seeds, device, what: str) -> dict[str, list]:
     return groups
 
 
-def _check_labels_agree(made: dict, asked: dict) -> None:
+def _check_labels_agree(made: dict, asked: dict, dataset: Dataset) -> None:
     """A label that stands for a source and for a column must mean the same networks."""
     for label in made.keys() & asked.keys():
         if isinstance(made[label][0], AdversarialSet):
             continue
         ours, theirs = made[label], asked[label]
         same = len(ours) == len(theirs) and all(
-            a is b or zoo.weights_digest(a.state_dict()) == zoo.weights_digest(b.state_dict())
-            for a, b in zip(ours, theirs, strict=True)
+            a is b or _same(a, b, dataset) for a, b in zip(ours, theirs, strict=True)
         )
         if not same:
             raise ValueError(f"Two different networks are called {label!r}: give them two names.")
+
+
+def _same(a: nn.Module, b: nn.Module, dataset: Dataset) -> bool:
+    """Whether two modules compute the same, as far as can be told; if it cannot, they do not."""
+    try:
+        ours, theirs = (identity.digest(net, dataset.images.shape[1:]) for net in (a, b))
+    except TypeError:
+        return False
+    return ours == theirs
 
 
 def check_networks(nets: dict[str, list], dataset: Dataset) -> None:
@@ -216,8 +224,8 @@ class _Columns:
         self.ids = np.array([np.arange(replicates) % size for size in sizes])
 
     def answers(self, images: torch.Tensor) -> np.ndarray:
-        """(T, C, N) uint8: the class that each network gives each image."""
-        found = np.empty((self.replicates, len(self.groups), len(images)), np.uint8)
+        """(T, C, N) int32: the class that each network gives each image."""
+        found = np.empty((self.replicates, len(self.groups), len(images)), np.int32)
         for k, group in enumerate(self.groups):
             size = BATCH.get(device_of(group[0], images).type, 5000)
             seen = [models.predictions(net, images, size).cpu().numpy() for net in group]

@@ -1,8 +1,8 @@
 """Adversarial images of one network for a set of images, made once and kept.
 
 The attack is the paper's (section 4.1), image by image to a target class; what comes out depends on
-the network's weights, the images, their labels and targets, the attack's settings and its code, and
-on nothing else: these make the key under which it lies in the course's folder.
+what the network computes, the images, their labels and targets, the attack's settings and its code,
+and on nothing else: these make the key under which it lies in the course's folder.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from .. import attacks, storage, zoo
+from .. import attacks, identity, storage, zoo
 from ..attacks import Adversarial, Call, Status
 from ..data import Dataset
 from ..sourcecode import code_digest
@@ -121,9 +121,10 @@ def adversarial_set(
     default is the paper's loss.
 
     cache: whether to look into the course's folder first and to keep what is made. Only networks
-    that consist of torch's own layers are kept: what other code computes is not in the key. A file
-    that is damaged is said to be so and made again. Ctrl-C keeps what is done; the same call goes
-    on from there.
+    that consist of torch's own layers, without hooks, are kept: what other code computes is not in
+    the key, which knows a network by its weights, its settings and its answers to fixed images. A
+    file that is damaged is said to be so and made again. Ctrl-C keeps what is done; the same call
+    goes on from there.
 
     Raises ValueError for a data set without images, for recorded targets of other data, for an
     unknown rule, and as :func:`attacks.minimal_adversarial`, before any attack.
@@ -134,13 +135,15 @@ def adversarial_set(
     dataset = dataset.to(device_of(net, dataset.images))
     aims = targets_of(targets, dataset)
     settings = {"loss": loss, **settings}
-    keep = cache and all(type(part).__module__.startswith("torch.nn") for part in net.modules())
-    keep = keep and not any(callable(value) for value in settings.values())
+    keep = cache and not any(callable(value) for value in settings.values())
+    who = _identity(net, dataset) if keep else None
     parts = []
     for rows in torch.arange(len(dataset)).split(BLOCK):
         few = dataset[rows]
         aim = None if aims is None else aims[rows.to(aims.device)]
-        path = folder() / f"{key(net, few, aim, settings)}.safetensors" if keep else None
+        path = None
+        if who is not None:
+            path = folder() / f"{key(who, few, aim, settings)}.safetensors"
         parts.append(_block(net, few, aim, settings, path, progress))
     joined = {
         name: torch.cat([getattr(part, name) for part in parts]).to(dataset.images.device)
@@ -184,10 +187,21 @@ def folder() -> Path:
     return storage.home() / "transfer"
 
 
-def key(net: nn.Module, dataset: Dataset, targets, settings: dict) -> str:
-    """What decides the adversarial images, as a short hash: any change of it is another file."""
+def _identity(net: nn.Module, dataset: Dataset) -> str | None:
+    """What ``net`` computes, as a hash; None where no hash tells, and nothing is kept."""
+    if not identity.is_plain(net):
+        return None
+    try:
+        return identity.digest(net, dataset.images.shape[1:])
+    except TypeError:
+        return None
+
+
+def key(network: str, dataset: Dataset, targets, settings: dict) -> str:
+    """What decides the adversarial images, as a short hash: any change of it is another file.
+    network: :func:`course_lib.identity.digest`."""
     what = {
-        "network": [repr(net), zoo.weights_digest(net.state_dict())],
+        "network": network,
         "images": zoo.weights_digest({"images": dataset.images, "labels": dataset.labels}),
         "targets": None if targets is None else targets.tolist(),
         "settings": sorted(settings.items()),

@@ -33,7 +33,7 @@ class Row:
     is, 0 in all of them where there is only one, or none. used: (T, N) bool, False where the attack
     failed (or there is no change to amplify); right: (T, N) bool, the source has the clean image
     right; targets: (T, N), -1 for none; distortion, overshoot: (T, N), the latter NaN but for
-    minimal rows; answers: (T, T, C, N) uint8, the class given by each network of the columns.
+    minimal rows; answers: (T, T, C, N) int32, the class given by each network of the columns.
     """
 
     label: str
