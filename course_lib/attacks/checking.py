@@ -39,7 +39,9 @@ def check_kinds(net: nn.Module, images: torch.Tensor) -> None:
 
 def check_mode(net: nn.Module) -> None:
     """Raise ValueError for a module in train mode, and for weights without gradients."""
-    training = [name or "the network" for name, part in net.named_modules() if part.training]
+    # a frozen module of TorchScript has no mode any more: it is in eval mode for good
+    parts = net.named_modules()
+    training = [name or "the network" for name, part in parts if getattr(part, "training", False)]
     if training:
         raise ValueError(
             f"The network is in train mode ({training[0]}): dropout and batch statistics would "
@@ -68,7 +70,7 @@ def check_net(net: nn.Module, images: torch.Tensor, chunk: int) -> Clean:
 
 def _check_net(asked: Asked, images: torch.Tensor, chunk: int) -> Clean:
     batches = images.to(asked.device, asked.dtype).contiguous().split(chunk)
-    first = _first_answer(asked, batches[0])
+    first = first_answer(asked, batches[0])
     check_output(first, len(batches[0]))
     asked.rounds_to = first.dtype
     first = first.to(asked.working)
@@ -93,7 +95,7 @@ def _check_net(asked: Asked, images: torch.Tensor, chunk: int) -> Clean:
     return Clean(logits, varies, moved)
 
 
-def _first_answer(asked: Asked, batch: torch.Tensor):
+def first_answer(asked: Asked, batch: torch.Tensor):
     """The network's answer to ``batch``, or a ValueError that says why there is none."""
     probe = batch.clone()
     before = probe._version
@@ -163,10 +165,8 @@ def _check_company(asked, batch, first, alone, size, step) -> torch.Tensor:
         share = COMPANY_TF32
     if (moved > share * size + step).any():
         most = float((moved - step).amax() / size.clamp_min(torch.finfo(size.dtype).tiny))
-        raise _in_company(
-            f"the same image among other images has other logits, by {100 * most:.2g} % of what "
-            "they vary by"
-        )
+        how = f"by {100 * most:.2g} % of what they vary by" if most < 100 else "by far"
+        raise _in_company(f"the same image among other images has other logits, {how}")
     return moved.amax(0)
 
 
@@ -203,7 +203,8 @@ def check_output(output, n: int) -> None:
             f"returned the shape {tuple(output.shape)}."
         )
     total = output.double().sum(1)
-    if (output >= 0).all() and (output <= 1).all() and ((total - 1).abs() < 1e-3).all():
+    rounding = max(1e-3, 4 * torch.finfo(output.dtype).eps)
+    if (output >= 0).all() and (output <= 1).all() and ((total - 1).abs() < rounding).all():
         raise ValueError(
             "The network returns probabilities: each row lies in [0, 1] and sums to 1. The attack "
             "needs the logits: leave out the softmax at its end (or give log-probabilities)."

@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .asking import Asked
+from .checking import STEPS, check_mode, first_answer
 from .losses import ULPS, target_margin
 from .measures import check_labels, check_pixels, distortion
 
-BEYOND = 1e-6  # of the largest logit: DeepFool's steps end so far across a boundary at least
+BEYOND = 1e-6  # of the clean image's gap: DeepFool's steps end so far across a boundary at least
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,15 +40,16 @@ def fgsm(net: nn.Module, images: torch.Tensor, labels=None, epsilon: float = 0.1
     harnessing adversarial examples, ICLR 2015, arXiv 1412.6572.
 
     images: (N, *shape) in [0, 1]; labels: (N,), default the network's own answers.
-    Raises TypeError or ValueError, with a sentence, for other images, labels or epsilons.
+    Raises TypeError or ValueError, with a sentence, for other images, labels or epsilons, and for a
+    network in train mode, which a look would change.
     """
-    images, labels, _ = _inputs(net, images, labels)
+    net, images, labels, _ = _inputs(net, images, labels)
     if not 0 <= epsilon < float("inf"):
         raise ValueError(f"epsilon is a number from 0 on, the change of a pixel, not {epsilon}.")
-    x = images.clone().requires_grad_()
-    with torch.enable_grad():
+    with net.plain(), torch.enable_grad():
+        x = images.clone().requires_grad_()
         loss = F.cross_entropy(net(x), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, x)
+        (gradient,) = torch.autograd.grad(loss, x)
     return _judged(net, (images + epsilon * gradient.sign()).clamp(0, 1), images, labels)
 
 
@@ -65,29 +68,31 @@ def deepfool(
     images: (N, *shape) in [0, 1]; labels: (N,), default the network's own answers. An image that
     ``steps`` steps do not change the class of is no success; changed it is once another class leads
     by what another batch size cannot take back. An image that is misclassified already stays as it
-    is. Raises TypeError or ValueError for other images or labels.
+    is. Raises TypeError or ValueError for other images or labels, and for a network in train mode.
     """
-    images, labels, logits = _inputs(net, images, labels)
+    net, images, labels, logits = _inputs(net, images, labels)
+    # what the clean image falls short by: no constant of a logit has a part in it
+    gap = target_margin(logits, labels).abs()
     total, found = torch.zeros_like(images), images.clone()
     live = (logits.argmax(1) == labels).nonzero()[:, 0]
     for _ in range(steps):
         if not len(live):
             break
         logits, gradients = _jacobian(net, found[live])
-        size = logits.abs().amax(1)
-        unsure = ULPS * torch.finfo(logits.dtype).eps * size
+        level, epsilon = logits.amax(1).abs(), net.epsilon()
+        unsure = torch.maximum(STEPS * epsilon * level, ULPS * epsilon * gap[live])
         kept = target_margin(logits, labels[live]) > -unsure
         # in the box a step may halve the way: to within float64's rounding it would take too many
-        beyond = torch.maximum(unsure, BEYOND * size)[kept]
+        beyond = torch.maximum(unsure, BEYOND * gap[live])[kept]
         live, logits, gradients = live[kept], logits[kept], gradients[kept]
         total[live] += _to_nearest_plane(logits, gradients, labels[live], beyond)
         found[live] = (images[live] + (1 + overshoot) * total[live]).clamp(0, 1)
     return _judged(net, found, images, labels)
 
 
-def _jacobian(net: nn.Module, x: torch.Tensor):
+def _jacobian(net: Asked, x: torch.Tensor):
     """Logits (N, classes) and their gradients (N, classes, *shape)."""
-    with torch.enable_grad():
+    with net.plain(), torch.enable_grad():
         x = x.clone().requires_grad_()
         logits = net(x)
         columns = [torch.autograd.grad(z.sum(), x, retain_graph=True)[0] for z in logits.T]
@@ -109,14 +114,20 @@ def _to_nearest_plane(logits, gradients, labels, beyond):
 
 
 def _inputs(net, images, labels):
-    """The images, the labels (N,), and the logits of the images, all checked."""
+    """The network as it is asked, the images, the labels (N,), and the logits of the images, all
+    checked."""
     check_pixels(images)
-    with torch.no_grad():
-        logits = net(images)
+    check_mode(net)
+    asked = Asked(net, images)
+    with asked.plain(), torch.no_grad():
+        images = images.detach().clone().to(asked.device).contiguous()
+        answer = first_answer(asked, images.to(asked.dtype))
+        asked.rounds_to = answer.dtype
+        logits = answer.to(asked.working)
     if labels is None:
         labels = logits.argmax(1)
     labels = check_labels(labels, len(images), logits.shape[1]).to(logits.device)
-    return images.detach(), labels, logits
+    return asked, images, labels, logits
 
 
 @torch.no_grad()

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 # The lead in the logits that counts as success, in units of rounding of what the logits vary by.
 # Another batch size moves the logits of the networks here by up to 10 of them.
 ULPS = 100
+# The same in half precision, where sums are taken in float32 and rounded once for each layer.
+ULPS_COARSE = 8
 # The sharpened loss exceeds max(0, -margin) by at most log(classes) / SHARPNESS of the clean
 # margin: 1.2 % for ten classes.
 SHARPNESS = 200.0

@@ -15,6 +15,7 @@ import torch
 from .. import data
 
 TARGETS = data.FOLDER / "targets.npz"
+ALMOST = 1e-3  # beyond the box: no normalisation is off by so little
 TARGET_SEEDS = {"train": 13126199, "test": 13126200}  # RandomState: a stream frozen for all time
 
 
@@ -41,9 +42,15 @@ def check_pixels(images: torch.Tensor, box: bool = True, what: str = "Images") -
     if not torch.isfinite(images).all():
         raise ValueError(f"{what} must be finite: there is a NaN or an infinity among the pixels.")
     if box and (images.min() < 0 or images.max() > 1):
+        low, high = float(images.min()), float(images.max())
+        if low > -ALMOST and high < 1 + ALMOST:  # to four digits it would read "from 0 to 1"
+            raise ValueError(
+                f"{what} must have pixels in [0, 1]; these go from {low:.9g} to {high:.9g}, which "
+                "is rounding: use images.clamp(0, 1)."
+            )
         raise ValueError(
-            f"{what} must have pixels in [0, 1]; these go from {float(images.min()):.4g} to "
-            f"{float(images.max()):.4g}. Bytes are divided by 255; undo any normalisation."
+            f"{what} must have pixels in [0, 1]; these go from {low:.4g} to {high:.4g}. Bytes are "
+            "divided by 255; undo any normalisation."
         )
 
 

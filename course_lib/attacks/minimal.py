@@ -29,6 +29,7 @@ PENALTY_SETTINGS = tuple(
     for name, parameter in inspect.signature(penalty.solve).parameters.items()
     if parameter.kind is parameter.KEYWORD_ONLY
 )
+HALF = 1e-4  # a coarser unit of rounding than this is that of half precision
 # A lead of more than this share of the clean image's gap shows in the distance, and is told.
 COARSE = 1e-3
 PER_PIXEL = 60  # numbers that a solver keeps for each pixel
@@ -143,9 +144,10 @@ def _wanted(clean, epsilon: float, targets, margin, of=None):
     tiny = torch.finfo(size.dtype).tiny  # above 0 whatever the logits: a tie is no success
     if margin is not None:
         return (margin * size).clamp_min(tiny), torch.zeros_like(gap, dtype=torch.bool)
+    ulps = losses.ULPS if epsilon <= HALF else losses.ULPS_COARSE
     # twice what is left of a lead when half of it is taken: the report asks for half
     rounding = torch.maximum(STEPS * epsilon * level, STEPS * moved)
-    wanted = torch.maximum(losses.ULPS * epsilon * size, rounding)
+    wanted = torch.maximum(ulps * epsilon * size, rounding)
     if of is not None:
         wanted = exact.lead(of, clean, epsilon, gap)
     wanted = wanted.clamp_min(tiny)

@@ -104,7 +104,7 @@ class Adversarial:
         text += f"; {wrong} misclassified from the start" if wrong else ""
         for status, words in (
             (Status.NO_GRADIENT, "have no gradient to follow, which is no robustness"),
-            (Status.COARSE, "have logits too coarse for a distance"),
+            (Status.COARSE, "are limited by the rounding of the logits"),
         ):
             some = int((self.status == status).sum())
             text += f"; {some} of {len(self)} images {words}" if some else ""

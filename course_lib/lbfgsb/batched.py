@@ -117,6 +117,11 @@ class _Run:
                 f"and gradients {tuple(x.shape)}, not {tuple(h.shape)} and "
                 f"{tuple(h_gradient.shape)}."
             )
+        if h.dtype != x.dtype or h_gradient.dtype != x.dtype:
+            raise TypeError(
+                f"For points of {x.dtype} the function must return values and gradients of that "
+                f"type, not {h.dtype} and {h_gradient.dtype}: convert them, or start in another."
+            )
         return h.detach(), h_gradient.detach(), aux[0].detach() if aux else None
 
     def begin(self) -> None:
