@@ -138,12 +138,14 @@ def _in_company(how: str) -> ValueError:
 def _check_company(asked, batch, first, alone, size, step) -> torch.Tensor:
     """(classes,) by how much the logits move in other company; ValueError if by too much.
 
-    The second half of the batch is asked again, backwards; a single image beside its negative.
+    The second half of the batch is asked again, backwards; a single image beside its negative, and
+    beside black and white.
     first: the answers to ``batch``, alone: that to its first image; size: what the logits vary by;
     step: (classes,) what rounding may do.
     """
     n = len(batch)
-    some = batch[n // 2 :].flip(0) if n > 1 else torch.cat([1 - batch, batch])
+    others = torch.zeros_like(batch), torch.ones_like(batch)
+    some = batch[n // 2 :].flip(0) if n > 1 else torch.cat([1 - batch, *others, batch])
     try:
         seen = asked(some)
     except torch.OutOfMemoryError:

@@ -152,9 +152,10 @@ def _affine(double: nn.Module, shape: tuple[int, ...], common: bool = False):
     with torch.enable_grad():
         grey = torch.full_like(black, 0.5).requires_grad_()  # at 0 a rectified pixel has a kink
         logits = _from(double(grey), of)
+        unit = torch.eye(len(bias), dtype=logits.dtype, device=logits.device)[:, None]
         rows = [
-            torch.autograd.grad(z, grey, retain_graph=True, allow_unused=True)[0]
-            for z in (logits[0] if logits.requires_grad else [])
+            torch.autograd.grad(logits, grey, row, retain_graph=True, allow_unused=True)[0]
+            for row in (unit if logits.requires_grad else [])
         ]
     zero = torch.zeros_like(black)
     rows = [zero if row is None else row for row in rows] or [zero] * len(bias)
