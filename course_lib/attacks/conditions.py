@@ -32,7 +32,7 @@ ROWS = (
     sqp.ROWS,
     sqp.LATE_ROWS,
 )  # classes that may hold the image back: more where it takes more
-ROUNDS = 8  # of Newton's method on the multipliers, whose sets of free pixels then rarely change
+ROUNDS = 5  # of Newton's method on the multipliers, whose sets of free pixels then rarely change
 
 
 def residuals(x, z, pull, held):
