@@ -39,14 +39,49 @@ def check_kinds(net: nn.Module, images: torch.Tensor) -> None:
 
 def check_mode(net: nn.Module) -> None:
     """Raise ValueError for a module in train mode, and for weights without gradients."""
+    training = _in_training(net)
+    if training:
+        raise _train_mode(training)
+    check_weights(net)
+
+
+def _in_training(net: nn.Module) -> str:
+    """The name of the first part in train mode, or ""."""
     # a frozen module of TorchScript has no mode any more: it is in eval mode for good
     parts = net.named_modules()
-    training = [name or "the network" for name, part in parts if getattr(part, "training", False)]
-    if training:
-        raise ValueError(
-            f"The network is in train mode ({training[0]}): dropout and batch statistics would "
-            "blur the answer. Call net.eval() first."
-        )
+    names = [name or "the network" for name, part in parts if getattr(part, "training", False)]
+    return names[0] if names else ""
+
+
+def _train_mode(name: str) -> ValueError:
+    return ValueError(
+        f"The network is in train mode ({name}): dropout and batch statistics would blur the "
+        "answer. Call net.eval() first."
+    )
+
+
+@torch.no_grad()
+def check_mode_matters(net: nn.Module, ask) -> None:
+    """Raise ValueError if ``net`` is in train mode and that shows, when ``ask()`` asks it: in
+    another answer the second time, or in buffers, which are put back."""
+    training = _in_training(net)
+    if not training:
+        return
+    kept = [(buffer, buffer.clone()) for buffer in net.buffers()]
+    state = torch.get_rng_state()
+    try:
+        first, second = ask(), ask()
+    finally:
+        changed = [(buffer, old) for buffer, old in kept if not torch.equal(buffer, old)]
+        for buffer, old in changed:
+            buffer.copy_(old)
+    if changed or not torch.equal(first, second):
+        torch.set_rng_state(state)
+        raise _train_mode(training)
+
+
+def check_weights(net: nn.Module) -> None:
+    """Raise ValueError for weights without gradients."""
     if any(tensor.is_inference() for tensor in (*net.parameters(), *net.buffers())):
         raise ValueError(
             "The network's weights were made in torch.inference_mode(), so it has no gradient to "

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .asking import Asked
-from .checking import STEPS, check_mode, first_answer
+from .checking import STEPS, check_mode_matters, check_weights, first_answer
 from .losses import ULPS, target_margin
 from .measures import check_labels, check_pixels, distortion
 
@@ -41,7 +41,7 @@ def fgsm(net: nn.Module, images: torch.Tensor, labels=None, epsilon: float = 0.1
 
     images: (N, *shape) in [0, 1]; labels: (N,), default the network's own answers.
     Raises TypeError or ValueError, with a sentence, for other images, labels or epsilons, and for a
-    network in train mode, which a look would change.
+    network in train mode that a look changes, or that answers otherwise each time.
     """
     net, images, labels, _ = _inputs(net, images, labels)
     if not 0 <= epsilon < float("inf"):
@@ -68,7 +68,8 @@ def deepfool(
     images: (N, *shape) in [0, 1]; labels: (N,), default the network's own answers. An image that
     ``steps`` steps do not change the class of is no success; changed it is once another class leads
     by what another batch size cannot take back. An image that is misclassified already stays as it
-    is. Raises TypeError or ValueError for other images or labels, and for a network in train mode.
+    is. Raises TypeError or ValueError for other images or labels, and for a network
+    in train mode that a look changes, or that answers otherwise each time.
     """
     net, images, labels, logits = _inputs(net, images, labels)
     # what the clean image falls short by: no constant of a logit has a part in it
@@ -117,11 +118,13 @@ def _inputs(net, images, labels):
     """The network as it is asked, the images, the labels (N,), and the logits of the images, all
     checked."""
     check_pixels(images)
-    check_mode(net)
+    check_weights(net)
     asked = Asked(net, images)
     with asked.plain(), torch.no_grad():
         images = images.detach().clone().to(asked.device).contiguous()
-        answer = first_answer(asked, images.to(asked.dtype))
+        given = images.to(asked.dtype)
+        check_mode_matters(net, lambda: first_answer(asked, given))
+        answer = first_answer(asked, given)
         asked.rounds_to = answer.dtype
         logits = answer.to(asked.working)
     if labels is None:
