@@ -36,6 +36,7 @@ Around them
 -----------
 ``storage``   the one folder for all that is written, and writing that is never half done
 ``record``    the committed records: measurements with their intervals, as the lessons read them
+``identity``  what a network computes, as a key
 ``kept``      finished measurements, by all that decides them; what is interrupted goes on
 ``sourcecode``  what a piece of code says and all that it imports, as one digest
 ``plotting``, ``widgets``  one look for all figures; the sliders

@@ -4,11 +4,14 @@
 ``penalty``      the paper's way: box-constrained L-BFGS on c·|r| + loss, and the search for c
 ``sqp``          to the boundary itself, for smooth networks
 ``averaging``    the same for networks with kinks
-``linear``       the exact answer for linear networks
+``linear``       the exact answer for linear networks, by the quadratic program of ``dual``
+``exact``        the attack on a network that turns out to be linear
+``lines``        what can be found without a gradient
+``conditions``   whether a point that is returned is a nearest one, in numbers
 ``first_order``  FGSM and DeepFool
 ``measures``     the distortion, noise and amplification, the rules for targets
 ``result``, ``status``, ``rounding``  what is returned, why a search ended, images of eight bits
-``losses``, ``problem``, ``checking``  what these share
+``losses``, ``problem``, ``checking``, ``asking``  what these share
 """
 
 from .first_order import FirstOrder, deepfool, fgsm

@@ -60,7 +60,9 @@ def minimal_adversarial(
     for the network's own predictions.
     loss: "margin" (default, the smallest distances): min |r| such that the target's logit leads, by
         quadratic programming (:mod:`.sqp`) and, on networks with kinks, averaged normals
-        (:mod:`.averaging`) of ``steps`` gradients;
+        (:mod:`.averaging`) of ``steps`` gradients; exactly, if the network computes something
+        linear (:mod:`.exact`); where all this finds nothing, by the other losses, and along lines
+        to other images (:mod:`.lines`), so that an image's answer may then depend on the others;
         "cross-entropy": the paper's min c·|r| + loss(x + r, l) by box-constrained L-BFGS with a
         search for c (:mod:`.penalty`); "sharpened": the same, then once more from where it ended
         with the cross-entropy of sharpened logits, the best point kept and moved to the boundary,
@@ -79,7 +81,8 @@ def minimal_adversarial(
     chunk: images at a time; default, as many as fit :data:`MEMORY`, at most 500 on a CPU.
     resume: an interrupted result of the same call, to go on with. progress: show a bar.
 
-    Ctrl-C returns what is done; images not yet done have the status "interrupted".
+    Ctrl-C returns what is done; images not yet done have the status "interrupted". What the other
+    statuses say is said of the images as they are returned: :class:`.Status`, :mod:`.conditions`.
     Raises TypeError or ValueError, before any attack, for what :mod:`.checking` lists;
     labels or targets of another length or no classes; a target equal to the label; an unknown
     loss or norm; a result to resume that belongs to another call.
