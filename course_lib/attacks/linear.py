@@ -124,10 +124,17 @@ def exact_minimum(net: nn.Module, images: torch.Tensor, targets=None, labels=Non
 def _in_double(net: nn.Module) -> nn.Module:
     tensors = [*net.parameters(), *net.buffers()]
     where = tensors[0].device if tensors else torch.device("cpu")
-    double = copy.deepcopy(net)
+    try:
+        double = copy.deepcopy(net)
+    except Exception as error:
+        raise ValueError(
+            f"This network cannot be copied ({error}), and its map is that of a copy in float64: "
+            "take out what cannot be, or fix its weights (torch.nn.utils.remove_weight_norm, "
+            "remove_spectral_norm, prune.remove)."
+        ) from error
     if where.type == "mps":
         double = double.cpu()
-    return double.double().requires_grad_(False)
+    return double.double()
 
 
 def _affine(double: nn.Module, shape: tuple[int, ...], common: bool = False):
@@ -139,8 +146,14 @@ def _affine(double: nn.Module, shape: tuple[int, ...], common: bool = False):
     tensors = [*double.parameters(), *double.buffers()]
     where = tensors[0].device if tensors else torch.device("cpu")
     black = torch.zeros(1, *shape, dtype=torch.float64, device=where)
-    with torch.no_grad():
-        bias = double(black)
+    try:
+        with torch.no_grad():
+            bias = double(black)
+    except Exception as error:
+        raise ValueError(
+            f"This network does not take images of the shape {shape} in float64 ({error}): give "
+            "images as it was made for, and let its forward keep their type."
+        ) from error
     if bias.ndim != 2 or len(bias) != 1 or bias.shape[1] < 2:
         raise ValueError(
             f"A network gives logits (N, classes), at least two; for one image this one gives "
