@@ -23,7 +23,9 @@ from torch.nn.utils import parametrize
 from . import device as devices
 from . import models, spectral, training
 from .data import Dataset, load_mnist
-from .spectral.kinds import kind_of, stated_constant
+from .spectral.copies import unharmed
+from .spectral.kinds import kind_of, stated_constant, why_unknown
+from .spectral.plain import difference, is_plain, weight_now
 
 KINDS = ("sum", "log-product")
 # what keeps the layers small, in the order of the record's table
@@ -82,28 +84,33 @@ def norms_of_layers(
         kind = kind_of(module)
         if kind and kind.weighted:
             layers[module] = name
-        elif list(module.parameters(recurse=False)) and not isinstance(
-            module, parametrize.ParametrizationList
-        ):
+        elif list(module.parameters(recurse=False)) and not _works_out_a_weight(name):
+            why = f" ({why})" if (why := why_unknown(module)) else ""
             raise ValueError(
                 f"The layer {name!r} is a {type(module).__name__}, whose norm is not penalised "
-                "here: use linear layers and convolutions, or fold it into one of them."
+                f"here{why}: use linear layers and convolutions, or fold it into one of them."
             )
     if not layers:
         raise ValueError("There is no linear layer or convolution whose norm could be penalised.")
     shapes = _input_shapes(net, layers, input_shape)
     return [
-        largest_singular_value(layer.weight)
-        if isinstance(layer, nn.Linear)
+        largest_singular_value(weight_now(layer))
+        if is_plain(layer, (nn.Linear,))
         else spectral.differentiable_norm(layer, shapes[layer])
         for layer in layers
     ]
 
 
+def _works_out_a_weight(name: str) -> bool:
+    """Whether the module called ``name`` belongs to what works out a weight."""
+    return "parametrizations" in name.split(".")
+
+
 @torch.no_grad()
 def _input_shapes(net: nn.Module, layers, input_shape) -> dict[nn.Module, tuple[int, ...]]:
-    """What shape each convolution gets; without convolutions the network is not run."""
-    convolutions = [layer for layer in layers if not isinstance(layer, nn.Linear)]
+    """What shape each convolution gets; without convolutions the network is not run. It is left as
+    it was: running it in train mode would change the statistics of a batch normalisation."""
+    convolutions = [layer for layer in layers if not is_plain(layer, (nn.Linear,))]
     shapes: dict[nn.Module, tuple[int, ...]] = {}
     hooks = [
         layer.register_forward_pre_hook(
@@ -113,7 +120,8 @@ def _input_shapes(net: nn.Module, layers, input_shape) -> dict[nn.Module, tuple[
     ]
     try:
         if convolutions:
-            net(torch.zeros(1, *input_shape, device=convolutions[0].weight.device))
+            with unharmed(net):
+                net.eval()(torch.zeros(1, *input_shape, device=convolutions[0].weight.device))
     finally:
         for hook in hooks:
             hook.remove()
@@ -193,6 +201,11 @@ def make_orthonormal(net: nn.Module) -> None:
     """
     layers = {n: m for n, m in net.named_modules() if isinstance(m, nn.Linear)}
     for name, layer in layers.items():
+        if why := difference(layer, nn.Linear):
+            raise ValueError(
+                f"The layer {name!r} need not compute what a Linear does: {why}. Orthonormal rows "
+                "would not make its norm 1; use plain linear layers."
+            )
         if layer.out_features > layer.in_features:
             raise ValueError(
                 f"The layer {name!r} has {layer.out_features} outputs and {layer.in_features} "
@@ -206,7 +219,13 @@ def make_orthonormal(net: nn.Module) -> None:
 def settle_orthonormal(net: nn.Module) -> None:
     """Turn what :func:`make_orthonormal` made back into plain linear layers, in place, their rows
     orthonormal to float32's rounding (a last step in float64)."""
-    for layer in [m for m in net.modules() if parametrize.is_parametrized(m, "weight")]:
+    ours = [
+        m
+        for m in net.modules()
+        if parametrize.is_parametrized(m, "weight")
+        and type(m.parametrizations["weight"][-1]) is OrthonormalRows
+    ]
+    for layer in ours:
         parametrize.remove_parametrizations(layer, "weight")
         exact = NearestOrthonormal.apply(layer.weight.cpu().double())
         layer.weight.copy_(exact)

@@ -17,6 +17,17 @@ def leaky_slopes(layer: nn.LeakyReLU) -> Slopes:
     return Slopes(min(1.0, layer.negative_slope), max(1.0, layer.negative_slope))
 
 
+def softplus_slopes(layer: nn.Softplus) -> Slopes:
+    """Torch goes over to the line x where β x exceeds the threshold, and jumps there by
+    log(1 + e^-t) / β: by less than the rounding of float32 for a threshold t of 17."""
+    if not layer.threshold >= 17 or not layer.beta > 0:
+        raise ValueError(
+            f"{layer} jumps where it goes over to a line, so that it has no bound: use beta > 0 "
+            "and threshold=20, which is torch's own."
+        )
+    return Slopes(0.0, 1.0)
+
+
 def parametric_slopes(layer: nn.PReLU) -> Slopes:
     slopes = weight_of(layer).detach()
     return Slopes(min(1.0, float(slopes.min())), max(1.0, float(slopes.max())))

@@ -222,7 +222,7 @@ class NetworkBounds:
         """(classes, classes) log of a bound of z_y - z_j: ||w_y - w_j|| times the product below, w
         the rows of the last layer; √2 times the whole product if the last step is no Linear."""
         last = self.steps[-1]
-        if not isinstance(last.module, nn.Linear):
+        if last.kind != "affine" or not isinstance(last.module, nn.Linear):
             return self.whole(self.product[-1])
         rows = distances(last.module.weight) * (1 + 4 * last.module.in_features * UNIT)
         return torch.minimum(

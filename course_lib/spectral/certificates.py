@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from ..attacks import measures
-from . import graph
+from . import graph, guard
 from .bounds import NetworkBounds
 from .kinds import rule_of
 from .local import Balls
@@ -54,6 +54,7 @@ def certified_radius(
     return certified_radii(net, images, labels, (method,))[method]
 
 
+@torch.inference_mode(False)
 def certified_radii(
     net: nn.Module, images: torch.Tensor, labels=None, methods=METHODS
 ) -> dict[str, torch.Tensor]:
@@ -69,7 +70,8 @@ def certified_radii(
             "The certificate 'box' is for pixels in [0, 1]; these go from "
             f"{float(images.min()):.4g} to {float(images.max()):.4g}. Use 'local' for others."
         )
-    program = graph.trace(net, images.shape[1:])
+    read = graph.read(net, images.shape[1:])
+    program = read.steps
     classes = program[-1].size
     if len(program[-1].shape) != 1 or classes < 2:
         raise ValueError(
@@ -92,6 +94,8 @@ def certified_radii(
             if method in methods:
                 known = radii.get("local", radii["tight"])
                 radii[method] = balls.radius(x, y, gaps, known, box=method == "box")
+        given = {method: radii[method] for method in methods}
+        guard.check_radii(read.network, x, y, given, ("box",))
         for method in methods:
             found[method].append(radii[method])
     empty = images.new_zeros(0)
@@ -114,6 +118,7 @@ def certified_accuracy(radii: torch.Tensor, radius) -> float | torch.Tensor:
     return float(share) if radius.ndim == 0 else share
 
 
+@torch.inference_mode(False)
 @torch.no_grad()
 def margins(net: nn.Module, images: torch.Tensor, labels=None) -> torch.Tensor:
     """z_y minus the largest other logit, (N,) float64: below 0 where the network is wrong.

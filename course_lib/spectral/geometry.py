@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .plain import base_of, difference, weight_now
+
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -136,7 +138,7 @@ def weight_of(layer: nn.Module) -> Tensor:
     On a device without float64 (MPS) it is copied to the CPU. Raises ValueError for NaN or infinite
     entries and TypeError for complex ones.
     """
-    weight = layer.weight
+    weight = weight_now(layer)
     if weight.is_complex():
         raise TypeError(f"{layer} has complex weights: only real ones are supported.")
     if weight.device.type == "mps":
@@ -150,14 +152,29 @@ def weight_of(layer: nn.Module) -> Tensor:
     return weight
 
 
+def padding_of(layer: nn.Module) -> tuple[int, ...]:
+    """The widths of the padding as F.pad takes them: of the last axis before and after it, and so
+    on. As torch itself reads them: other modes than zeros, "same" and "valid" from what was worked
+    out when the layer was made."""
+    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        return tuple(layer._reversed_padding_repeated_twice)
+    return tuple(width for width in reversed(layer.padding) for _ in range(2))
+
+
 def geometry(layer: nn.Module, input_shape) -> Geometry:
     """The geometry of a convolution on inputs (C, *n).
 
     Raises TypeError if it is no Conv1d, Conv2d or Conv3d; ValueError, with what to do, for a shape
     that does not fit, an input smaller than the kernel, or padding that the mode cannot make.
     """
-    if not isinstance(layer, CONVOLUTIONS):
+    base = base_of(layer, CONVOLUTIONS)
+    if base is None:
         raise TypeError(f"{type(layer).__name__} is no Conv1d, Conv2d or Conv3d.")
+    if why := difference(layer, base):
+        raise TypeError(
+            f"This {type(layer).__name__} need not compute what {base.__name__} does ({why}): use "
+            "norm_bounds or operator_norm, which read what it does."
+        )
     shape, k = shape_of(input_shape), len(layer.kernel_size)
     if len(shape) != k + 1 or shape[0] != layer.in_channels:
         sizes = ("length", "height, width", "depth, height, width")[k - 1]
@@ -165,7 +182,7 @@ def geometry(layer: nn.Module, input_shape) -> Geometry:
             f"{layer} takes inputs of shape ({layer.in_channels}, {sizes}) without the batch axis, "
             f"not {shape}."
         )
-    both = layer._reversed_padding_repeated_twice  # torch's own reading of "same" and "valid"
+    both = padding_of(layer)
     axes = []
     for i, (n, size, s, d) in enumerate(
         zip(shape[1:], layer.kernel_size, layer.stride, layer.dilation, strict=True)

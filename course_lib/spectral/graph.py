@@ -7,60 +7,104 @@ is traced, every node of the graph becomes a :class:`~.steps.Step` whose constan
 computes, nothing is said about it.
 """
 
-import copy
+import dataclasses
 import operator
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 
-from .kinds import stated_constant
-from .reading import Reader, Tracer
-from .steps import Step, run, tensors
+from . import guard
+from .copies import in_double, unharmed
+from .kinds import rule_of
+from .plain import refuse_hooks_of_all
+from .reading import Reader
+from .steps import Step, tensors
+from .tracing import Exact, InExact, Tracer, Whole
 
-AGREEMENT = 1e-9  # of the steps with the network, relative to its largest output
+COMPILED = (torch.jit.ScriptModule, torch.export.ExportedProgram)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """A network that was read: its steps, and a copy of it in float64 that runs as it does, hooks
+    and all, beside which they can be checked."""
+
+    steps: list[Step]
+    network: nn.Module
 
 
 def trace(net: nn.Module, input_shape) -> list[Step]:
+    """The steps of ``net``, see :func:`read`."""
+    return read(net, input_shape).steps
+
+
+def read(net: nn.Module, input_shape, any_mode: bool = False) -> Program:
     """The steps of ``net`` for images of ``input_shape`` (without the batch): input first, output
-    last, each after its inputs. The network itself is not touched; the steps lie on its device (on
-    the CPU for MPS, which has no float64).
+    last, each after its inputs. The network itself is not touched (its hooks are run); the steps
+    lie on its device (on the CPU for MPS, which has no float64). any_mode: take what is in train
+    mode as it is.
 
     Raises TypeError for what is no module, and a stated constant that is no number; ValueError,
     with a sentence, for a network in train mode or with weights that are not finite, for a stated
     constant that is negative or not finite, for images that do not fit, for a forward that torch.fx
-    cannot trace, and for a node whose constant is not known, naming it.
+    cannot trace, for a node whose constant is not known, naming it, and where the steps do not
+    compute what the network computes.
     """
-    shape = checked_shape(net, input_shape)
-    double = in_double(net)
-    probe = torch.rand(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    probe = probe.to(next((t.device for t in tensors(double)), torch.device("cpu")))
-    expected = answer(double, probe, shape)
+    net = eager(net)
+    shape = checked_shape(net, input_shape, any_mode)
+    double = copied(net)
+    exact = InExact(double)
+    probe = guard.probes(shape, torch.float64, 2, tensors(double))
+    with unharmed(double):
+        expected = guard.answer(exact, probe, shape)
+    whole = Whole(double)
+    tracer = Tracer(probe)
     try:
-        graph = Tracer().trace(double)
+        with torch.no_grad(), unharmed(double), Exact():
+            graph = tracer.trace(whole)
     except Exception as error:  # whatever the network's own code raises when it meets a proxy
         raise ValueError(
             "The network's forward cannot be traced by torch.fx, so its operations are not known "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): rewrite "
             "branches or loops that depend on the data."
         ) from None
-    steps = Reader(double, graph, probe).read()
-    found = run(steps, probe)[-1]
-    scale = float(expected.abs().max())
-    if found.shape != expected.shape or not (found - expected).abs().max() <= AGREEMENT * scale:
+    reader = Reader(whole, graph, probe)
+    steps = reader.read()
+    guard.compare(steps, probe, expected)
+    with unharmed(double), unharmed(net):
+        guard.compare_runs(steps, exact, net, shape, reader.casts)
+    return Program(steps, exact)
+
+
+def eager(net):
+    """``net``, or what it was compiled from. Raises TypeError, saying what to do, for what is no
+    module, and ValueError for a scripted one."""
+    if isinstance(net, COMPILED):
         raise ValueError(
-            "The steps read off the graph do not compute what the network computes, so no bound is "
-            "given: see whether its forward works in place on a value that is used again, or "
-            "depends on the size of the batch."
+            f"The network is compiled ({type(net).__name__}), and its operations cannot be read: "
+            "pass the module that it was made from (before torch.jit.script, trace or export)."
         )
-    return steps
-
-
-def checked_shape(net: nn.Module, input_shape) -> tuple[int, ...]:
-    """``input_shape`` as a tuple, if ``net`` is a module in eval mode with finite weights, and what
-    its modules state as their constants are some."""
     if not isinstance(net, nn.Module):
         raise TypeError(f"The network must be a torch module, not {type(net).__name__}.")
+    if hasattr(net, "_orig_mod"):  # torch.compile: the same, but for hooks that were added to it
+        if net._forward_hooks or net._forward_pre_hooks:
+            raise ValueError(
+                "The network was compiled by torch.compile, and then given hooks: pass the module "
+                "that it was made from, with the hooks on it."
+            )
+        return eager(net._orig_mod)
+    for name, part in net.named_modules():
+        if isinstance(part, COMPILED):
+            raise ValueError(
+                f"The module {name!r} is compiled ({type(part).__name__}), and its operations "
+                "cannot be read: use the module that it was made from."
+            )
+    return net
+
+
+def checked_shape(net: nn.Module, input_shape, any_mode: bool = False) -> tuple[int, ...]:
+    """``input_shape`` as a tuple, if ``net`` is in eval mode with finite weights, and what its
+    modules state as their constants are some."""
     try:
         shape = tuple(operator.index(n) for n in input_shape)
     except TypeError:
@@ -71,53 +115,49 @@ def checked_shape(net: nn.Module, input_shape) -> tuple[int, ...]:
             f"{input_shape!r}."
         )
     training = [name or "the network" for name, part in net.named_modules() if part.training]
-    if training:
+    if training and not any_mode:
         raise ValueError(
             f"The network is in train mode ({training[0]}): dropout and batch statistics would "
             "make it another function at every call. Call net.eval() first."
         )
     for name, value in [*net.named_parameters(), *net.named_buffers()]:
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(
-                f"The weights called {name!r} are not finite (there is a NaN or an infinity): the "
-                "network has no bound. Train it again, with a smaller step."
-            )
+        checked_weight(name, value)
+    refuse_hooks_of_all()
     for part in net.modules():
-        stated_constant(part)  # raises for what is none, before torch.fx meets it
+        rule_of(part)  # raises for a stated constant that is none, before torch.fx meets it
     return shape
 
 
-def in_double(net: nn.Module) -> nn.Module:
-    """A copy of ``net`` in float64, its parametrised weights worked out, without gradients."""
-    double = copy.deepcopy(net)
-    for part in double.modules():
-        if parametrize.is_parametrized(part):
-            for name in list(part.parametrizations):
-                parametrize.remove_parametrizations(part, name, leave_parametrized=True)
-    if any(t.device.type == "mps" for t in tensors(double)):
-        double = double.cpu()
-    return double.double().requires_grad_(False)
+def checked_weight(name: str, value: torch.Tensor) -> None:
+    """Raise ValueError, with a sentence, for a weight that has no finite real values."""
+    if isinstance(value, nn.parameter.UninitializedTensorMixin):
+        raise ValueError(
+            f"The weights called {name!r} have no size yet: run the network once on an image, "
+            "net(image[None])."
+        )
+    if value.is_meta:
+        raise ValueError(
+            f"The weights called {name!r} lie on the meta device, where they have no values: build "
+            "the network on a real device and load its weights."
+        )
+    if value.is_complex():
+        raise ValueError(f"The weights called {name!r} are complex: only real ones are supported.")
+    if value.layout != torch.strided:
+        raise ValueError(f"The weights called {name!r} are sparse: use value.to_dense().")
+    if value.is_floating_point() and not torch.isfinite(value.detach()).all():
+        raise ValueError(
+            f"The weights called {name!r} are not finite (there is a NaN or an infinity): the "
+            "network has no bound. Train it again, with a smaller step."
+        )
 
 
-def answer(net: nn.Module, probe: torch.Tensor, shape) -> torch.Tensor:
-    """What ``net`` says of ``probe``; ValueError, with a sentence, if it does not take it."""
+def copied(net: nn.Module) -> nn.Module:
+    """:func:`~.copies.in_double`; ValueError, with a sentence, where that fails."""
     try:
-        with torch.no_grad():
-            out = net(probe.clone())
-    except Exception as error:
+        return in_double(net)
+    except Exception as error:  # the user's own parametrisations and objects are run
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"The network does not take images of the shape {tuple(shape)} ({first}): give the "
-            "shape of one image, without the batch."
+            f"The network cannot be copied in float64 ({first}): see whether what is attached to "
+            "it (parametrisations, hooks) works in float64."
         ) from None
-    if not isinstance(out, torch.Tensor) or out.ndim < 2 or len(out) != len(probe):
-        raise ValueError(
-            "The network must return one tensor with a row for each image; for two images this one "
-            f"returns {tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__}."
-        )
-    if not torch.isfinite(out).all():
-        raise ValueError(
-            "The network's output is not finite for an image of pixels in [0, 1]: its weights are "
-            "too large even for float64."
-        )
-    return out

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import activations, convolutions, diagonals, linear, pooling
+from . import activations, convolutions, diagonals, linear, padding, pooling
 from .activations import GELU_SLOPE, SILU_SLOPE, LocalContrastNormalisation
 from .geometry import CONVOLUTIONS
 from .operators import LinearMap
+from .plain import base_of, difference, hooks_of
 from .rules import Functional, Kink, Measured, Rule, Slopes, closed_form
 
 POOL = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
@@ -101,6 +102,9 @@ RULES = [
             F.max_pool2d: Functional(nn.MaxPool2d, POOL),
             F.max_pool3d: Functional(nn.MaxPool3d, POOL),
             torch.max_pool2d: Functional(nn.MaxPool2d, POOL),
+            F.adaptive_max_pool1d: Functional(nn.AdaptiveMaxPool1d, ("output_size",)),
+            F.adaptive_max_pool2d: Functional(nn.AdaptiveMaxPool2d, ("output_size",)),
+            F.adaptive_max_pool3d: Functional(nn.AdaptiveMaxPool3d, ("output_size",)),
         },
     ),
     Rule(
@@ -119,6 +123,14 @@ RULES = [
             F.adaptive_avg_pool2d: Functional(nn.AdaptiveAvgPool2d, ("output_size",)),
             F.adaptive_avg_pool3d: Functional(nn.AdaptiveAvgPool3d, ("output_size",)),
         },
+    ),
+    Rule(
+        classes=padding.PADDINGS,
+        step="affine",
+        measure=padding.measure,
+        linear_map=padding.linear_map,
+        size=padding.size,
+        called="padding",
     ),
     Rule(
         classes=(LocalContrastNormalisation,),
@@ -170,8 +182,8 @@ RULES = [
     activation(nn.Tanh, (0.0, 1.0), (torch.tanh, F.tanh), curve=activations.TANH),
     activation(nn.ReLU6, (0.0, 1.0), (F.relu6,)),
     activation(nn.Hardtanh, (0.0, 1.0), (F.hardtanh,), ("min_val", "max_val")),
-    activation(nn.Softplus, (0.0, 1.0), (F.softplus,), ("beta", "threshold")),
-    activation(nn.Softsign, (0.0, 1.0)),
+    activation(nn.Softplus, activations.softplus_slopes, (F.softplus,), ("beta", "threshold")),
+    activation(nn.Softsign, (0.0, 1.0), (F.softsign,)),
     activation(nn.LeakyReLU, activations.leaky_slopes, (F.leaky_relu,), ("negative_slope",)),
     activation(nn.PReLU, activations.parametric_slopes),
     activation(nn.ELU, activations.exponential_slopes, (F.elu,), ("alpha",)),
@@ -188,14 +200,42 @@ RULES = [
 
 def rule_of(layer: nn.Module) -> Rule | None:
     """The rule for ``layer``, None if there is none. What a module states about itself comes first:
-    it may derive from a layer and compute something else. Raises as :func:`stated_constant`."""
-    return kind_of(layer) if stated_constant(layer) is None else STATED
+    it may derive from a layer and compute something else. Raises as :func:`stated_constant`, and
+    ValueError for a module that states its constant and has hooks, of which that says nothing."""
+    if stated_constant(layer) is None:
+        return kind_of(layer)
+    if hooks_of(layer):
+        raise ValueError(
+            f"The module {type(layer).__name__} states its lipschitz_constant and has forward "
+            "hooks, which may change what it computes: remove the hooks (handle.remove()), or put "
+            "what they do into the module's forward and state the constant of it all."
+        )
+    return STATED
 
 
 def kind_of(layer: nn.Module) -> Rule | None:
-    """The rule for the class of ``layer``, whatever it states; None if there is none."""
-    fitting = (rule for rule in RULES if isinstance(layer, rule.classes) and rule.applies(layer))
+    """The rule for what ``layer`` computes, whatever it states; None if there is none.
+
+    A subclass with a forward of its own is of no kind, nor is a layer with hooks or a patch
+    (:mod:`.plain`).
+    """
+    kind = closest_class(layer)
+    if kind is None or difference(layer, kind):
+        return None
+    fitting = (rule for rule in RULES if kind in rule.classes and rule.applies(layer))
     return next(fitting, None)
+
+
+def closest_class(layer: nn.Module) -> type[nn.Module] | None:
+    """The class with a rule that ``layer`` is of, or derives from most closely; None if none."""
+    return base_of(layer, {kind for rule in RULES for kind in rule.classes})
+
+
+def why_unknown(layer: nn.Module) -> str:
+    """Why there is no rule for ``layer``, which derives from a class that has one; "" else."""
+    kind = closest_class(layer)
+    why = difference(layer, kind) if kind else ""
+    return f"it derives from {kind.__name__}, but {why}" if why else ""
 
 
 def functional(function) -> Functional | None:

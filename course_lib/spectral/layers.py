@@ -11,7 +11,6 @@ operator norm of a linear layer without its bias, the Lipschitz constant of any 
 computed in float64, whatever the weights are stored in.
 """
 
-import copy
 import dataclasses
 import time
 from typing import NamedTuple
@@ -20,10 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from . import guard
+from .copies import in_double
 from .diagonals import BATCH_NORMS, scales
 from .geometry import shape_of
-from .kinds import kind_of, rule_of, supported
+from .kinds import kind_of, rule_of, supported, why_unknown
 from .operators import LinearMap
+from .plain import is_plain, own_class, refuse_hooks_of_all
 from .rules import Measured, Size, Slopes
 
 
@@ -53,15 +55,30 @@ class NormRow:
     seconds: float
 
 
+@torch.inference_mode(False)
 def measure(layer: nn.Module, input_shape, upper: bool) -> Measured:
     """What :func:`operator_norm` and :func:`norm_bounds` return parts of."""
+    refuse_hooks_of_all()
     shape, rule = shape_of(input_shape), rule_of(layer)
-    if rule is None:
+    if rule is None and not why_unknown(layer):
         raise TypeError(
             f"There is no rule for the norm of {layer}. Supported are {supported()}. If you know a "
             "bound, state it in the module's attribute lipschitz_constant, a number from 0 on."
         )
-    return rule.measure(layer, shape, upper)
+    if rule is None:  # a known layer with a forward of its own, or hooks
+        from . import composites  # which is made of what stands on this module
+
+        return composites.measure(layer, shape, upper)
+    return checked(in_double(layer), shape, rule.measure, upper)
+
+
+def checked(layer: nn.Module, shape, measured, upper: bool) -> Measured:
+    """What ``measured`` says of a layer in float64; ValueError if the layer itself contradicts."""
+    found = measured(layer, shape, upper)
+    guard.check_bound(found.upper, found.lower, f"{layer}")
+    limit = found.upper if upper else found.estimate * (1 + 1e-6)
+    guard.check_layer(layer, shape, limit)
+    return found
 
 
 def operator_norm(layer: nn.Module, input_shape) -> float:
@@ -100,8 +117,9 @@ def norm_row(layer: nn.Module, input_shape) -> NormRow:
     """Estimate and rigorous bounds of the norm of ``layer``, as a row of a table."""
     begin = time.perf_counter()
     found, size = measure(layer, input_shape, upper=True), size_of(layer, input_shape)
+    rule = rule_of(layer)
     return NormRow(
-        rule_of(layer).label(layer),
+        rule.label(layer) if rule else own_class(layer).__name__,
         size.text,
         size.stride,
         found.estimate,
@@ -124,12 +142,17 @@ def slope_range(layer: nn.Module) -> Slopes | None:
 # --- linear layers ---
 
 
+@torch.inference_mode(False)
 def linear_map(layer: nn.Module, input_shape) -> LinearMap:
     """Any linear layer, without its bias, as a linear map. Raises TypeError for other layers."""
     shape, kind = shape_of(input_shape), kind_of(layer)
+    if why_unknown(layer):
+        from . import composites  # which is made of what stands on this module
+
+        return composites.linear_map(layer, shape)
     if kind is None or kind.linear_map is None:
         raise TypeError(f"{type(layer).__name__} is no linear layer, so it has no matrix.")
-    return kind.linear_map(layer, shape)
+    return kind.linear_map(in_double(layer), shape)
 
 
 def explicit_matrix(layer: nn.Module, input_shape) -> Tensor:
@@ -150,7 +173,7 @@ def singular_values(layer: nn.Module, input_shape) -> np.ndarray:
     """
     shape, kind = shape_of(input_shape), kind_of(layer)
     if kind and kind.singular_values:
-        return kind.singular_values(layer, shape)
+        return kind.singular_values(in_double(layer), shape)
     return torch.linalg.svdvals(explicit_matrix(layer, shape)).cpu().numpy()
 
 
@@ -167,6 +190,11 @@ def differentiable_norm(layer: nn.Module, input_shape, bound: str = "upper") -> 
     if bound not in ("upper", "exact"):
         raise ValueError(f"bound must be 'upper' or 'exact', not {bound!r}.")
     shape, rule = shape_of(input_shape), rule_of(layer)
+    if rule is None and (why := why_unknown(layer)):
+        raise ValueError(
+            f"The norm of {layer} has no gradient here: {why}. Use norm_bounds for its value, or "
+            "penalise the layer that it derives from."
+        )
     if rule and rule.differentiable:
         return rule.differentiable(layer, shape, bound)
     return torch.tensor(measure(layer, shape, upper=False).estimate)
@@ -179,7 +207,7 @@ def fold_batch_norm(layer: nn.Module, normalisation: nn.Module) -> nn.Module:
     Raises TypeError for other kinds, ValueError if the numbers of channels differ.
     """
     kind = kind_of(layer)
-    if not (kind and kind.weighted and isinstance(normalisation, BATCH_NORMS)):
+    if not (kind and kind.weighted and is_plain(normalisation, BATCH_NORMS)):
         raise TypeError(
             "A batch normalisation can be folded into the Linear or convolution before it, not a "
             f"{type(normalisation).__name__} into a {type(layer).__name__}."
@@ -190,12 +218,12 @@ def fold_batch_norm(layer: nn.Module, normalisation: nn.Module) -> nn.Module:
             f"{normalisation} has {len(factor)} channels and {layer} gives {len(layer.weight)}: "
             "fold it into the layer whose outputs it normalises."
         )
-    folded = copy.deepcopy(layer)
-    weight = layer.weight.detach().double()
+    folded = in_double(layer)
+    weight = folded.weight.detach()
     bias = torch.zeros(len(factor)).to(weight) if layer.bias is None else layer.bias.detach()
     offset = normalisation.bias.detach().double() if normalisation.affine else 0.0
     bias = (bias.double() - normalisation.running_mean.double()) * factor + offset
     weight = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
-    folded.weight = nn.Parameter(weight.to(layer.weight))
-    folded.bias = nn.Parameter(bias.to(layer.weight))
+    folded.weight = nn.Parameter(weight.to(layer.weight.detach()))
+    folded.bias = nn.Parameter(bias.to(layer.weight.detach()))
     return folded

@@ -9,9 +9,10 @@ import html
 import math
 import time
 
+import torch
 from torch import nn
 
-from . import graph
+from . import graph, guard
 from .ascent import largest_slope
 from .bounds import NetworkBounds
 from .logarithms import exp, log, power
@@ -110,6 +111,7 @@ class Lipschitz:
         return f"<table>{line(COLUMNS, 'th')}{body}</table><p>{html.escape(self.summary())}</p>"
 
 
+@torch.inference_mode(False)
 def lipschitz(
     net: nn.Module,
     input_shape,
@@ -136,12 +138,15 @@ def lipschitz(
     Raises TypeError for what is no module, and a stated constant that is no number; ValueError,
     with a sentence, for a network in train mode or with NaN weights, a stated constant that is
     negative or not finite, an input shape that does not fit, a forward that cannot be traced, and
-    an operation that cannot be bounded, which is named.
+    an operation that cannot be bounded, which is named; and where what was read or found
+    contradicts the network as it runs (:mod:`.guard`).
     """
     began = time.perf_counter()
-    program = graph.trace(net, input_shape)
-    bounds = NetworkBounds(program)
-    lower, _ = largest_slope(program, starts, steps, seed)
+    program = graph.read(net, input_shape)
+    bounds = NetworkBounds(program.steps)
+    lower, _ = largest_slope(program.steps, starts, steps, seed)
+    seen = guard.largest_seen(program.network, program.steps[0].shape, bounds.device)
+    guard.check_bound(exp(bounds.tight[-1]), max(lower, seen), "the network")
     return Lipschitz(
         layers=bounds.layers,
         log_product=bounds.product[-1],

@@ -75,7 +75,7 @@ def windows(layer: nn.Module, input_shape) -> list[list[list[int]]]:
     found = []
     for n, k, s, p, d in zip(shape[1:], kernel, stride, padding, dilation, strict=True):
         found.append(intervals(n, k, s, p, d, layer.ceil_mode))
-        if d * (k - 1) + 1 > n + 2 * p:
+        if not found[-1]:
             raise ValueError(
                 f"The windows of {layer} are larger than an input of {shape}: use larger inputs."
             )
@@ -86,7 +86,13 @@ def largest_count(layer: nn.Module, input_shape) -> int:
     """The largest number of windows that any pixel is in, counted exactly at the borders."""
     total = 1
     for n, axis in zip(shape_of(input_shape)[1:], windows(layer, input_shape), strict=True):
-        cells = np.array([c for window in axis for c in window if 0 <= c < n])
+        inside = [[c for c in window if 0 <= c < n] for window in axis]
+        if not all(inside):
+            raise ValueError(
+                f"A window of {layer} covers nothing but padding of an input of {input_shape}, "
+                "where its maximum is -inf: use larger inputs or less padding."
+            )
+        cells = np.array([c for window in inside for c in window])
         total *= int(np.bincount(cells, minlength=n).max())
     return total
 
@@ -102,7 +108,7 @@ def averages(layer: nn.Module, input_shape) -> tuple[list[scipy.sparse.csr_array
             inside = [c for c in window if 0 <= c < n]
             divisor = 1 if override else len(window) if include else len(inside)
             entries += [(1 / divisor, j, c) for c in inside]
-        values, rows, columns = zip(*entries, strict=True)
+        values, rows, columns = zip(*entries, strict=True) if entries else ((), (), ())
         shape = len(axis), n
         matrices.append(scipy.sparse.coo_array((values, (rows, columns)), shape).tocsr())
     return matrices, 1 / override if override else 1.0
@@ -113,6 +119,8 @@ def axis_norm(matrix: scipy.sparse.csr_array) -> float:
     product = (matrix @ matrix.T).tocsr()
     n = product.shape[0]
     rows, columns = product.nonzero()
+    if not len(rows):  # every window lies in the padding
+        return 0.0
     width = int(np.abs(rows - columns).max()) + 1
     bands = np.zeros((width, n))
     for i in range(width):

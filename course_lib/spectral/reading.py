@@ -9,20 +9,11 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from .diagonals import Diagonal
-from .kinds import functional, rule_of
+from .kinds import functional, rule_of, why_unknown
+from .padding import Padding
 from .pooling import Mean
 from .steps import Step
-
-
-class Tracer(fx.Tracer):
-    """Goes into every module of the user's own, unless there is a rule for it, or it says itself
-    what its constant is."""
-
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        if rule_of(module) is not None:
-            return True
-        return super().is_leaf_module(module, name)
-
+from .tracing import INPUT, BatchSize
 
 METHODS_AS_FUNCTIONS = {
     "relu": torch.relu,
@@ -64,14 +55,28 @@ RESHAPING = {
     "reshape",
     "squeeze",
     "unsqueeze",
-    "contiguous",
-    "clone",
+    "unflatten",
+    torch.unflatten,
 }
+SAME = {"contiguous", "clone", "detach", torch.clone, torch.detach}
+CASTS = {"float", "double", "to", "type", "type_as", "half", "bfloat16"}
+DROPOUTS = {
+    F.dropout,
+    F.dropout1d,
+    F.dropout2d,
+    F.dropout3d,
+    F.alpha_dropout,
+    F.feature_alpha_dropout,
+}
+NORMALISED = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 FUNCTIONAL_CONVOLUTIONS = {F.conv1d: nn.Conv1d, F.conv2d: nn.Conv2d, F.conv3d: nn.Conv3d}
 
 
 class Reader:
-    """Turns the nodes of a graph into steps, with the values of a probe beside them."""
+    """Turns the nodes of a graph into steps, with the values of a probe beside them.
+
+    casts: the floating types to which the network casts on its way, which the steps do not.
+    """
 
     def __init__(self, net: nn.Module, graph: fx.Graph, probe: torch.Tensor):
         self.net, self.graph, self.probe = net, graph, probe
@@ -79,24 +84,22 @@ class Reader:
         self.values: list[torch.Tensor] = []
         self.known: dict[fx.Node, int | object] = {}  # a step's place, or a constant
         self.is_step: set[fx.Node] = set()
+        self.casts: set[torch.dtype] = set()
 
     def read(self) -> list[Step]:
+        live = {next(node for node in reversed(self.graph.nodes) if node.op == "output")}
+        for node in reversed(self.graph.nodes):  # what a hook looks at changes nothing
+            if node in live:
+                live.update(node.all_input_nodes)
         for node in self.graph.nodes:
             if node.op == "output":
                 return self.finish(node)
-            self.visit(node)
+            if node in live or node.op == "placeholder":
+                self.visit(node)
         raise ValueError("The network's graph has no output.")
 
     def visit(self, node: fx.Node) -> None:
         if node.op == "placeholder":
-            if self.steps:
-                if node.args:  # another argument with a default value is a constant
-                    self.known[node] = node.args[0]
-                    return
-                raise ValueError(
-                    f"The network takes several inputs ({node.name}, ...): wrap it in a module "
-                    "that takes the images alone."
-                )
             self.put(node, "input", (), self.probe)
         elif node.op == "get_attr":
             value = self.net
@@ -106,7 +109,7 @@ class Reader:
         elif not any(n in self.is_step for n in node.all_input_nodes):
             self.constant(node)
         elif node.op == "call_module":
-            self.from_module(node, self.net.get_submodule(node.target), node.target)
+            self.from_module(node, self.net.get_submodule(node.target), own_name(node))
         else:
             self.from_function(node)
 
@@ -116,7 +119,11 @@ class Reader:
         source = self.only_input(node)
         rule = rule_of(module)
         if rule is None:
-            self.refuse(node, f"is a {type(module).__name__}, whose constant is not known here")
+            why = why_unknown(module)
+            why = f", and {why}" if why else ""
+            self.refuse(
+                node, f"is a {type(module).__name__}, whose constant is not known here{why}"
+            )
         elif rule.step == "nothing":
             self.alias(node, source)
         elif rule.step == "reshape":
@@ -137,7 +144,7 @@ class Reader:
         target = node.target
         if node.op == "call_method":
             target = METHODS_AS_FUNCTIONS.get(target, target)
-        if target in (F.dropout, F.dropout2d, F.dropout3d):
+        if target in DROPOUTS:
             if self.arguments(node, ("p", "training")).get("training", True):
                 self.refuse(node, "drops units at random; pass training=self.training")
             self.alias(node, self.only_input(node))
@@ -146,13 +153,20 @@ class Reader:
             self.from_module(node, module.eval(), node.name)
         elif target is F.linear or target in FUNCTIONAL_CONVOLUTIONS:
             self.from_module(node, self.functional_layer(node, target), node.name)
+        elif target is F.batch_norm:
+            self.from_module(node, self.normalisation(node), node.name)
+        elif target in (F.prelu, torch.prelu, "prelu"):
+            self.from_module(node, self.parametric(node), node.name)
+        elif target is F.pad:
+            given = self.arguments(node, ("pad", "mode", "value"))
+            self.from_module(node, Padding(**given).eval(), node.name)
         elif target in RESHAPING:
-            source = self.only_input(node)
             value = self.evaluate(node)
-            if target in ("contiguous", "clone"):
-                self.alias(node, source)
-            else:
-                self.add(node, "reshape", (source,), value)
+            self.add(node, "reshape", (self.only_input(node),), value)
+        elif target in SAME or self.looked_at(node, "data"):
+            self.alias(node, self.only_input(node))
+        elif target in CASTS:
+            self.cast(node)
         elif target in (torch.permute, torch.transpose):
             self.permuted(node)
         elif target in (torch.mean,):
@@ -183,6 +197,46 @@ class Reader:
         layer.weight = nn.Parameter(weight.detach().double(), requires_grad=False)
         layer.bias = None if bias is None else nn.Parameter(bias.detach().double(), False)
         return layer.eval()
+
+    def normalisation(self, node: fx.Node) -> nn.Module:
+        given = self.arguments(node, NORMALISED)
+        if given.get("training") or given.get("running_mean") is None:
+            self.refuse(node, "normalises by the statistics of the batch")
+        source = self.values[self.only_input(node)]
+        kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}.get(source.ndim)
+        weight, bias = given.get("weight"), given.get("bias")
+        if weight is None and bias is not None:
+            weight = torch.ones_like(bias)
+        layer = (kind or nn.BatchNorm3d)(
+            source.shape[1], given.get("eps", 1e-5), affine=weight is not None, device="meta"
+        )
+        layer.running_mean, layer.running_var = given["running_mean"], given["running_var"]
+        if weight is not None:
+            bias = torch.zeros_like(weight) if bias is None else bias
+            layer.weight, layer.bias = (nn.Parameter(v.detach(), False) for v in (weight, bias))
+        return layer.eval()
+
+    def parametric(self, node: fx.Node) -> nn.Module:
+        weight = self.arguments(node, ("weight",))["weight"]
+        if not isinstance(weight, torch.Tensor):
+            self.refuse(node, "has weights that depend on the image")
+        layer = nn.PReLU(weight.numel(), device="meta")
+        layer.weight = nn.Parameter(weight.detach().double().flatten(), requires_grad=False)
+        return layer.eval()
+
+    def looked_at(self, node: fx.Node, attribute: str) -> bool:
+        return node.target is getattr and node.args[1] == attribute
+
+    def cast(self, node: fx.Node) -> None:
+        """A cast to another floating type: in exact arithmetic it does nothing."""
+        source = self.only_input(node)
+        value = self.evaluate(node)
+        if value.dtype not in (torch.float32, torch.float64):
+            self.refuse(node, f"rounds to {value.dtype}")
+        if value.device != self.values[source].device:
+            self.refuse(node, "moves the values to another device")
+        self.casts.add(value.dtype)
+        self.alias(node, source)
 
     def permuted(self, node: fx.Node) -> None:
         source = self.only_input(node)
@@ -246,7 +300,8 @@ class Reader:
         self.diagonal(node, image, scale, shift)
 
     def number(self, node: fx.Node, operand):
-        if isinstance(operand, fx.Node) and operand.op != "get_attr":
+        computed = isinstance(operand, fx.Node) and operand.op != "get_attr"
+        if computed or isinstance(operand, BatchSize):
             self.refuse(node, "uses a number that the network computes")
         value = self.value(operand)
         return value.detach().double() if isinstance(value, torch.Tensor) else float(value)
@@ -315,13 +370,11 @@ class Reader:
         self.known[node] = self.evaluate(node)
 
     def refuse(self, node: fx.Node, why: str):
-        what = (
-            node.target
-            if isinstance(node.target, str)
-            else getattr(node.target, "__name__", str(node.target))
-        )
+        target = own_name(node) if node.op == "call_module" else node.target
+        what = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+        name = target.replace(".", "_") if node.op == "call_module" else node.name
         raise ValueError(
-            f"No bound is known for the node {node.name!r} ({node.op}: {what}): it {why}. A module "
+            f"No bound is known for the node {name!r} ({node.op}: {what}): it {why}. A module "
             "of your own can state its constant in an attribute lipschitz_constant."
         )
 
@@ -330,6 +383,11 @@ class Reader:
         if not isinstance(out, fx.Node) or out not in self.is_step:
             raise ValueError("The network must return one tensor that depends on the images.")
         return needed(self.steps, self.known[out])
+
+
+def own_name(node: fx.Node) -> str:
+    """The name of a module in the network of the user's."""
+    return node.target.removeprefix(f"{INPUT}.")
 
 
 def needed(steps: list[Step], last: int) -> list[Step]:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from .kinds import kind_of
+from .padding import PADDINGS
 from .rules import Slopes
 
 
@@ -58,12 +59,23 @@ class Step:
         return (module or self.module)(x)
 
 
-def run(steps: list[Step], x: torch.Tensor) -> list[torch.Tensor]:
-    """The value of every step for the images ``x`` (N, *shape), in float64."""
+def run(steps: list[Step], x: torch.Tensor, rounded=torch.float64) -> list[torch.Tensor]:
+    """The value of every step for the images ``x`` (N, *shape), in float64; rounded: to what
+    precision each value is rounded before it goes on."""
     values = [x]
     for step in steps[1:]:
-        values.append(step.apply([values[i] for i in step.inputs]))
+        value = step.apply([values[i] for i in step.inputs])
+        values.append(value if rounded == torch.float64 else value.to(rounded).double())
     return values
+
+
+def linear_run(steps: list[Step], x: torch.Tensor) -> torch.Tensor:
+    """The last value of steps that are all linear, without what they add."""
+    values = [x]
+    for step in steps[1:]:
+        twin = linear_part(step.module) if step.kind == "affine" else None
+        values.append(step.apply([values[i] for i in step.inputs], twin))
+    return values[-1]
 
 
 def linear_part(module: nn.Module) -> nn.Module:
@@ -74,6 +86,8 @@ def linear_part(module: nn.Module) -> nn.Module:
         for name in ("bias", "running_mean"):
             if place.get(name) is not None:
                 place[name] = torch.zeros_like(place[name])
+    if getattr(module, "value", None) and isinstance(module, PADDINGS):
+        twin.value = 0.0
     return twin
 
 
@@ -87,6 +101,10 @@ def absolute_part(module: nn.Module, offset: bool = False) -> nn.Module:
             place["bias"] = own["bias"].detach().abs()
         if offset and own.get("running_mean") is not None:  # it is subtracted
             place["running_mean"] = -own["running_mean"].abs()
+    if offset and isinstance(module, PADDINGS) and getattr(module, "value", None):
+        twin.value = abs(module.value)
+    if getattr(module, "divisor_override", None):
+        twin.divisor_override = abs(module.divisor_override)
     return twin
 
 
