@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from . import embedding, fourier, operators
-from .geometry import Geometry, geometry
+from .geometry import TRANSPOSE, Geometry, geometry, transposed_geometry
 from .rules import Measured, Size
 
 
@@ -50,7 +50,10 @@ def convolution_map(layer: Geometry) -> operators.LinearMap:
 
 def measure(layer: nn.Module, shape, upper: bool) -> Measured:
     """The norm of a convolution."""
-    convolution = geometry(layer, shape)
+    return measured(geometry(layer, shape), upper)
+
+
+def measured(convolution: Geometry, upper: bool) -> Measured:
     grid = convolution.circulant_grid()
     if grid is not None:
         top = fourier.top(fourier.polyphase(convolution, grid))
@@ -118,4 +121,30 @@ def with_gradient(layer: Geometry, bound: str) -> Tensor:
 def size(layer: nn.Module, shape) -> Size:
     inputs = layer.in_channels // layer.groups
     sizes = [inputs, *layer.kernel_size, layer.out_channels]
+    return Size(" x ".join(map(str, sizes)), tuple(layer.stride))
+
+
+# --- transposed convolutions: the adjoint of a convolution, and so of the same norm ---------------
+
+
+def measure_transposed(layer: nn.Module, shape, upper: bool) -> Measured:
+    """The norm of a transposed convolution."""
+    return measured(transposed_geometry(layer, shape), upper)
+
+
+def transposed_map(layer: nn.Module, shape) -> operators.LinearMap:
+    convolution = transposed_geometry(layer, shape)
+    weight, transpose = convolution.weight.detach(), TRANSPOSE[len(convolution.axes)]
+    options = layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
+    return operators.LinearMap(
+        lambda x: transpose(x, weight, None, *options),
+        shape,
+        convolution.input_shape,
+        weight.device,
+    )
+
+
+def transposed_size(layer: nn.Module, shape) -> Size:
+    outputs = layer.out_channels // layer.groups
+    sizes = [layer.in_channels, *layer.kernel_size, outputs]
     return Size(" x ".join(map(str, sizes)), tuple(layer.stride))

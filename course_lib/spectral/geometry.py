@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from .plain import base_of, difference, weight_now
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
@@ -202,3 +204,38 @@ def geometry(layer: nn.Module, input_shape) -> Geometry:
             )
         axes.append(axis)
     return Geometry(weight_of(layer), layer.groups, tuple(axes), layer.padding_mode)
+
+
+def transposed_geometry(layer: nn.Module, input_shape) -> Geometry:
+    """The convolution whose adjoint a transposed convolution on inputs (C, *n) is.
+
+    Raises ValueError, with what to do, for a shape that does not fit, and for an output padding
+    beyond the stride, which that convolution would read.
+    """
+    shape, k = shape_of(input_shape), len(layer.kernel_size)
+    if len(shape) != k + 1 or shape[0] != layer.in_channels:
+        raise ValueError(
+            f"{layer} takes {layer.in_channels} channels and {k} more sizes, without the batch "
+            f"axis, not {shape}."
+        )
+    settings = zip(
+        shape[1:],
+        layer.kernel_size,
+        layer.stride,
+        layer.dilation,
+        layer.padding,
+        layer.output_padding,
+        strict=True,
+    )
+    axes = []
+    for n, size, s, d, p, more in settings:
+        cells = (n - 1) * s - 2 * p + d * (size - 1) + more + 1
+        if cells < 1:
+            raise ValueError(f"{layer} leaves nothing of an input of {shape}: use larger inputs.")
+        axes.append(Axis(cells, size, s, d, p, p))
+        if axes[-1].outputs != n:
+            raise ValueError(
+                f"The output_padding of {layer} is not below its stride: what it does is not known "
+                "here."
+            )
+    return Geometry(weight_of(layer), layer.groups, tuple(axes), "zeros")

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from . import activations, convolutions, diagonals, linear, padding, pooling
 from .activations import GELU_SLOPE, SILU_SLOPE, LocalContrastNormalisation
-from .geometry import CONVOLUTIONS
+from .geometry import CONVOLUTIONS, TRANSPOSED
 from .operators import LinearMap
 from .plain import base_of, difference, hooks_of
 from .rules import Functional, Kink, Measured, Rule, Slopes, closed_form
@@ -80,6 +80,14 @@ RULES = [
         differentiable=convolutions.differentiable,
         size=convolutions.size,
         called="Conv1d to Conv3d",
+    ),
+    Rule(
+        classes=TRANSPOSED,
+        step="affine",
+        measure=convolutions.measure_transposed,
+        linear_map=convolutions.transposed_map,
+        size=convolutions.transposed_size,
+        called="transposed convolutions",
     ),
     Rule(
         classes=diagonals.BATCH_NORMS,

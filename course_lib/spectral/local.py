@@ -392,7 +392,8 @@ def krylov(p: Tensor, start: Tensor, steps: int = 8) -> tuple[Tensor, Tensor]:
         new = (p @ vectors[-1][:, :, None])[:, :, 0]
         for _ in range(2):  # twice is enough to be orthogonal in spite of rounding
             new = new - (known @ (known.mT @ new[:, :, None]))[:, :, 0]
-        vectors.append(new / new.norm(dim=1, keepdim=True).clamp_min(1e-300))
+        size = new.norm(dim=1, keepdim=True)  # underflows where the space is all there is
+        vectors.append(torch.where(size > 1e-100, new / size.clamp_min(1e-100), 0.0))
     space = torch.stack(vectors, 2)
     values, turned = torch.linalg.eigh(space.mT @ p @ space)
     return values, (turned[:, 0] * length).square()

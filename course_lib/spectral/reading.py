@@ -70,6 +70,12 @@ DROPOUTS = {
 }
 NORMALISED = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 FUNCTIONAL_CONVOLUTIONS = {F.conv1d: nn.Conv1d, F.conv2d: nn.Conv2d, F.conv3d: nn.Conv3d}
+FUNCTIONAL_TRANSPOSED = {
+    F.conv_transpose1d: nn.ConvTranspose1d,
+    F.conv_transpose2d: nn.ConvTranspose2d,
+    F.conv_transpose3d: nn.ConvTranspose3d,
+}
+MATRIX_PRODUCTS = {operator.matmul, torch.matmul, torch.mm, "matmul", "mm"}
 
 
 class Reader:
@@ -151,6 +157,10 @@ class Reader:
         elif (known := functional(target)) is not None:
             module = known.layer(**self.arguments(node, known.arguments))
             self.from_module(node, module.eval(), node.name)
+        elif target in MATRIX_PRODUCTS:
+            self.from_module(node, self.product(node), node.name)
+        elif target in FUNCTIONAL_TRANSPOSED:
+            self.from_module(node, self.transposed(node, target), node.name)
         elif target is F.linear or target in FUNCTIONAL_CONVOLUTIONS:
             self.from_module(node, self.functional_layer(node, target), node.name)
         elif target is F.batch_norm:
@@ -194,9 +204,27 @@ class Reader:
             channels = weight.shape[1] * given.get("groups", 1)
             kind = FUNCTIONAL_CONVOLUTIONS[target]
             layer = kind(channels, weight.shape[0], weight.shape[2:], device="meta", **given)
-        layer.weight = nn.Parameter(weight.detach().double(), requires_grad=False)
-        layer.bias = None if bias is None else nn.Parameter(bias.detach().double(), False)
-        return layer.eval()
+        return with_weights(layer, weight, bias)
+
+    def product(self, node: fx.Node) -> nn.Module:
+        """x @ W, as a layer with the transposed weight."""
+        given = self.arguments(node, ("other", "mat2"))
+        weight = given.get("other", given.get("mat2"))
+        if not isinstance(weight, torch.Tensor) or weight.ndim != 2:
+            self.refuse(node, "is no product with a constant matrix on the right")
+        layer = nn.Linear(*weight.shape, bias=False, device="meta")
+        return with_weights(layer, weight.T.contiguous(), None)
+
+    def transposed(self, node: fx.Node, target) -> nn.Module:
+        names = ("weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+        given = self.arguments(node, names)
+        weight, bias = given.pop("weight"), given.pop("bias", None)
+        if not isinstance(weight, torch.Tensor):
+            self.refuse(node, "has weights that depend on the image")
+        inputs, outputs, *kernel = weight.shape
+        outputs = outputs * given.get("groups", 1)
+        layer = FUNCTIONAL_TRANSPOSED[target](inputs, outputs, kernel, device="meta", **given)
+        return with_weights(layer, weight, bias)
 
     def normalisation(self, node: fx.Node) -> nn.Module:
         given = self.arguments(node, NORMALISED)
@@ -383,6 +411,12 @@ class Reader:
         if not isinstance(out, fx.Node) or out not in self.is_step:
             raise ValueError("The network must return one tensor that depends on the images.")
         return needed(self.steps, self.known[out])
+
+
+def with_weights(layer: nn.Module, weight, bias) -> nn.Module:
+    layer.weight = nn.Parameter(weight.detach().double(), requires_grad=False)
+    layer.bias = None if bias is None else nn.Parameter(bias.detach().double(), False)
+    return layer.eval()
 
 
 def own_name(node: fx.Node) -> str:
