@@ -1,6 +1,7 @@
 """Networks that are not ours: a module is known by what it does, and left as it was."""
 
 import copy
+import functools
 import threading
 import types
 import warnings
@@ -18,6 +19,9 @@ from course_lib.spectral import guard, kinds
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*weight_norm.*", "ignore:.*spectral_norm.*", "ignore:.*torch.jit.*"
 )
+
+
+OUTSIDE = torch.eye(3)
 
 
 class SamePadded(nn.Conv2d):  # as TensorFlow pads: one row and one column at the end
@@ -493,7 +497,6 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_bounded():
         spectral.lipschitz(nn.Sequential(nn.LazyLinear(3)).eval(), (4,))
     line.lock = threading.Lock()
     assert spectral.lipschitz(line, (4,)).product == right
-    assert spectral.lipschitz(torch.compile(line), (4,)).product == right
     cast = Of(lambda n, v: n.layers[0](v.float()), line[0]).eval()
     assert spectral.lipschitz(cast, (4,)).product == right
     with torch.inference_mode():
@@ -505,6 +508,60 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_bounded():
     rounded = Of(lambda n, v: n.layers[0](v.half().float()), line[0]).eval()
     with pytest.raises(ValueError, match="rounds to torch"):
         spectral.lipschitz(rounded, (4,))
+
+
+@pytest.mark.slow  # the compiler alone takes half a minute to import
+def test_a_compiled_network_is_what_it_was_compiled_from():
+    line = nn.Sequential(nn.Linear(4, 3)).eval()
+    right = torch.linalg.matrix_norm(line[0].weight, 2).item()
+    for net in (torch.compile(line), nn.Sequential(torch.compile(line[0])).eval()):
+        assert spectral.lipschitz(net, (4,)).product == pytest.approx(right, rel=1e-6)
+
+
+def test_settings_that_are_changed_later_are_read_as_they_are():
+    for padding in ((1, 1), "same", (0, 2), 1, "valid"):
+        layer = nn.Conv2d(1, 2, 3)
+        layer.padding = padding
+        right = torch.linalg.matrix_norm(matrix_of(layer, (1, 5, 5)), 2).item()
+        lower, upper = spectral.norm_bounds(layer, (1, 5, 5))
+        assert lower * (1 - 1e-5) <= right <= upper * (1 + 1e-5)
+
+
+def test_weights_that_are_no_part_of_the_network_are_told():
+    outer = nn.Linear(3, 3)
+    net = nn.Sequential(nn.Linear(4, 3)).eval()
+    net[0].register_forward_hook(functools.partial(lambda m, i, o, layer: layer(o), layer=outer))
+    right = torch.linalg.matrix_norm(outer.weight @ net[0].weight, 2).item()
+    assert spectral.lipschitz(net, (4,)).tight == pytest.approx(right, rel=1e-5)
+    net[0].register_forward_hook(lambda m, i, o: o @ OUTSIDE)
+    with pytest.raises(ValueError, match="weights that are no part of it"):
+        spectral.lipschitz(net, (4,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(dtype):
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 2, 3), nn.ReLU(), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(18, 3)
+    net = nn.Sequential(*layers).eval().to(dtype)
+    double = copy.deepcopy(net).double()
+    found, wanted = (spectral.lipschitz(n, (1, 5, 5), starts=2, steps=4) for n in (net, double))
+    assert found.tight == pytest.approx(wanted.tight, rel=1e-9)
+    x = torch.rand(3, 1, 5, 5).to(dtype)
+    radii = (spectral.certified_radius(n, x) for n in (net, double))
+    assert torch.allclose(*radii)
+
+
+def test_wrappers_and_autocast():
+    torch.manual_seed(0)
+    line = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)).eval()
+    right = spectral.lipschitz(line, (4,), starts=1, steps=2).tight
+    spread = nn.DataParallel(line).eval()
+    assert spectral.lipschitz(spread, (4,), starts=1, steps=2).tight == right
+    graph = torch.fx.symbolic_trace(line).eval()
+    assert spectral.lipschitz(graph, (4,), starts=1, steps=2).tight == pytest.approx(right)
+    with torch.autocast("cpu"):
+        assert spectral.lipschitz(line, (4,), starts=1, steps=2).tight == right
+        assert spectral.certified_radius(line, torch.rand(2, 4)).isfinite().all()
 
 
 def test_poolings_at_the_edges():

@@ -468,7 +468,7 @@ def outcome(seed):
 
 def judged(seed, net, truth, shape, plain):
     dtype = torch.float64 if seed % 2 else torch.float32
-    x = torch.rand(3, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x = torch.rand(3, *shape, generator=torch.Generator().manual_seed(seed), dtype=dtype).double()
     with torch.no_grad():
         before = net(x.to(dtype)).clone()
     try:
@@ -545,14 +545,16 @@ def test_no_bound_of_many_random_networks_is_below_the_truth():
 
 
 if __name__ == "__main__":
-    counts, count = collections.Counter(), int(sys.argv[1]) if len(sys.argv) > 1 else MANY
-    for seed in range(count):
+    counts, numbers = collections.Counter(), [int(word) for word in sys.argv[1:]] or [MANY]
+    for seed in range(*numbers):
         try:
             counts[outcome(seed)] += 1
         except Exception as error:
             counts["WRONG"] += 1
             place = traceback.extract_tb(error.__traceback__)[-1]
             print("WRONG", seed, type(error).__name__, str(error)[:300], Path(place.filename).name)
+        if sum(counts.values()) % 100 == 0:
+            print(sum(counts.values()), "networks", flush=True)
     for name, number in counts.most_common():
         print(f"{number:6d}  {name}")
     sys.exit(counts["WRONG"] > 0)

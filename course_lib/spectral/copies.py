@@ -129,7 +129,7 @@ class Copier:
             return self.memo[id(module)]
         if hasattr(module, "_orig_mod") and not hooks_of(module):  # of torch.compile
             return self.keep(module, self.module(module._orig_mod))
-        found = self.keep(module, module.__class__.__new__(module.__class__))
+        found = self.keep(module, object.__new__(module.__class__))
         state = found.__dict__
         for name, value in vars(module).items():
             if name == "_parameters":

@@ -156,11 +156,24 @@ def weight_of(layer: nn.Module) -> Tensor:
 
 def padding_of(layer: nn.Module) -> tuple[int, ...]:
     """The widths of the padding as F.pad takes them: of the last axis before and after it, and so
-    on. As torch itself reads them: other modes than zeros, "same" and "valid" from what was worked
-    out when the layer was made."""
-    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+    on. As the forward reads them: for other modes than zeros from what was worked out when the
+    layer was made."""
+    if layer.padding_mode != "zeros":
         return tuple(layer._reversed_padding_repeated_twice)
-    return tuple(width for width in reversed(layer.padding) for _ in range(2))
+    if layer.padding == "valid":
+        return (0, 0) * (layer.weight.ndim - 2)
+    if layer.padding == "same":
+        sizes = layer.weight.shape[2:]
+        dilation = each_axis(layer.dilation, len(sizes))
+        reaches = [d * (k - 1) for d, k in zip(dilation, sizes, strict=True)]
+        return tuple(w for reach in reversed(reaches) for w in (reach // 2, reach - reach // 2))
+    widths = each_axis(layer.padding, layer.weight.ndim - 2)
+    return tuple(width for width in reversed(widths) for _ in range(2))
+
+
+def each_axis(value, axes: int) -> tuple:
+    """A setting of a layer, one int for all axes or one for each."""
+    return (value,) * axes if isinstance(value, int) or value is None else tuple(value)
 
 
 def geometry(layer: nn.Module, input_shape) -> Geometry:
@@ -177,17 +190,18 @@ def geometry(layer: nn.Module, input_shape) -> Geometry:
             f"This {type(layer).__name__} need not compute what {base.__name__} does ({why}): use "
             "norm_bounds or operator_norm, which read what it does."
         )
-    shape, k = shape_of(input_shape), len(layer.kernel_size)
-    if len(shape) != k + 1 or shape[0] != layer.in_channels:
+    weight = weight_of(layer)  # an attribute may be older than the weight
+    shape, kernel, k = shape_of(input_shape), weight.shape[2:], len(layer.kernel_size)
+    if len(shape) != k + 1 or shape[0] != weight.shape[1] * layer.groups:
         sizes = ("length", "height, width", "depth, height, width")[k - 1]
         raise ValueError(
             f"{layer} takes inputs of shape ({layer.in_channels}, {sizes}) without the batch axis, "
             f"not {shape}."
         )
-    both = padding_of(layer)
+    both, settings = padding_of(layer), (layer.stride, layer.dilation)
     axes = []
     for i, (n, size, s, d) in enumerate(
-        zip(shape[1:], layer.kernel_size, layer.stride, layer.dilation, strict=True)
+        zip(shape[1:], kernel, *(each_axis(v, k) for v in settings), strict=True)
     ):
         before, after = both[2 * (k - 1 - i)], both[2 * (k - 1 - i) + 1]
         axis = Axis(n, size, s, d, before, after)
@@ -203,7 +217,7 @@ def geometry(layer: nn.Module, input_shape) -> Geometry:
                 f"{layer.padding_mode!r}, at most by {limit}: use larger inputs or less padding."
             )
         axes.append(axis)
-    return Geometry(weight_of(layer), layer.groups, tuple(axes), layer.padding_mode)
+    return Geometry(weight, layer.groups, tuple(axes), layer.padding_mode)
 
 
 def transposed_geometry(layer: nn.Module, input_shape) -> Geometry:

@@ -16,11 +16,12 @@ from torch import nn
 from . import guard
 from .copies import in_double, unharmed
 from .kinds import rule_of
-from .plain import refuse_hooks_of_all
+from .plain import hooks_of, refuse_hooks_of_all
 from .reading import Reader
 from .steps import Step, tensors
 from .tracing import Exact, InExact, Tracer, Whole
 
+SPREAD = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 COMPILED = (torch.jit.ScriptModule, torch.export.ExportedProgram)
 
 
@@ -55,8 +56,8 @@ def read(net: nn.Module, input_shape, any_mode: bool = False) -> Program:
     double = copied(net)
     exact = InExact(double)
     probe = guard.probes(shape, torch.float64, 2, tensors(double))
-    with unharmed(double):
-        expected = guard.answer(exact, probe, shape)
+    with unharmed(double), unharmed(net):
+        expected = guard.first_answer(exact, net, probe, shape)
     whole = Whole(double)
     tracer = Tracer(probe)
     try:
@@ -87,12 +88,14 @@ def eager(net):
     if not isinstance(net, nn.Module):
         raise TypeError(f"The network must be a torch module, not {type(net).__name__}.")
     if hasattr(net, "_orig_mod"):  # torch.compile: the same, but for hooks that were added to it
-        if net._forward_hooks or net._forward_pre_hooks:
+        if hooks_of(net):
             raise ValueError(
                 "The network was compiled by torch.compile, and then given hooks: pass the module "
                 "that it was made from, with the hooks on it."
             )
         return eager(net._orig_mod)
+    if type(net) in SPREAD and not hooks_of(net):
+        return eager(net.module)
     for name, part in net.named_modules():
         if isinstance(part, COMPILED):
             raise ValueError(

@@ -63,6 +63,25 @@ def answer(net: nn.Module, probe: torch.Tensor, shape) -> torch.Tensor:
     return out
 
 
+def first_answer(exact: nn.Module, net: nn.Module, probe: torch.Tensor, shape) -> torch.Tensor:
+    """:func:`answer` of the copy in float64; it also says so where only the copy fails."""
+    try:
+        return answer(exact, probe, shape)
+    except ValueError as error:
+        own = own_precision(net)
+        if own == torch.float64 or compiled(net):
+            raise
+        try:
+            answer(net, probes(shape, own, len(probe), tensors(net)), shape)
+        except ValueError:
+            raise error from None
+        raise ValueError(
+            f"The network runs in {own}, but a copy of it in float64 does not: see whether a hook "
+            "or a function that is attached to it uses weights that are no part of it (make them "
+            f"one), or call net.double() first. {error}"
+        ) from None
+
+
 def compare(
     steps: list[Step], probe: torch.Tensor, expected: torch.Tensor, precision=torch.float64
 ) -> None:
@@ -194,12 +213,14 @@ def steepest(network: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch
 
 
 @torch.no_grad()
-def check_layer(layer: nn.Module, shape, limit: float) -> None:
+def check_layer(layer: nn.Module, shape, limit: float, linear_map=None) -> None:
     """Raise ValueError if ``layer``, in float64, stretches a difference of two inputs by more than
-    ``limit``, or does not take inputs of ``shape``."""
+    ``limit``, does not take inputs of ``shape``, or is not the map that it was taken for."""
+    weights = tensors(layer)
     try:
-        weights = tensors(layer)
         seen = largest_seen(layer, shape, weights[0].device if weights else "cpu")
+        x = probes(shape, torch.float64, BATCH, weights)
+        change = layer(x.clone()) - layer(torch.zeros_like(x))
     except (RuntimeError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
@@ -207,3 +228,13 @@ def check_layer(layer: nn.Module, shape, limit: float) -> None:
             "of one input, without the batch."
         ) from None
     check_bound(limit, seen, f"{layer}")
+    if linear_map is None:
+        return
+    read = linear_map(layer, shape).apply(x).flatten(1).to(change.device)
+    change = change.flatten(1)
+    allowed = AGREEMENT[torch.float64] * float(torch.maximum(change.abs(), x.abs().max()).max())
+    if read.shape != change.shape or not (read - change).abs().max() <= allowed:
+        raise ValueError(
+            f"{layer} does not compute what its settings say, so no bound is given: an attribute "
+            "may have been changed after it was made. Make it again with the new settings."
+        )

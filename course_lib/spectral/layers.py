@@ -26,7 +26,7 @@ from .geometry import shape_of
 from .kinds import kind_of, rule_of, supported, why_unknown
 from .operators import LinearMap
 from .plain import is_plain, own_class, refuse_hooks_of_all
-from .rules import Measured, Size, Slopes
+from .rules import Measured, Rule, Size, Slopes
 
 
 class NormBounds(NamedTuple):
@@ -69,15 +69,15 @@ def measure(layer: nn.Module, input_shape, upper: bool) -> Measured:
         from . import composites  # which is made of what stands on this module
 
         return composites.measure(layer, shape, upper)
-    return checked(in_double(layer), shape, rule.measure, upper)
+    return checked(in_double(layer), shape, rule, upper)
 
 
-def checked(layer: nn.Module, shape, measured, upper: bool) -> Measured:
-    """What ``measured`` says of a layer in float64; ValueError if the layer itself contradicts."""
-    found = measured(layer, shape, upper)
+def checked(layer: nn.Module, shape, rule: Rule, upper: bool) -> Measured:
+    """What ``rule`` measures of a layer in float64; ValueError if the layer itself contradicts."""
+    found = rule.measure(layer, shape, upper)
     guard.check_bound(found.upper, found.lower, f"{layer}")
     limit = found.upper if upper else found.estimate * (1 + 1e-6)
-    guard.check_layer(layer, shape, limit)
+    guard.check_layer(layer, shape, limit, rule.linear_map)
     return found
 
 

@@ -87,9 +87,10 @@ def hooks_of(module: nn.Module) -> list:
 
 def refuse_hooks_of_all() -> None:
     """Raise ValueError if there are hooks that are run for every module there is."""
-    if torch_modules._global_forward_pre_hooks or torch_modules._global_forward_hooks:
+    registers = ("forward_pre", "forward", "backward_pre", "backward")
+    if any(getattr(torch_modules, f"_global_{name}_hooks", None) for name in registers):
         raise ValueError(
-            "There are forward hooks for all modules (register_module_forward_hook), which may "
+            "There are hooks for all modules (register_module_forward_hook or the like), which may "
             "change what the network computes: remove them (handle.remove()) for as long as a "
             "bound is computed."
         )

@@ -13,7 +13,7 @@ import scipy.sparse
 import torch
 from torch import nn
 
-from .geometry import shape_of
+from .geometry import each_axis, shape_of
 from .operators import LinearMap
 from .rules import UNIT, Measured, Size, closed_form
 
@@ -23,11 +23,6 @@ ADAPTIVE_MAXIMUM = (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPo
 ADAPTIVE_AVERAGE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 POOLINGS = (*MAXIMUM, *AVERAGE, *ADAPTIVE_MAXIMUM, *ADAPTIVE_AVERAGE)
 SPECTRUM_SIZE = 4096  # the longest axis whose matrix gets all singular values
-
-
-def each_axis(value, axes: int) -> tuple:
-    """A setting of a layer, one int for all axes or one for each."""
-    return (value,) * axes if isinstance(value, int) or value is None else tuple(value)
 
 
 def axes_of(layer: nn.Module) -> int:
