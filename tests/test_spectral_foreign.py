@@ -572,3 +572,18 @@ def test_poolings_at_the_edges():
         spectral.lipschitz(nn.Sequential(nn.Softplus(1.0, 0.1)).eval(), (4,))
     with pytest.raises(ValueError, match="jumps"):
         spectral.operator_norm(nn.Softplus(1.0, 0.1), (4,))
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh])
+def test_balls_of_networks_whose_layers_differ_in_width(activation):
+    torch.manual_seed(0)
+    widths, layers = (6, 5, 3, 4, 2), []
+    for a, b in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(a, b), activation()]
+    net = nn.Sequential(*layers[:-1]).double().eval()
+    x = torch.rand(20, 6, dtype=torch.float64)
+    nearest = minimal_adversarial(net, x).l2
+    radii = spectral.certified_radii(net, x)
+    assert (radii["local"] >= radii["tight"]).all()
+    for method, radius in radii.items():
+        assert not (nearest < radius * (1 - 1e-9)).any(), method

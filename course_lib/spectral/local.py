@@ -306,7 +306,8 @@ class Balls:
         inner = middle[:, :, None] * form * middle[:, None, :]
         outer = form.abs().sum(2) * half.square()
         # η is best where both shares are weighed in the direction that matters, that of h
-        u = (h @ self.first) @ self.first.T
+        weight = self.weights[k] if k else self.first
+        u = (h @ weight) @ weight.T
         a = ((u[:, None] @ inner) @ u[:, :, None])[:, 0, 0].clamp_min(1e-300)
         b = (outer * u.square()).sum(1).clamp_min(1e-300)
         eta = (b / a).sqrt().clamp(1e-3, 1e3)[:, None]
