@@ -8,12 +8,15 @@ One layer, in the order to read them:
 ``convolutions`` what their entry says; ``embedding`` bounds of those that are no circulants
 ``fourier``      the frequency domain: exact norms of circulants, with a certificate
 ``operators``    layers as linear maps: matrices, Lanczos, certificates for small layers
-``linear``, ``pooling``, ``diagonals``, ``activations``   what the other entries say
+``linear``, ``pooling``, ``padding``, ``diagonals``, ``activations``   the other entries
 
 A whole network:
 
 ``networks``     its bounds and its table: what is called from outside
 ``graph``        the network as a list of ``steps``, by ``reading`` its torch.fx graph
+``plain``        whether a module computes what its class does; else it is read by its operations
+``copies``, ``tracing``, ``guard``   read without being touched, and held against how it runs
+``composites``   the norm of a layer with a forward of its own
 ``rows``         the table, a row for each step
 ``bounds``       from above: the product, and a tighter one; ``logarithms`` of both
 ``ascent``       from below: the largest slope that is found

@@ -388,7 +388,8 @@ class Reader:
 
         args, kwargs = fx.node.map_arg(node.args, look), fx.node.map_arg(node.kwargs, look)
         if node.op == "call_method":
-            return getattr(args[0], node.target)(*args[1:], **kwargs)
+            method = "reshape" if node.target == "view" else node.target  # contiguous or not
+            return getattr(args[0], method)(*args[1:], **kwargs)
         return node.target(*args, **kwargs)
 
     def constant(self, node: fx.Node) -> None:
