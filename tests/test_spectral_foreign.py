@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 import threading
 import types
 import warnings
@@ -578,7 +579,7 @@ def test_poolings_at_the_edges():
 def test_balls_of_networks_whose_layers_differ_in_width(activation):
     torch.manual_seed(0)
     widths, layers = (6, 5, 3, 4, 2), []
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in itertools.pairwise(widths):
         layers += [nn.Linear(a, b), activation()]
     net = nn.Sequential(*layers[:-1]).double().eval()
     x = torch.rand(20, 6, dtype=torch.float64)
