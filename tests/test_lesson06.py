@@ -495,3 +495,280 @@ def test_what_a_sloppy_learner_writes_does_not_pass(slug, answer, says):
 )
 def test_what_a_careful_learner_writes_passes(slug, answer):
     assert judge(find(slug), answer).status == "PASS"
+
+
+# --- what is called a bound, and what is right by another way than asked for ------------------
+
+
+def symbols_on(weight, grid):
+    return torch.fft.fft2(weight, s=(grid, grid)).permute(2, 3, 0, 1)
+
+
+def rows_and_columns_exchanged(weight, n, stride):
+    outputs, inputs, m = *weight.shape[:2], n // stride
+    a = torch.fft.fft2(weight, s=(n, n)).reshape(outputs, inputs, stride, m, stride, m)
+    a = a.permute(3, 5, 0, 1, 2, 4).reshape(m, m, inputs, -1)
+    return torch.linalg.svdvals(a).max() / stride
+
+
+def on_a_grid_of(grid):
+    return lambda weight, n: torch.linalg.svdvals(symbols_on(weight, grid)).max()
+
+
+def strided_on_a_grid_of(grid):
+    def strided_norm(weight, n, stride):
+        s, m = symbols_on(weight, grid), grid // stride
+        blocks = [
+            s[a * m : (a + 1) * m, b * m : (b + 1) * m]
+            for a in range(stride)
+            for b in range(stride)
+        ]
+        return torch.linalg.svdvals(torch.cat(blocks, dim=-1)).max() / stride
+
+    return strided_norm
+
+
+def with_the_first_channel_alone(weight, n, stride):
+    return solution("symbol-norm")(weight[:, :1], n) * stride
+
+
+@pytest.mark.parametrize(
+    ("slug", "answer", "says"),
+    [
+        ("strided-norm", rows_and_columns_exchanged, "D rows, one for each output channel"),
+        *[("strided-norm", strided_on_a_grid_of(grid), "expected") for grid in (24, 48, 228)],
+        ("strided-norm", with_the_first_channel_alone, "expected"),
+        ("strided-norm", lambda weight, n, stride: 1e9, "three times as large"),
+        ("strided-norm", lambda weight, n, stride: n**0.5 * weight.norm(), "expected"),
+        *[("symbol-norm", on_a_grid_of(grid), "does not depend on n") for grid in (28, 32, 64)],
+        ("symbol-norm", on_a_grid_of(228), "does not depend on n"),
+        ("symbol-norm", lambda w, n: on_a_grid_of(n + 1)(w, n), "expected"),
+        ("symbol-norm", lambda weight, n: 1e9, "three times as large"),
+        ("norm-from-above", lambda matrix, squarings=6: 1e9, "three times as large"),
+        ("norm-from-above", lambda matrix, squarings=6: 7e4, "three times as large"),
+        ("norm-from-above", lambda w, squarings=6: torch.linalg.matrix_norm(w, 1), "expected"),
+        ("pooling-constant", lambda kernel, stride, n, dimensions=2: 25.0, "expected"),
+        ("pooling-constant", lambda kernel, stride, n, d=2: max(1, kernel / stride) ** d, "exp"),
+        ("pooling-constant", lambda kernel, stride, n, dimensions=2: kernel * dimensions, "exp"),
+    ],
+)
+def test_what_is_no_bound_for_other_inputs_is_not_called_one(slug, answer, says):
+    feedback = judge(find(slug), answer)
+    assert feedback.status == "FAIL"
+    assert says in str(feedback)
+
+
+def test_the_sum_of_all_entries_is_a_bound_that_uses_no_squarings():
+    feedback = judge(find("norm-from-above"), lambda matrix, squarings=6: matrix.abs().sum())
+    assert feedback.status == "VALID BUT LOOSE"
+    assert "whatever `squarings` is" in feedback.sentence
+
+
+def powers_of_singular_values(by):
+    def norm_from_above(matrix, squarings=6):
+        values, p = by(matrix), 4 * 2**squarings
+        return values.max() * ((values / values.max()) ** p).sum() ** (1 / p)
+
+    return norm_from_above
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        torch.linalg.svdvals,
+        lambda matrix: torch.linalg.svd(matrix)[1],
+        lambda matrix: np.linalg.svd(matrix.numpy(), compute_uv=False),
+        lambda matrix: torch.linalg.eigvalsh(matrix.T @ matrix).clamp(min=0).sqrt(),
+    ],
+)
+def test_a_bound_by_a_decomposition_is_refused_as_the_norm_by_one_is(by):
+    exercise = find("norm-from-above")
+    feedback = judge(exercise, powers_of_singular_values(by))
+    assert feedback.status == "FAIL"
+    assert "products of matrices alone" in feedback.sentence
+    feedback = judge(exercise, lambda matrix, squarings=6: by(matrix).max())
+    assert feedback.mistake == "the norm itself"
+
+
+def whole_matrix_of_torch(weight, n, stride=1):
+    height, width = weight.shape[2:]
+    units = torch.eye(weight.shape[1] * n * n, dtype=weight.dtype)
+    units = units.reshape(-1, weight.shape[1], n, n)
+    padded = F.pad(units, (0, width - 1, 0, height - 1), mode="circular")
+    rows = F.conv2d(padded, weight, stride=stride).flatten(1)
+    return torch.linalg.matrix_norm(rows, 2)
+
+
+def whole_matrix_of_numpy(weight, n, stride=1):
+    """Row by row, so that no tensor is large."""
+    outputs, inputs, height, width = weight.shape
+    m, w = n // stride, weight.numpy()
+    matrix = np.zeros((outputs, m, m, inputs, n, n))
+    for a, b, i, j in np.ndindex(m, m, height, width):
+        matrix[:, a, b, :, (stride * a + i) % n, (stride * b + j) % n] += w[:, :, i, j]
+    return np.linalg.norm(matrix.reshape(outputs * m * m, -1), 2)
+
+
+@pytest.mark.parametrize("whole", [whole_matrix_of_torch, whole_matrix_of_numpy])
+@pytest.mark.parametrize("slug", ["symbol-norm", "strided-norm"])
+def test_a_norm_by_the_whole_matrix_is_refused(slug, whole):
+    by_symbols = {
+        "symbol-norm": lambda weight, n: whole(weight, n),
+        "strided-norm": lambda weight, n, stride: whole(weight, n, stride),
+    }
+    feedback = judge(find(slug), by_symbols[slug])
+    assert feedback.status == "FAIL"
+    assert "whole matrix, written out" in feedback.sentence
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("slug", "answer"),
+    [
+        ("power-iteration", lambda w, v, steps=100: iterate(w, v.clone().requires_grad_(), steps)),
+        (
+            "norm-from-above",
+            lambda w, squarings=6: learners("norm-from-above")(
+                w.clone().requires_grad_(), squarings
+            ),
+        ),
+        ("symbol-norm", lambda w, n: learners("symbol-norm")(w.clone().requires_grad_(), n)),
+        ("strided-norm", lambda w, *a: learners("strided-norm")(w.clone().requires_grad_(), *a)),
+    ],
+)
+def test_a_result_with_a_history_passes_without_a_warning(slug, answer):
+    assert judge(find(slug), answer).status == "PASS"
+
+
+# --- mistakes told by what they are -----------------------------------------------------------
+
+
+def every_step_from_the_start(matrix, start, steps=100):
+    for _ in range(steps):
+        v = matrix.T @ (matrix @ start)
+        v = v / v.norm()
+    return (matrix @ v).norm(), v
+
+
+def steps_by(change):
+    return lambda matrix, start, steps=100: iterate(matrix, start, change(steps))
+
+
+def length_of_the_last_product(matrix, start, steps=100):
+    v = start
+    for _ in range(steps):
+        v = matrix.T @ (matrix @ v)
+        stretch = v.norm()
+        v = v / stretch
+    return stretch, v
+
+
+def the_vector_before(matrix, start, steps=100):
+    v, before = iterate(matrix, start, steps)[1], iterate(matrix, start, steps - 1)[1]
+    return (matrix @ v).norm(), before / before.norm()
+
+
+def from_above(change=int, last=True):
+    def norm_from_above(matrix, squarings=6):
+        gram, log = matrix.T @ matrix, torch.zeros(()).double()
+        squarings = change(squarings)
+        for _ in range(squarings):
+            size = torch.linalg.norm(gram)
+            gram = torch.linalg.matrix_power(gram / size, 2)
+            log = 2 * (log + size.log())
+        log = log + gram.norm().log() if last else log
+        return torch.exp(log / 2 ** (squarings + 1))
+
+    return norm_from_above
+
+
+def in_a_loop(read):
+    """A convolution's matrix; ``read``: (i, n, circular) -> the column of position i, or None."""
+
+    def convolution_matrix(kernel, n, padding, stride=1, circular=False):
+        rows = (n + 2 * padding - len(kernel)) // stride + 1
+        matrix = np.zeros((rows, n))
+        for j in range(rows):
+            for m, tap in enumerate(kernel.tolist()):
+                column = read(stride * j + m - padding, n, circular)
+                if column is not None:
+                    matrix[j, column] += tap
+        return matrix
+
+    return convolution_matrix
+
+
+def taps_left_out(weight, n, stride):
+    s = torch.fft.rfft2(weight[..., ::stride, ::stride], s=(n, n)).permute(2, 3, 0, 1)
+    return torch.linalg.svdvals(s).max()
+
+
+def blocks_of_the_stride(weight, n, stride):
+    s, m = symbols_on(weight, n), n // stride
+    places = [(a * stride, b * stride) for a in range(m) for b in range(m)]
+    blocks = [s[a : a + stride, b : b + stride] for a, b in places]
+    return torch.linalg.svdvals(torch.cat(blocks, dim=-1)).max() / stride
+
+
+@pytest.mark.parametrize(
+    ("slug", "answer", "name"),
+    [
+        ("power-iteration", every_step_from_the_start, "return inside the loop"),
+        ("power-iteration", steps_by(lambda n: n + 1), "one step too many"),
+        ("power-iteration", steps_by(lambda n: 2 * n), "twice the steps"),
+        ("power-iteration", steps_by(lambda n: max(1, n // 2)), "half the steps"),
+        ("power-iteration", length_of_the_last_product, "the growth in the last step"),
+        ("power-iteration", the_vector_before, "the direction before the last step"),
+        ("norm-from-above", from_above(last=False), "the last norm forgotten"),
+        ("norm-from-above", lambda *a: from_above()(*a).log(), "the logarithm"),
+        ("norm-from-above", from_above(lambda n: 6), "six squarings always"),
+        (
+            "norm-from-above",
+            lambda w, squarings=6: iterate(w, torch.ones(w.shape[1]).double(), 3000)[0],
+            "the norm itself",
+        ),
+        (
+            "convolution-matrix",
+            in_a_loop(lambda i, n, circular: i % n if circular else i if i < n else None),
+            "negative positions from the end, added",
+        ),
+        (
+            "convolution-matrix",
+            in_a_loop(lambda i, n, circular: i % n if 0 <= i < n or (circular and i < 0) else None),
+            "round one end alone, the left",
+        ),
+        (
+            "convolution-matrix",
+            in_a_loop(lambda i, n, circular: i % n if 0 <= i < n or (circular and i > 0) else None),
+            "round one end alone, the right",
+        ),
+        (
+            "symbol-norm",
+            lambda weight, n: torch.linalg.svdvals(symbols_on(weight, n) / n**2).max(),
+            "the inverse transform",
+        ),
+        (
+            "symbol-norm",
+            lambda w, n: torch.linalg.matrix_norm(
+                torch.fft.fft2(w, s=(n, n)).reshape(n, n, *w.shape[:2]), 2
+            ).max(),
+            "reshaped and not permuted",
+        ),
+        (
+            "symbol-norm",
+            lambda weight, n: torch.linalg.svdvals(symbols_on(weight, n).real).max(),
+            "the real part alone",
+        ),
+        ("strided-norm", taps_left_out, "a kernel with taps left out"),
+        ("strided-norm", blocks_of_the_stride, "m and Δ exchanged"),
+    ],
+)
+def test_a_mistake_is_told_by_its_name(slug, answer, name):
+    assert judge(find(slug), answer).mistake == name
+
+
+def test_a_result_of_0_is_not_said_to_be_what_many_steps_give():
+    feedback = judge(find("power-iteration"), lambda w, v, steps=100: (0.0, 0 * v))
+    assert feedback.status == "FAIL"
+    assert "depend" not in str(feedback)
+    assert "stretch" in str(feedback)

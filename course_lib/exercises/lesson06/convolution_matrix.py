@@ -182,3 +182,31 @@ EXERCISE.mistake(
     ("len(kernel)) // stride", "len(kernel))"),
     ("stride * j", "j"),
 )
+
+EXERCISE.mistake(
+    "negative positions from the end, added",
+    "A negative position has been added to the entry at the far end, because Python takes an index "
+    "of -1 for the last. With zeros such a tap reads a 0: leave it out.",
+    ("0 <= i < n", "i < n"),
+    ("matrix[j, i] = kernel[m]", "matrix[j, i] += kernel[m]"),
+)
+
+EXERCISE.mistake(
+    "round one end alone, the left",
+    "On the circle a position below 0 comes round, and one beyond n - 1 is left out: both ends "
+    "meet, so take all positions modulo n.",
+    ("if circular:", "if circular and i < n:"),
+)
+
+EXERCISE.mistake(
+    "round one end alone, the right",
+    "On the circle a position beyond n - 1 comes round, and one below 0 is left out: both ends "
+    "meet, so take all positions modulo n.",
+    ("if circular:", "if circular and i >= 0:"),
+)
+
+EXERCISE.mistake(
+    "half the kernel for padding",
+    "The padding is half the kernel's length, whatever `padding` says: use the argument.",
+    ("outputs = (n + 2 * padding", "padding = len(kernel) // 2\n    outputs = (n + 2 * padding"),
+)

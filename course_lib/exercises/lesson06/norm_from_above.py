@@ -10,7 +10,7 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import doubles, drawn
+from .shared import above_a_matrix, called, doubles, drawn, plain
 
 
 def above_cases(rng):
@@ -25,6 +25,9 @@ def above_cases(rng):
     yield Case("ten squarings", drawn(rng, 8, 9), 10)
     yield Case("tiny entries", 1e-6 * drawn(rng, 4, 6), 5)
     yield Case("all singular values equal, six squarings", 2 * torch.linalg.qr(drawn(rng, 4, 4))[0])
+    # the sums of rows or of columns are no bounds: here the others are much larger
+    yield Case("one column", torch.ones(6, 1, dtype=torch.float64), 2)
+    yield Case("one row", torch.ones(1, 6, dtype=torch.float64), 3)
     yield Case("two equal ones, eight squarings", 2 * torch.linalg.qr(drawn(rng, 4, 2))[0], 8)
 
 
@@ -52,8 +55,9 @@ EXERCISE = Exercise(
     oracle=above_of_numpy,
     on_device=False,
     atol=1e-11,
-    valid=lambda got, want, case: np.ndim(got) == 0 and np.isfinite(got) and got >= want,
-    loose="This is a bound from above on every case, but a looser one than the powers give.",
+    valid=above_a_matrix,
+    loose="This is a bound from above on every case, but a looser one than the powers give. Does "
+    "it come down with every squaring, as theirs does?",
     done="It is a bound from above on every case, as tight as that number of squarings gives.",
 )
 
@@ -69,11 +73,15 @@ def above_with_logarithms(matrix, squarings=6):
 
 
 @EXERCISE.variant
-def above_by_eigenvalues(matrix, squarings=6):
-    values = torch.linalg.eigvalsh(matrix.T @ matrix).clamp_min(0)
-    largest = values.max()
-    powers = ((values / largest) ** (2 ** (squarings + 1))).sum()
-    return largest.sqrt() * powers ** (1 / 2 ** (squarings + 2))
+def above_by_powers_of_the_scaled(matrix, squarings=6):
+    """One more product, and the trace: tr(G^(2^(k+1))) is the square of the Frobenius norm."""
+    gram = matrix.T.numpy() @ matrix.numpy()
+    log = 0.0
+    for _ in range(squarings + 1):
+        size = np.abs(gram).max()
+        gram = (gram / size) @ (gram / size)
+        log = 2 * (log + np.log(size))
+    return np.exp((log + np.log(np.trace(gram))) / 2 ** (squarings + 2))
 
 
 EXERCISE.mistake(
@@ -163,15 +171,35 @@ EXERCISE.mistake(
 )
 
 
+FIXED = (
+    "The result is the same for a matrix three times as large: no number that does not depend on "
+    "the entries is a bound for all matrices."
+)
+
+EXERCISE.mistake("a fixed number", FIXED, lambda matrix, squarings=6: 1e9)
+
+DECOMPOSED = (
+    "The number is right, and it comes from a decomposition (the singular values, or the "
+    "eigenvalues of G): who has those has the norm itself, and needs no bound. Here it is to be "
+    "found by products of matrices alone: square G `squarings` times."
+)
+
+
 @EXERCISE.probe
 def above_probe(answer):
-    """Whether a guard against 0 shows, wherever it stands: the bound of tW is t times that of W."""
+    """Whether a guard against 0 shows, wherever it stands: the bound of tW is t times that of W.
+
+    And whether the number depends on W, and comes from products alone.
+    """
     matrix = doubles(2, 1, 0, 1, 1.5, 1, 0, 1, 1).reshape(3, 3)
     right = above_of_numpy(matrix, 4)
-    found = [float(answer(scale * matrix, 4)) / scale for scale in (1.0, 1e-6)]
+    found = [float(plain(answer(scale * matrix, 4))) / scale for scale in (1.0, 1e-6, 3.0)]
     if abs(found[0] / right - 1) < 1e-4 < abs(found[1] / right - 1):
         return GUARDED
-    return None
+    if found[0] == 3.0 * found[2]:
+        return FIXED
+    decomposes = any("svd" in name or "eig" in name for name in called(answer, matrix, 4))
+    return DECOMPOSED if decomposes and abs(found[0] / right - 1) < 1e-4 else None
 
 
 EXERCISE.mistake(
@@ -190,9 +218,19 @@ EXERCISE.mistake(
 )
 
 EXERCISE.mistake(
+    "sum of all entries",
+    "This is the sum of the sizes of all entries, whatever `squarings` is: a bound, and for a full "
+    "matrix a far larger one than even the Frobenius norm. The powers let the largest singular "
+    "value win.",
+    lambda matrix, squarings=6: matrix.abs().sum(),
+    loose=True,
+)
+
+EXERCISE.mistake(
     "the norm itself",
-    "This is the norm itself, from a singular value decomposition: here a bound is asked "
-    "for that needs nothing but products of matrices.",
+    "This is the norm itself, by a decomposition or by many steps of power iteration. Such steps "
+    "reach it from below, so they promise nothing; a decomposition is what large matrices do not "
+    "allow. Asked for is a bound from above, by products of matrices: it is a little larger.",
     lambda matrix, squarings=6: torch.linalg.matrix_norm(matrix, 2),
 )
 
@@ -201,4 +239,40 @@ EXERCISE.mistake(
     "The largest entry of the power stands for its Frobenius norm: the operator norm can "
     "be above that, so this is no bound.",
     ("gram.norm().log()", "gram.abs().max().log()"),
+)
+
+
+@EXERCISE.mistake(
+    "the last norm forgotten",
+    "The logarithms of the divisors are there, and the Frobenius norm of the last power is not: "
+    "after the last squaring the matrix has not been divided any more, so its norm belongs in.",
+)
+def above_without_the_last_norm(matrix, squarings=6):
+    gram, log = matrix.T @ matrix, torch.zeros(()).double()
+    for _ in range(squarings):
+        size = gram.norm()
+        gram = (gram / size) @ (gram / size)
+        log = 2 * (log + size.log())
+    return (log / 2 ** (squarings + 1)).exp()
+
+
+EXERCISE.mistake(
+    "the logarithm",
+    "This is the logarithm of the bound: `exp` is missing at the end.",
+    (".exp()", ""),
+)
+
+EXERCISE.mistake(
+    "one squaring too many",
+    "The matrix is squared once more than `squarings` says, and the root is that of the smaller "
+    "number: is there a product before the loop, or does the range end at `squarings + 1`?",
+    ("range(squarings)", "range(squarings + 1)"),
+)
+
+EXERCISE.mistake(
+    "six squarings always",
+    "There are six squarings whatever `squarings` is: 6 is what it is where nobody says another "
+    "number.",
+    ("range(squarings)", "range(6)"),
+    ("2 ** (squarings + 1)", "2**7"),
 )

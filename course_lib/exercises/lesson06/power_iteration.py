@@ -8,7 +8,7 @@ import torch
 
 from course_lib.exercises import Case, Exercise
 
-from .shared import doubles, drawn
+from .shared import doubles, drawn, plain
 
 
 def _with_singular_values(rng, rows, columns, *values):
@@ -50,11 +50,11 @@ def power_of_numpy(matrix, start, steps=100):
 
 
 def up_to_sign(result, matrix, start, steps=100):
-    """The norm and the direction, the direction turned so that its largest entry is positive."""
+    """The stretch and the direction, the direction turned so that its largest entry is positive."""
     if not isinstance(result, list | tuple) or len(result) != 2:
         return result
     norm, direction = result
-    direction = torch.as_tensor(np.asarray(direction))
+    direction = torch.as_tensor(plain(direction))
     if direction.ndim != 1:
         return result
     turn = torch.sign(direction[direction.abs().argmax()])
@@ -71,7 +71,7 @@ EXERCISE = Exercise(
         "After the steps v has length 1, and the stretch of v is the length of `matrix @ v`.",
     ],
     cases=power_cases,
-    parts=("norm", "direction"),
+    parts=("stretch", "direction"),
     oracle=power_of_numpy,
     observe=up_to_sign,
     on_device=False,
@@ -140,23 +140,27 @@ def power_probe(answer):
     def run(start, steps):
         torch.manual_seed(0)
         number, v = up_to_sign(answer(matrix, start, steps), matrix, start, steps)
-        return np.append(np.asarray(v), float(number))
+        return np.append(plain(v), float(plain(number)))
+
+    def direction(matrix, start, steps):
+        return plain(answer(matrix, start, steps)[1])
 
     matrix, one = doubles(2, 1, 0, 1, 1.5, 1, 0, 1, 1).reshape(3, 3), doubles(1, 0, 0)
     first = run(one, 1)
     if abs(np.linalg.norm(first[:-1]) - 1) > 1e-6:
         return None  # no direction: something else is wrong
-    end = np.linalg.norm(matrix.numpy(), 2)
-    if np.allclose(first, run(one, 3), rtol=1e-6) and abs(first[-1] - end) < 1e-4 * end:
+    limit = up_to_sign(power_of_numpy(matrix, one, 400), matrix, one)
+    if np.allclose(first, np.append(limit[1], limit[0]), rtol=1e-4):
         return STEPS_IGNORED
     if np.allclose(first, run(doubles(0, 0, 1), 1), rtol=1e-6):
         return START_IGNORED
     slow, both = doubles(1, 0, 0, 0.995).reshape(2, 2), doubles(1, 3)
-    found = {n: answer(slow, both, n)[1] for n in (3, 800)}
-    wrong = [n for n, v in found.items() if abs(v[1] / v[0] / (3 * 0.995 ** (2 * n)) - 1) > 0.01]
+    found = {n: direction(slow, both, n) for n in (3, 800)}
+    shares = {n: 3 * 0.995 ** (2 * n) for n in found}
+    wrong = [n for n, (a, b) in found.items() if abs(b - shares[n] * a) > 0.01 * abs(shares[n] * a)]
     if wrong == [800]:
         return STOPS_EARLY
-    length = {scale: np.linalg.norm(answer(scale * matrix, one, 9)[1]) for scale in (1, 1e-6)}
+    length = {scale: np.linalg.norm(direction(scale * matrix, one, 9)) for scale in (1, 1e-6)}
     if abs(length[1] - 1) < 1e-4 < abs(length[1e-6] - 1):
         return GUARDED
     return None
@@ -179,8 +183,8 @@ EXERCISE.mistake(
 
 EXERCISE.mistake(
     "return inside the loop",
-    "The function returns after the first step, whatever `steps` is: the `return` stands inside "
-    "the loop.",
+    "This is what one step gives, whatever `steps` is: the `return` stands inside the loop, or "
+    "every step begins at `start` again and not at what the step before has left.",
     ("range(steps)", "range(1)"),
 )
 
@@ -276,4 +280,55 @@ EXERCISE.mistake(
     "it is never below the operator norm, and above it where there is more than one "
     "singular value.",
     ("(matrix @ v).norm()", "matrix.norm()"),
+)
+
+EXERCISE.mistake(
+    "the growth in the last step",
+    "The first number is the length of WᵀWv in the last step, before it is divided by it: that is "
+    "the square of the stretch, as v is stretched by W and again by Wᵀ, and of the v before the "
+    "last step. The length of Wv is asked for, with the last v.",
+    ("v = v /", "stretch = v.norm()\n        v = v /"),
+    ("return (matrix @ v).norm()", "return stretch"),
+)
+
+EXERCISE.mistake(
+    "one step too many",
+    "There is one step too many: after `steps` steps v has been multiplied by WᵀW `steps` times. "
+    "Is there a product before the loop, or does the range end at `steps + 1`?",
+    ("range(steps)", "range(steps + 1)"),
+)
+
+EXERCISE.mistake(
+    "twice the steps",
+    "There are twice as many steps as `steps` says: a product with Wᵀ and W together is one step.",
+    ("range(steps)", "range(2 * steps)"),
+)
+
+EXERCISE.mistake(
+    "half the steps",
+    "There are half as many steps as `steps` says (at least one): each step multiplies by W and "
+    "by Wᵀ, so one product with each is a whole step and not a half.",
+    ("range(steps)", "range(max(1, steps // 2))"),
+)
+
+EXERCISE.mistake(
+    "the direction before the last step",
+    "The direction is that from before the last step: return the v that the last step has left, "
+    "the one whose stretch you return.",
+    ("v = matrix.T @ (matrix @ v)", "before = v / v.norm()\n        v = matrix.T @ (matrix @ v)"),
+    ("norm(), v", "norm(), before"),
+)
+
+EXERCISE.mistake(
+    "the sum of squares",
+    "The first number is the sum of the squares of Wv: its root is missing, for the length is "
+    "asked for.",
+    ("(matrix @ v).norm()", "(matrix @ v).square().sum()"),
+)
+
+EXERCISE.mistake(
+    "divided by the sum of squares",
+    "The loop divides v by the sum of its squares, the square of its length: divide by the root "
+    "of that, and v has length 1.",
+    ("v / v.norm()", "v / v.square().sum()"),
 )

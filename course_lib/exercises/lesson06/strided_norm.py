@@ -9,7 +9,17 @@ import torch
 from course_lib import spectral
 from course_lib.exercises import Case, Exercise
 
-from .shared import circular_matrix, doubles, drawn, stripes
+from .shared import (
+    above_a_layer,
+    circular_matrix,
+    doubles,
+    drawn,
+    makes_a_large_array,
+    one_input_to_three,
+    plain,
+    stripes,
+    waves,
+)
 
 
 def strided_cases(rng):
@@ -25,6 +35,14 @@ def strided_cases(rng):
     opposite = doubles(1, -1).reshape(1, 2, 1, 1)
     yield Case("two channels of opposite signs", opposite, 4, 2)
     yield Case("stripes from the upper left to the lower right", stripes(8), 8, 2)
+    # more inputs than outputs, and the other way round: which is which shows
+    yield Case("stride 3, three channels to one", drawn(rng, 1, 3, 2, 2), 6, 3)
+    yield Case("stride 1, three outputs read one of two channels", one_input_to_three(), 3, 1)
+    # all of the grid's frequencies, and those alone: another grid has not got this one
+    yield Case("stride 1, stripes on 4 x 4 pixels", stripes(4), 4, 1)
+    yield Case("stride 1, sixteen ones", torch.ones(1, 1, 4, 4, dtype=torch.float64), 4, 1)
+    # its largest symbol is at 5/23: a grid of fixed size has no such frequency, and is no bound
+    yield Case("stride 1, a wave of 23 taps", waves(23, 5), 23, 1)
 
 
 def strided_of_numpy(weight, n, stride):
@@ -49,11 +67,34 @@ EXERCISE = Exercise(
     oracle=strided_of_numpy,
     twins=[spectral.operator_norm],
     on_device=False,
-    valid=lambda got, want, case: np.ndim(got) == 0 and np.isfinite(got) and got >= want,
+    valid=above_a_layer,
     loose="On these cases this is not below the norm, but it is not the norm. (Whether it is a "
     "bound for all kernels, the cases cannot say.)",
     done="It agrees with the norm of the whole matrix, written out, for strides 1 to 4.",
 )
+
+FIXED = (
+    "The result is the same for a kernel three times as large: no number that does not depend on "
+    "the weights is a bound for all of them."
+)
+
+WHOLE_MATRIX = (
+    "The norm is right, and it is that of the layer's whole matrix, written out. The lesson needs "
+    "it for AlexNet's first layer, whose matrix would take 90 GB: take the symbols, a small matrix "
+    "for each of the (n/Δ)² output frequencies."
+)
+
+
+@EXERCISE.probe
+def strided_probe(answer):
+    """Whether the weights are used, and whether the matrix of D·(n/Δ)² rows is written out."""
+    tap = doubles(1).reshape(1, 1, 1, 1)
+    if plain(answer(tap, 4, 2)) == plain(answer(3 * tap, 4, 2)):
+        return FIXED
+    weight = torch.ones(2, 2, 3, 3, dtype=torch.float64)
+    if makes_a_large_array(answer, weight, 28, 2, entries=100 * 2 * 2 * 28**2):
+        return WHOLE_MATRIX
+    return None
 
 
 @EXERCISE.variant
@@ -124,6 +165,23 @@ def stride_one(weight, n, stride):
 
 
 BLOCK = "symbols[a * m : (a + 1) * m, b * m : (b + 1) * m]"
+
+EXERCISE.mistake("a fixed number", FIXED, lambda weight, n, stride: 1e3)
+
+
+@EXERCISE.mistake(
+    "input and output channels exchanged",
+    "The numbers of a frequency are put into a matrix of C rows and D·Δ² columns: with as many "
+    "input as output channels that is the same, but else it is another matrix, whose norm can be "
+    "below the layer's. D rows, one for each output channel, and C·Δ² columns.",
+)
+def channels_exchanged(weight, n, stride):
+    outputs, inputs = weight.shape[:2]
+    m = n // stride
+    s = torch.fft.fft2(weight, s=(n, n)).reshape(outputs, inputs, stride, m, stride, m)
+    s = s.permute(3, 5, 0, 1, 2, 4).reshape(m, m, inputs, -1)
+    return torch.linalg.matrix_norm(s, 2).max() / stride
+
 
 EXERCISE.mistake(
     "aliases at ξ + l·N",
@@ -209,3 +267,21 @@ EXERCISE.mistake(
     "every alias; each alias has an amplitude of its own, a column of its own.",
     ("torch.cat(blocks, dim=-1)", "sum(blocks)"),
 )
+
+EXERCISE.mistake(
+    "m and Δ exchanged",
+    "The roles of m = n/Δ and Δ are exchanged: there are Δ blocks along each axis, m frequencies "
+    "long, and here there are m blocks of Δ frequencies.",
+    ("m = n // stride", "m, stride = stride, n // stride"),
+    ("dim=-1) / stride", "dim=-1) / m"),
+)
+
+
+@EXERCISE.mistake(
+    "a kernel with taps left out",
+    "Every Δ-th tap of the kernel is taken, as though the stride left out taps. It leaves out "
+    "outputs, and each output that stays has read all taps.",
+)
+def every_tap_of_stride(weight, n, stride):
+    s = torch.fft.fft2(weight[:, :, ::stride, ::stride], s=(n, n)).permute(2, 3, 0, 1)
+    return torch.linalg.matrix_norm(s, 2).max()

@@ -11,7 +11,17 @@ import torch
 from course_lib import spectral
 from course_lib.exercises import Case, Exercise
 
-from .shared import circular_matrix, doubles, drawn, stripes
+from .shared import (
+    above_a_layer,
+    circular_matrix,
+    doubles,
+    drawn,
+    makes_a_large_array,
+    one_input_to_three,
+    plain,
+    stripes,
+    waves,
+)
 
 
 def symbol_cases(rng):
@@ -25,6 +35,9 @@ def symbol_cases(rng):
     yield Case("positive weights", smooth, 6)
     yield Case("two channels of opposite signs", doubles(1, -1).reshape(1, 2, 1, 1), 2)
     yield Case("stripes from the upper left to the lower right", stripes(4), 4)
+    yield Case("three outputs read one of two channels", one_input_to_three(), 3)
+    # its largest symbol is at 5/23: a grid of fixed size has no such frequency, and is no bound
+    yield Case("a wave and a quarter of one later, 23 taps", waves(23, 5), 23)
 
 
 def symbol_of_numpy(weight, n):
@@ -46,11 +59,47 @@ EXERCISE = Exercise(
     oracle=symbol_of_numpy,
     twins=[spectral.operator_norm],
     on_device=False,
-    valid=lambda got, want, case: np.ndim(got) == 0 and np.isfinite(got) and got >= want,
+    valid=above_a_layer,
     loose="On these cases this is not below the norm, but it is not the norm. (Whether it is a "
     "bound for all kernels, the cases cannot say.)",
     done="It agrees with the norm of the whole matrix, written out.",
 )
+
+FIXED = (
+    "The result is the same for a kernel three times as large: no number that does not depend on "
+    "the weights is a bound for all of them."
+)
+
+N_IGNORED = (
+    "The result does not depend on n, and the norm does: on a circle of n x n pixels there are the "
+    "frequencies of that circle and no others. Is there a transform with a grid of its own, as "
+    "`s=(28, 28)`? It lacks some of them, and what it finds is no bound. `fft2(weight, s=(n, n))`."
+)
+
+WHOLE_MATRIX = (
+    "The norm is right, and it is that of the layer's whole matrix, written out. That takes "
+    "seconds for the layers below, and no machine holds it for those of AlexNet: take the symbols, "
+    "a small matrix for each frequency."
+)
+
+
+@EXERCISE.probe
+def symbol_probe(answer):
+    """Whether the weights and n are used, and whether the matrix of D·n² rows is written out."""
+    steep = doubles(1, -1).reshape(1, 1, 1, 2)  # 2 on an even circle, less on an odd one
+    if plain(answer(steep, 3)) == plain(answer(3 * steep, 3)):
+        return FIXED
+    if abs(plain(answer(steep, 3)) - plain(answer(steep, 8))) < 1e-6:
+        return N_IGNORED
+    weight = torch.ones(2, 2, 3, 3, dtype=torch.float64)
+    if makes_a_large_array(answer, weight, 20, entries=100 * 2 * 2 * 20**2):
+        return WHOLE_MATRIX
+    return None
+
+
+EXERCISE.mistake("a fixed number", FIXED, lambda weight, n: 1e3)
+
+EXERCISE.mistake("n ignored", N_IGNORED, ("s=(n, n)", "s=(28, 28)"))
 
 
 @EXERCISE.variant
@@ -177,4 +226,36 @@ EXERCISE.mistake(
     "one for each frequency",
     "These are the norms of all frequencies: their maximum is asked for.",
     ("svdvals(symbols).max()", "matrix_norm(symbols, 2)"),
+)
+
+EXERCISE.mistake(
+    "the inverse transform",
+    "This is n² times too small: `ifft2` divides by n². The symbol is the plain sum of taps times "
+    "waves, `fft2`.",
+    ("fft.fft2", "fft.ifft2"),
+)
+
+EXERCISE.mistake(
+    "reshaped and not permuted",
+    "The axes are regrouped with `reshape` (or `view`), which keeps the numbers in their order: a "
+    "matrix then mixes frequencies and channels. `permute(2, 3, 0, 1)` brings the frequencies to "
+    "the front.",
+    ("symbols.permute(2, 3, 0, 1)", "symbols.reshape(n, n, *weight.shape[:2])"),
+)
+
+EXERCISE.mistake(
+    "the real part alone",
+    "The singular values are those of the real parts of the symbols. A wave that is shifted on its "
+    "way has an imaginary part, and its stretch is the modulus: `torch.linalg.svdvals` takes "
+    "complex matrices.",
+    ("svdvals(symbols)", "svdvals(symbols.real)"),
+)
+
+EXERCISE.mistake(
+    "channels transformed",
+    "The channels are transformed as well as the pixels, which makes the norm √(D·C) times too "
+    "large: waves run over the last two axes of the kernel. `fft2` takes those by itself; `fftn` "
+    "takes all axes unless `dim` says which.",
+    ("fft.fft2(weight, s=(n, n))", "fft.fftn(torch.fft.fft2(weight, s=(n, n)), dim=(0, 1))"),
+    loose=True,
 )
