@@ -772,3 +772,42 @@ def test_a_result_of_0_is_not_said_to_be_what_many_steps_give():
     assert feedback.status == "FAIL"
     assert "depend" not in str(feedback)
     assert "stretch" in str(feedback)
+
+
+# --- the lesson with a function that is only a bound ------------------------------------------
+
+
+def cell(name):
+    """The text of a code cell of the lesson's source."""
+    path = next(Path(__file__).resolve().parents[1].glob("solutions/06_*.py"))
+    text = path.read_text(encoding="utf-8")
+    return text.split(f'# %% id="{name}"', 1)[1].split("\n", 1)[1].split("\n# %%", 1)[0]
+
+
+def loose_norm(weight, n, stride=1):
+    return 3 * solution("symbol-norm")(weight, n)
+
+
+def test_a_prediction_is_scored_with_the_norm_itself_where_the_learners_is_loose(capsys):
+    conv = zoo.load("CONV", device="cpu").double().requires_grad_(False)
+    space = {"torch": torch, "nn": nn, "spectral": spectral, "conv": conv}
+    exec(cell("reshaped"), space | {"symbol_norm": loose_norm, "share": {}}, kept := {})
+    true = float(solution("symbol-norm")(conv.conv2.weight, 14))
+    assert kept["norm"] == pytest.approx(true)
+    assert kept["share"]["conv2"] == pytest.approx(dense_norm(conv.conv2.weight.flatten(1)) / true)
+
+
+def test_the_printed_prefactors_column_does_not_follow_a_loose_function(capsys):
+    space = {"torch": torch, "nn": nn, "spectral": spectral, "rng": torch.Generator()}
+    exec(cell("settle"), space | {"symbol_norm": loose_norm, "strided_norm": loose_norm})
+    for row in capsys.readouterr().out.splitlines()[1:]:
+        stride, matrix, _, printed, _ = map(float, row.split())
+        assert printed == pytest.approx(matrix / stride, abs=2e-4)
+
+
+def test_the_lessons_tensor_takes_what_the_checks_accept():
+    exec(cell("helpers"), space := {"torch": torch, "np": np})
+    eye = torch.eye(3, dtype=torch.float64)
+    for same in (eye.to_sparse(), eye.tolist(), eye.numpy(), eye.clone().requires_grad_()):
+        assert torch.equal(space["tensor"](same), eye)
+    assert space["tensor"](2.5) == space["tensor"](np.float32(2.5)) == 2.5

@@ -62,7 +62,7 @@ def frequency(sigmas, down: int, across: int, pattern, out):
     axes[2].set_title(f"goes in ({len(pattern)})")
     axes[3].imshow(side_by_side(out, wide[1]), cmap="RdBu_r")
     times = out.norm() / pattern.norm()
-    axes[3].set_title(f"comes out ({len(out)}): {times:.2f} times as long")
+    axes[3].set_title(f"comes out ({len(out)}), {times:.2f} times")
     for axis, picture in zip(axes[2:], (pattern, out), strict=True):
         top = float(picture.abs().max())
         axis.images[0].set_clim(-top, top)

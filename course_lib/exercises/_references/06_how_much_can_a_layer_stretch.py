@@ -37,7 +37,7 @@ def norm_from_above(matrix, squarings=6):
 
     matrix: (outputs, inputs), not all 0; squarings: k, how often WᵀW is
     squared. Returns the Frobenius norm of its power 2ᵏ, to the power
-    1 / 2ᵏ⁺¹, a scalar.
+    1 / 2ᵏ⁺¹, a scalar, by products of matrices: without a decomposition.
     """
     gram, log = matrix.T @ matrix, 0.0
     for _ in range(squarings):
@@ -70,7 +70,8 @@ def symbol_norm(weight, n):
     """The operator norm of a circular convolution with stride 1.
 
     weight: (D, C, height, width), the kernel, at most n high and wide; n:
-    the images have n x n pixels. Returns a scalar.
+    the images have n x n pixels. Returns a scalar, from the symbols: without
+    the layer's matrix, which can be too large to hold.
     """
     symbols = torch.fft.fft2(weight, s=(n, n))  # (D, C, n, n)
     symbols = symbols.permute(2, 3, 0, 1)
@@ -82,7 +83,7 @@ def strided_norm(weight, n, stride):
 
     weight: (D, C, height, width), the kernel, at most n high and wide; n:
     the images have n x n pixels; stride: Δ, a divisor of n. Returns a
-    scalar.
+    scalar, from the symbols: without the layer's matrix.
     """
     symbols = torch.fft.fft2(weight, s=(n, n)).permute(2, 3, 0, 1)
     m = n // stride
