@@ -371,18 +371,18 @@ for name in names:
     )
 
 # %% [markdown] id="scale-pairs-head"
-# Both pairs, with the attack on the first hundred of the images, as far as the network in question
-# reads them correctly (so the images of two networks are not quite the same):
+# Both pairs, with the attack on those of the first hundred images that both networks of the pair
+# read correctly:
 
 # %% id="scale-pairs" tags=["result"]
 pairs = [("FC10(1e-2)", "FC10(1)"), ("FC100-100-10-ReLU", "FC100-100-10")]
 for pair in pairs:
-    nearest = []
+    nearest, some = [], (images[:100], labels[:100])
+    one, other = (margins_of(nets[name])[:100] > 0 for name in pair)
     for name in pair:
-        net, some = nets[name], (images[:100], labels[:100])
+        net = nets[name]
         found = attacks.minimal_adversarial(net, some[0], labels=some[1])
-        reads = margins_of(net)[:100] > 0
-        nearest.append(float(found.l2[reads].nanmedian()))
+        nearest.append(float(found.l2[one & other].nanmedian()))
     wilder, tamer = (bounds[name].tight for name in pair)
     print(f"{pair[0]} against {pair[1]}:")
     print(f"   L is {wilder / tamer:.2f} times as large,", end=" ")
@@ -887,7 +887,7 @@ methods = ("half", "root", "pairs", "tight", "local", "box")
 says = {
     "half": "margin / 2L",
     "root": "margin / √2 L",
-    "pairs": "yours",
+    "pairs": "pairs of classes",
     "tight": "LipLT",
     "local": "local",
     "box": "local, in the box",

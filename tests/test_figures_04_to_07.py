@@ -199,9 +199,8 @@ def test_states_are_told_by_colour_and_counted():
     certified, broken = torch.zeros(2, 100, dtype=torch.bool)
     certified[:30], broken[99] = True, True
     figure = lesson07.states(images, certified, broken, "net")
-    assert (
-        figure.get_suptitle() == "net: 30 certified (blue),\n69 unknown (grey), 1 misread (orange)"
-    )
+    says = "net: 30 certified (blue),\n69 unknown (grey), 1 misread or broken (orange)"
+    assert figure.get_suptitle() == says
     sheet = figure.axes[0].images[0].get_array()
     assert np.allclose(sheet[0, 0], (0, 0.45, 0.7))
     assert np.allclose(sheet[-1, -1], (0.84, 0.37, 0))
@@ -209,10 +208,11 @@ def test_states_are_told_by_colour_and_counted():
 
 
 def test_the_chosen_strength_stands_out():
-    trials = [{"certified": {"0": s, "1": s / 2}, "accuracy": s} for s in (0.9, 0.8)]
-    axis = lesson07.strengths([0, 1], trials, trials[1], "sum, strength 1").axes[0]
+    trials = [{"certified": {"0.5": s - 0.1, "1": s / 2}, "accuracy": s} for s in (0.9, 0.8)]
+    axis = lesson07.strengths([0.5, 1], trials, trials[1], "sum, strength 1").axes[0]
     assert axis.get_title() == "sum, strength 1"
     drawn = [(list(line.get_ydata()), line.get_color()) for line in axis.lines]
-    assert drawn[:2] == [([0.9, 0.45], "0.85"), ([0.8, 0.4], "0.85")]
-    assert drawn[2] == ([0.8, 0.4], plotting.OURS)
+    # from the accuracy on, which is what is certified at radius 0
+    assert drawn[:2] == [([0.9, 0.8, 0.45], "0.85"), ([0.8, 0.8 - 0.1, 0.4], "0.85")]
+    assert drawn[2] == ([0.8, 0.8 - 0.1, 0.4], plotting.OURS)
     assert drawn[3] == ([0.8], plotting.PAPER)

@@ -572,3 +572,42 @@ def test_what_a_sloppy_learner_writes_does_not_pass(slug, answer, says):
 )
 def test_what_a_careful_learner_writes_passes(slug, answer):
     assert judge(find(slug), answer).status == "PASS"
+
+
+def norm(matrix):
+    return torch.linalg.matrix_norm(matrix, 2)
+
+
+@pytest.mark.parametrize(
+    ("slug", "answer"),
+    [
+        ("log-bound", lambda norms, activations: 1e9),
+        ("log-bound", lambda norms, activations: 1000.0),
+        ("two-layer-bound", lambda first, second, slope: 1e9),
+        ("two-layer-bound", lambda first, second, slope: 300.0),
+        (  # right up to a slope of 2
+            "two-layer-bound",
+            lambda a, b, slope: norm(b @ a) + slope / 2 * norm(a) * norm(b),
+        ),
+        ("two-layer-bound", lambda a, b, slope: slope / 2 * norm(b @ a) + norm(a) * norm(b)),
+        ("two-layer-bound", lambda a, b, slope: slope * len(a) * a.abs().max() * b.abs().max()),
+    ],
+)
+def test_what_is_no_bound_for_other_networks_is_not_called_one(slug, answer):
+    assert judge(find(slug), answer).status == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("slug", "answer"),
+    [
+        ("log-bound", lambda norms, activations: sum(norms)),
+        ("log-bound", lambda norms, activations: len(norms) * math.log(sum(norms))),
+        ("two-layer-bound", lambda first, second, slope: slope * first.norm() * second.norm()),
+        (
+            "two-layer-bound",
+            lambda first, second, slope: slope * (norm(first) ** 2 + norm(second) ** 2) / 2,
+        ),
+    ],
+)
+def test_a_bound_for_all_networks_is_loose_and_not_wrong(slug, answer):
+    assert judge(find(slug), answer).status == "VALID BUT LOOSE"

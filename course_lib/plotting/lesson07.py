@@ -49,7 +49,7 @@ def states(images, certified, broken, title: str):
     unknown = len(images) - sum(known)
     figure.suptitle(
         f"{title}: {known[0]} certified (blue),\n"
-        f"{unknown} unknown (grey), {known[1]} misread (orange)",
+        f"{unknown} unknown (grey), {known[1]} misread or broken (orange)",
         fontsize=9,
     )
     return figure
@@ -58,13 +58,18 @@ def states(images, certified, broken, title: str):
 def strengths(radii, trials, chosen, title: str):
     """Draw the certified accuracy of networks trained with more and more penalty.
 
-    radii: K numbers; trials: each with "certified", radius -> share (K), and "accuracy"; chosen:
-    the one of them that is drawn in colour. Returns the figure.
+    radii: K numbers above 0; trials: each with "certified", radius -> share (K), and "accuracy";
+    chosen: the one of them that is drawn in colour. Returns the figure.
     """
     figure, axis = plt.subplots(figsize=(5, 2.8))
+
+    def curve(one):
+        # every curve begins at the accuracy: a change of length 0 misleads nobody
+        return [0, *radii], [one["accuracy"], *one["certified"].values()]
+
     for other in trials:
-        axis.plot(radii, other["certified"].values(), color="0.85")
-    axis.plot(radii, chosen["certified"].values(), "o-")
+        axis.plot(*curve(other), color="0.85")
+    axis.plot(*curve(chosen), "o-")
     axis.plot(0, chosen["accuracy"], "o", color=PAPER, clip_on=False, label="accuracy")
     axis.set(ylim=(0, 1.05), xlim=(0, 1.7), xlabel="L2 radius")
     axis.set(ylabel="certified", title=title)

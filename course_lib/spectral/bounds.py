@@ -8,8 +8,7 @@ through the matrices that follow it as one matrix, so that for z_k = W_k σ(z_{k
     L(z_k) <= m^(k-1) ||W_k ··· W_1|| + Σ_j ρ m^(k-1-j) ||W_k ··· W_{j+1}|| L(z_j).
 
 As ||AB|| <= ||A|| ||B|| and m + ρ = hi, this is never above the product. Both are kept as
-logarithms, for the product of a deep network can leave the range of a float (it is 1e41 for
-EfficientNet-Lite0).
+logarithms, for the product of a deep network can leave the range of a float.
 """
 
 import dataclasses
