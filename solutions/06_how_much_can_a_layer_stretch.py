@@ -675,7 +675,12 @@ print(f"norm_from_above: {whose(norm_from_above)};", end=" ")
 print(f"symbol_norm: {whose(symbol_norm)}")
 pictures = torch.stack([most_stretched("conv1", 1, 7)[0], edge_pattern])
 titles = ["on the circle", "with zeros"]
-plotting.show_images(pictures, titles, limits=None, size=1.9)
+axes = plt.subplots(1, 2, figsize=(4.2, 2.3))[1]
+for axis, picture, title in zip(axes, pictures, titles, strict=True):
+    top = float(picture.abs().max())
+    axis.imshow(picture, cmap="RdBu_r", vmin=-top, vmax=top)
+    axis.set_title(title)
+    axis.axis("off")
 plt.show()
 
 # %% [markdown] id="edge-conv-note"

@@ -81,7 +81,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "NaN left out: ": NO_WEIGHTS,
         "NaN made a number: ": NO_WEIGHTS,
     },
-    "symbol-norm": {"narrow arguments: torch.float16": ROUNDING},
     "certificate": {
         "clamped in the middle: apart": EQUAL_ROWS,
         "a little added: apart * below": EQUAL_ROWS,
