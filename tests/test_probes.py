@@ -120,12 +120,23 @@ def why_of_a_wrong_truth(answer, sentence):
     )
 
 
+def same_for_three_times_the_kernel(answer, sentence):
+    kernel = torch.rand(2, 2, 3, 3, generator=torch.Generator().manual_seed(0)).double()
+    try:
+        found = [answer(scale * kernel, 6) for scale in (1, 3)]
+    except TypeError:  # strided-norm, which takes a stride as well
+        found = [answer(scale * kernel, 6, 2) for scale in (1, 3)]
+    return "three times as large" in sentence and found[0] == found[1]
+
+
 TRUE = {
     "bootstrap-means": equal_draws_have_unequal_means,
     "changes-the-ranking": why_of_a_wrong_truth,
     "haar-bases": no_unit_columns_or_no_seed,
     "amplify-in-box": leaves_the_box_or_has_another_rms,
     "chance-purity": one_row_gives_no_whole_number,
+    "strided-norm": same_for_three_times_the_kernel,
+    "symbol-norm": same_for_three_times_the_kernel,
 }
 PROBED = [slug for slug, exercise in all_exercises().items() if exercise.probes]
 
@@ -139,7 +150,8 @@ def test_no_probe_names_a_cause_that_it_has_not_seen(slug, name):
     assert sentence is None or (slug in TRUE and TRUE[slug](answer, sentence)), sentence
 
 
-LOOKS_ITSELF = {"only_ties_are_wrong"}  # whether the scores are right, before it says so
+# whether the scores, or the bound, are right, before it says so
+LOOKS_ITSELF = {"only_ties_are_wrong", "above_probe"}
 
 
 def test_sentences_that_take_the_numbers_for_right_are_heard_of_right_ones_only():
