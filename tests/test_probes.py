@@ -120,13 +120,16 @@ def why_of_a_wrong_truth(answer, sentence):
     )
 
 
-def same_for_three_times_the_kernel(answer, sentence):
-    kernel = torch.rand(2, 2, 3, 3, generator=torch.Generator().manual_seed(0)).double()
-    try:
-        found = [answer(scale * kernel, 6) for scale in (1, 3)]
-    except TypeError:  # strided-norm, which takes a stride as well
-        found = [answer(scale * kernel, 6, 2) for scale in (1, 3)]
-    return "three times as large" in sentence and found[0] == found[1]
+def same_for_three_times_the_weights(slug):
+    """A sentence on a number that does not depend on the weights of ``slug``'s first case."""
+
+    def true(answer, sentence):
+        weights, *rest = find(slug).draw("cpu")[0].args
+        return "three times as large" in sentence and answer(weights, *rest) == answer(
+            3 * weights, *rest
+        )
+
+    return true
 
 
 TRUE = {
@@ -135,8 +138,10 @@ TRUE = {
     "haar-bases": no_unit_columns_or_no_seed,
     "amplify-in-box": leaves_the_box_or_has_another_rms,
     "chance-purity": one_row_gives_no_whole_number,
-    "strided-norm": same_for_three_times_the_kernel,
-    "symbol-norm": same_for_three_times_the_kernel,
+    **{
+        slug: same_for_three_times_the_weights(slug)
+        for slug in ("norm-from-above", "symbol-norm", "strided-norm")
+    },
 }
 PROBED = [slug for slug, exercise in all_exercises().items() if exercise.probes]
 

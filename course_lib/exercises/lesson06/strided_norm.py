@@ -87,10 +87,16 @@ WHOLE_MATRIX = (
 
 @EXERCISE.probe
 def strided_probe(answer):
-    """Whether the weights are used, and whether the matrix of D·(n/Δ)² rows is written out."""
+    """Whether the weights are used."""
     tap = doubles(1).reshape(1, 1, 1, 1)
     if plain(answer(tap, 4, 2)) == plain(answer(3 * tap, 4, 2)):
         return FIXED
+    return None
+
+
+@EXERCISE.probe(only_right=True)
+def matrix_probe(answer):
+    """Whether the matrix of D·(n/Δ)² rows is written out."""
     weight = torch.ones(2, 2, 3, 3, dtype=torch.float64)
     if makes_a_large_array(answer, weight, 28, 2, entries=100 * 2 * 2 * 28**2):
         return WHOLE_MATRIX

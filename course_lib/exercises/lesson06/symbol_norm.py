@@ -85,12 +85,18 @@ WHOLE_MATRIX = (
 
 @EXERCISE.probe
 def symbol_probe(answer):
-    """Whether the weights and n are used, and whether the matrix of D·n² rows is written out."""
+    """Whether the weights and n are used."""
     steep = doubles(1, -1).reshape(1, 1, 1, 2)  # 2 on an even circle, less on an odd one
     if plain(answer(steep, 3)) == plain(answer(3 * steep, 3)):
         return FIXED
     if abs(plain(answer(steep, 3)) - plain(answer(steep, 8))) < 1e-6:
         return N_IGNORED
+    return None
+
+
+@EXERCISE.probe(only_right=True)
+def matrix_probe(answer):
+    """Whether the matrix of D·n² rows is written out."""
     weight = torch.ones(2, 2, 3, 3, dtype=torch.float64)
     if makes_a_large_array(answer, weight, 20, entries=100 * 2 * 2 * 20**2):
         return WHOLE_MATRIX
