@@ -912,7 +912,7 @@ def test_an_edit_that_does_not_fit():
 
 
 def test_a_reference_that_is_not_built():
-    with pytest.raises(LookupError, match="run `course build`"):
+    with pytest.raises(LookupError, match="run `course build NN`"):
         make_row_sums(reference=None, slug="never-built").solution()
 
 
