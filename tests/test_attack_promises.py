@@ -554,3 +554,104 @@ def test_the_lead_is_what_a_margin_was():
     gap = -losses.target_margin(net(x), net(x).topk(2)[1][:, 1])
     assert torch.allclose(found.margin, 0.05 * torch.maximum(varied, gap), rtol=1e-3)
     assert (found.overshoot >= 0.5 * found.margin).all()
+
+
+# --- statuses, sentences, and networks that have no company ------------------------------------
+
+
+def test_a_lead_that_shows_in_the_distance_is_told_though_the_gap_hides_it():
+    """Classes of scales from 1e-3 to 1e3: the lead is small beside the gap of the clean image, and
+    large beside what separates two small classes; the distance was 6 % too large, "settled"."""
+    rng = devices.generator(79)
+    net = nn.Linear(12, 6).eval()
+    scale = torch.logspace(-3, 3, 6)
+    with torch.no_grad():
+        net.weight.copy_(torch.randn(6, 12, generator=rng) / 12**0.5 * scale[:, None])
+        net.bias.copy_(0.3 * torch.randn(6, generator=rng) * scale)
+    x = torch.rand(8, 12, generator=devices.generator(5))
+    labels = net(x).argmax(1)
+    x, targets = x.repeat_interleave(5, 0), attacks.all_targets(labels, 6).flatten()
+    found = minimal_adversarial(net, x, targets)
+    ratio = found.l2.double() / attacks.exact_minimum(net, x, targets).l2
+    told = found.status == Status.COARSE
+    assert told.any()
+    assert (ratio[found.success & ~told] <= 1.001).all()
+
+
+def test_a_network_that_normalises_its_image_is_no_joined_one():
+    """Half of an image is the same to it, so that nothing seemed to vary, and rounding seemed to be
+    the other images' doing."""
+    net = Of(lambda layers, x: layers[0](F.normalize(x.flatten(1))), nn.Linear(16, 3))
+    found = minimal_adversarial(net, pixels())
+    assert found.success.all()
+    assert set(found.reasons()) == {"settled"}
+
+
+JOINED = {
+    "the last image": lambda layers, x: layers[0](x) + 0.1 * layers[0](x[-1:]),
+    "the largest logit": lambda layers, x: layers[0](x) * layers[0](x).abs().max(),
+    "the median": lambda layers, x: torch.where(
+        layers[0](x) > layers[0](x).median(), layers[0](x), 0.1 * layers[0](x)
+    ),
+    "their number": lambda layers, x: layers[0](x) + (len(x) > 4) * torch.tensor([1.0, 0, 0, 0]),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "n"),
+    [(kind, n) for kind in JOINED for n in (1, 8) if (kind, n) != ("the median", 1)],
+)
+def test_images_that_are_asked_one_by_one_are_given_company(kind, n):
+    net = Of(JOINED[kind], mlp())
+    with pytest.raises(ValueError, match="depends on the other images of its batch"):
+        minimal_adversarial(net, pixels(n), chunk=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda net, x: minimal_adversarial(net, x, margin=torch.inf), "finite number"),
+        (lambda net, x: minimal_adversarial(net, x, margin="a"), "finite number"),
+        (lambda net, x: minimal_adversarial(net, x, steps=1.5), "whole numbers"),
+        (lambda net, x: minimal_adversarial(net, x, chunk=2.5), "whole numbers"),
+        (lambda net, x: minimal_adversarial(net, x, loss="sharpened", precision="a"), "a number"),
+        (lambda net, x: minimal_adversarial(net, x, resume=3), "What is resumed"),
+        (lambda net, x: minimal_adversarial(net, x, loss=lambda z: z), "cannot be asked"),
+        (lambda net, x: minimal_adversarial(net, x, loss=lambda z, t: 1.0), "float tensor"),
+        (lambda net, x: minimal_adversarial(net, x, loss=lambda z, t: z.sum()), "one value for"),
+        (
+            lambda net, x: minimal_adversarial(net, x, loss=lambda z, t: z.detach().sum(1)),
+            "no gradient",
+        ),
+        (lambda net, x: minimal_adversarial(net, x, labels=["a"] * len(x)), "whole numbers"),
+        (lambda net, x: minimal_adversarial(net, x, "nearest"), "whole numbers"),
+        (lambda net, x: minimal_adversarial(net, x, [2**70] * len(x)), "whole numbers"),
+        (lambda net, x: minimal_adversarial(net, x.to_sparse()), "plain tensor"),
+        (lambda net, x: minimal_adversarial(net, x.to("meta")), "plain tensor"),
+        (lambda net, x: minimal_adversarial(nn.Linear(4, 3, device="meta"), x), "meta device"),
+        (lambda net, x: attacks.deepfool(net, x, overshoot=torch.nan), "overshoot"),
+        (lambda net, x: attacks.deepfool(net, x, steps=1.5), "whole number"),
+        (lambda net, x: attacks.fgsm(net, x, epsilon="a"), "epsilon"),
+    ],
+)
+def test_what_cannot_be_asked_for_has_a_sentence(call, sentence):
+    """An infinite margin was met by no change at all; the others had torch's or Python's words."""
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        call(mlp(), pixels())
+
+
+@pytest.mark.parametrize("attack", [attacks.fgsm, attacks.deepfool])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda z: (z, z), "float tensor of logits"),
+        (lambda z: z[:, 0], "at least two classes"),
+        (lambda z: z[:, :1], "at least two classes"),
+        (lambda z: z.argmax(1), "float tensor of logits"),
+        (lambda z: z * torch.nan, "NaN for 6 of 6 images"),
+        (lambda z: z.detach(), "no gradient"),
+    ],
+)
+def test_the_first_order_attacks_say_what_is_wrong_with_an_output(attack, change, sentence):
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        attack(after(mlp(), change), pixels())

@@ -5,6 +5,7 @@ import dataclasses
 import torch
 from torch import nn
 
+from .. import device as devices
 from .asking import Asked
 from .measures import check_pixels
 
@@ -13,6 +14,7 @@ from .measures import check_pixels
 COMPANY = 1e-3
 COMPANY_TF32 = 2e-2
 COMPANY_COARSE = 0.1  # in half precision, whose unit is itself a thousandth or a hundredth
+COMPANIONS = 4  # other images of the call, beside which a single one is asked again
 STEPS = 4  # units of rounding by which two logits may come nearer when each is rounded otherwise
 
 
@@ -28,10 +30,20 @@ class Clean:
     moved: torch.Tensor
 
 
-def check_kinds(net: nn.Module, images: torch.Tensor) -> None:
-    """Raise TypeError or ValueError unless ``net`` is a module and ``images`` are some images."""
+def check_module(net: nn.Module) -> None:
+    """Raise TypeError unless ``net`` is a module, ValueError if it has no weights yet."""
     if not isinstance(net, nn.Module):
         raise TypeError(f"The network must be a torch module, not {type(net).__name__}.")
+    if any(tensor.is_meta for tensor in (*net.parameters(), *net.buffers())):
+        raise ValueError(
+            "The network's weights lie on the meta device, where they have no values: build it on "
+            "a real device and load its weights."
+        )
+
+
+def check_kinds(net: nn.Module, images: torch.Tensor) -> None:
+    """Raise TypeError or ValueError unless ``net`` is a module and ``images`` are some images."""
+    check_module(net)
     check_pixels(images)
     if not len(images):
         raise ValueError("There are no images to attack.")
@@ -125,8 +137,15 @@ def _check_net(asked: Asked, images: torch.Tensor, chunk: int) -> Clean:
     # what an added constant leaves of a logit is its rounding, and no variation
     step = STEPS * asked.epsilon() * logits.abs()
     varies = 2 * ((half - logits).abs() - step).clamp_min(0).nan_to_num().amax(1)
-    alone = _check_gradient(asked, batches[0][:1])
-    moved = _check_company(asked, batches[0], first, alone, varies.amax(), step.amax(0))
+    alone = check_gradient(asked, batches[0][:1])
+    size = varies.amax()
+    top = logits.topk(2, dim=1)[0]
+    if size <= COMPANY * (top[:, 0] - top[:, 1]).amax():
+        # half of an image is the same to a network that normalises it: its negative is not
+        size = torch.maximum(size, (asked(1 - batches[0]) - first).abs().nan_to_num(0.0).amax())
+    few = slice(1, 1 + COMPANIONS)
+    others = images[few].to(batches[0]), logits[few]
+    moved = _check_company(asked, batches[0], first, alone, size, step.amax(0), others)
     return Clean(logits, varies, moved)
 
 
@@ -170,17 +189,21 @@ def _in_company(how: str) -> ValueError:
     )
 
 
-def _check_company(asked, batch, first, alone, size, step) -> torch.Tensor:
+def _check_company(asked, batch, first, alone, size, step, others) -> torch.Tensor:
     """(classes,) by how much the logits move in other company; ValueError if by too much.
 
-    The second half of the batch is asked again, backwards; a single image beside its negative, and
-    beside black and white.
+    The second half of the batch is asked again, backwards; a single image, twice, beside its
+    negative, black, white, noise, and others of the call.
     first: the answers to ``batch``, alone: that to its first image; size: what the logits vary by;
-    step: (classes,) what rounding may do.
+    step: (classes,) what rounding may do; others: more images, and the answers to them.
     """
     n = len(batch)
-    others = torch.zeros_like(batch), torch.ones_like(batch)
-    some = batch[n // 2 :].flip(0) if n > 1 else torch.cat([1 - batch, *others, batch])
+    if n > 1:
+        some = batch[n // 2 :].flip(0)
+    else:
+        noise = torch.rand(batch.shape, generator=devices.generator(0)).round().to(batch)
+        plain = torch.zeros_like(batch), torch.ones_like(batch)
+        some = torch.cat([batch, others[0], batch, 1 - batch, *plain, noise])
     try:
         seen = asked(some)
     except torch.OutOfMemoryError:
@@ -189,12 +212,9 @@ def _check_company(asked, batch, first, alone, size, step) -> torch.Tensor:
         raise _in_company(f"it takes {n} of them, but not {len(some)} ({error})") from error
     if seen.shape != (len(some), first.shape[1]):
         raise _in_company(f"to {len(some)} of them it answers with the shape {tuple(seen.shape)}")
-    seen = seen[-1:] if n == 1 else seen
-    moved = (
-        torch.cat([seen - first[n // 2 :].flip(0), alone - first[:1]])
-        .abs()
-        .nan_to_num(nan=torch.inf)
-    )
+    before = first[n // 2 :].flip(0) if n > 1 else torch.cat([first, others[1], first])
+    seen = seen[: len(before)]
+    moved = torch.cat([seen - before, alone - first[:1]]).abs().nan_to_num(nan=torch.inf)
     share = COMPANY
     if asked.epsilon() > COMPANY / 10:
         share = COMPANY_COARSE
@@ -207,7 +227,7 @@ def _check_company(asked, batch, first, alone, size, step) -> torch.Tensor:
     return moved.amax(0)
 
 
-def _check_gradient(asked: Asked, image: torch.Tensor) -> torch.Tensor:
+def check_gradient(asked: Asked, image: torch.Tensor) -> torch.Tensor:
     """(1, classes) the answer to a single image, if it has a gradient."""
     with torch.enable_grad():
         image = image.clone().requires_grad_(True)
@@ -230,8 +250,8 @@ def _check_gradient(asked: Asked, image: torch.Tensor) -> torch.Tensor:
     return answer.detach()
 
 
-def check_output(output, n: int) -> None:
-    """Raise unless ``output`` is a float tensor (n, classes) that can be logits."""
+def check_shape(output, n: int) -> None:
+    """Raise unless ``output`` is a float tensor (n, classes), at least two of them."""
     if not isinstance(output, torch.Tensor) or not output.is_floating_point():
         raise TypeError("The network must return a float tensor of logits, (N, classes).")
     if output.dim() != 2 or output.shape[0] != n or output.shape[1] < 2:
@@ -239,6 +259,11 @@ def check_output(output, n: int) -> None:
             f"The network must return logits (N, classes), at least two classes; for {n} images it "
             f"returned the shape {tuple(output.shape)}."
         )
+
+
+def check_output(output, n: int) -> None:
+    """Raise unless ``output`` is a float tensor (n, classes) that can be logits."""
+    check_shape(output, n)
     total = output.double().sum(1)
     rounding = max(1e-3, 4 * torch.finfo(output.dtype).eps)
     if (output >= 0).all() and (output <= 1).all() and ((total - 1).abs() < rounding).all():
@@ -246,3 +271,26 @@ def check_output(output, n: int) -> None:
             "The network returns probabilities: each row lies in [0, 1] and sums to 1. The attack "
             "needs the logits: leave out the softmax at its end (or give log-probabilities)."
         )
+
+
+def check_loss(loss, logits: torch.Tensor, targets: torch.Tensor) -> None:
+    """Raise TypeError or ValueError unless ``loss(logits, targets)`` gives a float for each image,
+    (n,), that has a gradient. logits: (n, classes)."""
+    with torch.enable_grad():
+        logits = logits.detach().clone().requires_grad_(True)
+        try:
+            values = loss(logits, targets)
+        except Exception as error:
+            raise ValueError(
+                f"The loss cannot be asked ({type(error).__name__}: {error}): give a function of "
+                "(logits, targets), shapes (n, classes) and (n,)."
+            ) from error
+    if not isinstance(values, torch.Tensor) or not values.is_floating_point():
+        raise TypeError("The loss must return a float tensor, one value for each image.")
+    if values.shape != (len(logits),):
+        raise ValueError(
+            f"The loss must return one value for each image, ({len(logits)},), not the shape "
+            f"{tuple(values.shape)}: leave out the mean (reduction='none')."
+        )
+    if not values.requires_grad:
+        raise ValueError("The loss has no gradient: see whether it detaches the logits, or rounds.")

@@ -11,9 +11,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from .asking import Asked
-from .checking import STEPS, check_mode_matters, check_weights, first_answer
+from .checking import (
+    STEPS,
+    check_gradient,
+    check_mode_matters,
+    check_module,
+    check_shape,
+    check_weights,
+    first_answer,
+)
 from .losses import ULPS, target_margin
-from .measures import check_labels, check_pixels, distortion
+from .measures import check_labels, check_pixels, distortion, is_number, is_whole
 
 BEYOND = 1e-6  # of the clean image's gap: DeepFool's steps end so far across a boundary at least
 
@@ -44,8 +52,8 @@ def fgsm(net: nn.Module, images: torch.Tensor, labels=None, epsilon: float = 0.1
     network in train mode that a look changes, or that answers otherwise each time.
     """
     net, images, labels, _ = _inputs(net, images, labels)
-    if not 0 <= epsilon < float("inf"):
-        raise ValueError(f"epsilon is a number from 0 on, the change of a pixel, not {epsilon}.")
+    if not (is_number(epsilon) and 0 <= epsilon < float("inf")):
+        raise ValueError(f"epsilon is a number from 0 on, the change of a pixel, not {epsilon!r}.")
     with net.plain(), torch.enable_grad():
         x = images.clone().requires_grad_()
         loss = F.cross_entropy(net(x), labels, reduction="sum")
@@ -72,6 +80,10 @@ def deepfool(
     in train mode that a look changes, or that answers otherwise each time.
     """
     net, images, labels, logits = _inputs(net, images, labels)
+    if not (is_whole(steps) and steps >= 0):
+        raise ValueError(f"The steps are a whole number from 0 on, not {steps!r}.")
+    if not (is_number(overshoot) and 0 <= overshoot < float("inf")):
+        raise ValueError(f"The overshoot is a number from 0 on, a share, not {overshoot!r}.")
     # what the clean image falls short by: no constant of a logit has a part in it
     gap = target_margin(logits, labels).abs()
     total, found = torch.zeros_like(images), images.clone()
@@ -117,6 +129,7 @@ def _to_nearest_plane(logits, gradients, labels, beyond):
 def _inputs(net, images, labels):
     """The network as it is asked, the images, the labels (N,), and the logits of the images, all
     checked."""
+    check_module(net)
     check_pixels(images)
     check_weights(net)
     asked = Asked(net, images)
@@ -125,6 +138,14 @@ def _inputs(net, images, labels):
         given = images.to(asked.dtype)
         check_mode_matters(net, lambda: first_answer(asked, given))
         answer = first_answer(asked, given)
+        check_shape(answer, len(given))
+        if answer.isnan().any():
+            raise ValueError(
+                "The network's output is NaN for "
+                f"{int(answer.isnan().any(1).sum())} of {len(given)} images: see its weights."
+            )
+        if len(given):
+            check_gradient(asked, given[:1])
         asked.rounds_to = answer.dtype
         logits = answer.to(asked.working)
     if labels is None:

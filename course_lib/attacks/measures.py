@@ -8,6 +8,7 @@ MNIST, it is the L2 norm.
 import functools
 import hashlib
 import io
+import numbers
 
 import numpy as np
 import torch
@@ -19,6 +20,16 @@ ALMOST = 1e-3  # beyond the box: no normalisation is off by so little
 TARGET_SEEDS = {"train": 13126199, "test": 13126200}  # RandomState: a stream frozen for all time
 
 
+def is_number(value) -> bool:
+    """Whether ``value`` is a real number, of Python or NumPy, and no NaN."""
+    return isinstance(value, numbers.Real | np.bool_) and value == value
+
+
+def is_whole(value) -> bool:
+    """Whether ``value`` is a whole number, of Python or NumPy."""
+    return isinstance(value, numbers.Integral)
+
+
 def check_pixels(images: torch.Tensor, box: bool = True, what: str = "Images") -> None:
     """Raise, with a sentence, unless ``images`` is a float tensor (N, *shape) of finite pixels.
 
@@ -27,6 +38,11 @@ def check_pixels(images: torch.Tensor, box: bool = True, what: str = "Images") -
     """
     if not isinstance(images, torch.Tensor):
         raise TypeError(f"{what} must be a torch tensor, not {type(images).__name__}.")
+    if images.layout != torch.strided or images.is_nested or images.is_meta:
+        raise TypeError(
+            f"{what} must be a plain tensor with values, not a sparse, nested or meta one: use "
+            "images.to_dense(), or torch.stack, or load them."
+        )
     if not images.is_floating_point():
         raise TypeError(
             f"{what} must have a floating-point type, not {images.dtype}: for bytes from 0 to 255 "
@@ -60,7 +76,13 @@ def check_labels(labels, n: int, classes: int, what: str = "labels") -> torch.Te
     Raises TypeError unless they are whole numbers, ValueError unless there are ``n`` of them, each
     from 0 to classes - 1.
     """
-    labels = torch.as_tensor(labels)
+    try:
+        labels = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise TypeError(
+            f"The {what} must be whole numbers, one class for each image: no tensor can be made of "
+            f"them ({error})."
+        ) from error
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise TypeError(
             f"The {what} must be whole numbers, one class for each image, not {labels.dtype}."
@@ -70,12 +92,13 @@ def check_labels(labels, n: int, classes: int, what: str = "labels") -> torch.Te
             f"The {what} have the shape {tuple(labels.shape)}, but there are {n} images: give one "
             f"class for each, shape ({n},)."
         )
+    labels = labels.long()  # the unsigned types of more than a byte have no minimum
     if n and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(
             f"The {what} must be classes from 0 to {classes - 1}; these go from "
             f"{int(labels.min())} to {int(labels.max())}."
         )
-    return labels.long()
+    return labels
 
 
 def check_targets(targets, labels: torch.Tensor, classes: int) -> torch.Tensor:

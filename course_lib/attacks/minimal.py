@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import numbers
 from collections.abc import Callable
 
 import torch
@@ -10,10 +11,10 @@ from torch import nn
 from ..training import progress_bar
 from . import averaging, conditions, exact, lines, losses, penalty, sqp
 from .asking import Asked
-from .checking import STEPS, check_kinds, check_net
-from .measures import all_targets, check_labels, check_targets
+from .checking import STEPS, check_kinds, check_loss, check_net
+from .measures import all_targets, check_labels, check_targets, is_number, is_whole
 from .problem import BestPoints, Problem
-from .result import Adversarial, Call, adopt, report, same_lead, unattacked
+from .result import COARSE, Adversarial, Call, adopt, report, same_lead, unattacked
 from .rounding import rounded
 from .status import Status
 
@@ -30,8 +31,6 @@ PENALTY_SETTINGS = tuple(
     if parameter.kind is parameter.KEYWORD_ONLY
 )
 HALF = 1e-4  # a coarser unit of rounding than this is that of half precision
-# A lead of more than this share of the clean image's gap shows in the distance, and is told.
-COARSE = 1e-3
 PER_PIXEL = 60  # numbers that a solver keeps for each pixel
 
 
@@ -88,6 +87,8 @@ def minimal_adversarial(
     loss or norm; a result to resume that belongs to another call.
     """
     _check_settings(loss, norm, margin, steps, chunk, settings)
+    if resume is not None and not isinstance(resume, Adversarial):
+        raise TypeError(f"What is resumed is a result of this attack, no {type(resume).__name__}.")
     check_kinds(net, images)
     asked = Asked(net, images)
     with asked.plain():
@@ -99,6 +100,8 @@ def minimal_adversarial(
         labels = labels.to(asked.device)
         if targets is not None:
             targets = check_targets(targets, labels, classes)
+        if callable(loss):
+            check_loss(loss, clean.logits[:2], labels[:2])
         # a copy: what was made in inference mode has no gradient
         x = images.detach().clone().to(asked.device, asked.dtype).contiguous()
         of, stopped = None, False
@@ -165,10 +168,18 @@ def _check_settings(loss, norm, margin, steps, chunk, settings) -> None:
         )
     if norm not in NORMS:
         raise ValueError(f"There is no norm called {norm!r}: use one of {', '.join(NORMS)}.")
+    if margin is not None and (not isinstance(margin, numbers.Real) or margin == float("inf")):
+        raise ValueError(f"The margin must be a finite number, not {margin!r}.")
     if margin is not None and not margin >= 0:
         raise ValueError(f"The margin must not be negative; it is {margin}.")
-    if steps < 1 or (chunk is not None and chunk < 1):
-        raise ValueError("The steps and the chunk must be at least 1.")
+    if not all(is_whole(n) and n >= 1 for n in (steps, 1 if chunk is None else chunk)):
+        raise ValueError(
+            "The steps and the chunk must be whole numbers, at least 1, not "
+            f"{steps!r} and {chunk!r}."
+        )
+    for name, value in settings.items():
+        if name in PENALTY_SETTINGS and not is_number(value):
+            raise ValueError(f"The setting {name!r} is a number, not {value!r}.")
     known = [] if loss == "margin" else sorted(set(PENALTY_SETTINGS))
     unknown = sorted(set(settings) - set(known))
     if unknown:

@@ -9,6 +9,8 @@ from .measures import distortion
 from .problem import MEASURED, BestPoints, Problem
 from .status import Status
 
+# A lead that takes more than this share of the distance shows, and is told.
+COARSE = 1e-3
 OUTWARD = (1.0002, 1.001, 1.005, 1.02)  # along the ray, where rounding has taken a success
 
 
@@ -211,7 +213,13 @@ def report(
         c = c * 2 * square.amin(1).sqrt()
     result.c[rows] = torch.where(won, c, torch.nan)
     why = _why(problem, found, nearest, won, result.call.loss)
-    why[coarse if coarse is not None else torch.zeros_like(blind)] = Status.COARSE
+    if coarse is not None:
+        # by convexity the distance of a linear network, squared, falls by no more than twice this
+        # share if nothing is needed: a small lead beside one class's gap may be a large one beside
+        # another's
+        share = found.multiplier[nearest] * problem.needed[nearest] / square.amin(1)
+        coarse = coarse | (won & (result.call.margin is None) & (share > COARSE))
+        why[coarse] = Status.COARSE
     why[blind] = Status.NO_GRADIENT
     result.status[rows] = why
     result.evaluations[rows] = found.evaluations.unflatten(0, (-1, others)).sum(1)

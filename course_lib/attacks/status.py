@@ -22,7 +22,8 @@ class Status(CodedReason):
     FAILED = 5, "failed"
     INTERRUPTED = 6, "interrupted"
     # the rounding of the logits forces a lead that is no longer small beside what the clean image
-    # falls short by: a success has been taken too far, and a failure says nothing
+    # falls short by, or takes more than that share of the distance (as where the scales of the
+    # classes differ): a success has been taken too far, and a failure says nothing
     COARSE = 7, "limited by rounding: it forces a lead of over 0.1 % of the clean image's gap"
     # the network's gradient is 0 at the clean image (it rounds, or is saturated, or dead): a
     # success was found along lines, and its distance is an upper bound; a failure says nothing

@@ -49,6 +49,7 @@ def transfer_table(
     if dataset is None or not len(dataset):
         raise ValueError("There are no images: give a data set, as load_mnist('test').sample(300).")
     amplified = [stddev] if isinstance(stddev, int | float) else list(stddev or [])
+    noise = [noise] if isinstance(noise, int | float) else list(noise)
     for level in [*amplified, *noise]:
         check_stddev(level)
     made = _replicates(sources, seeds, device, "sources")

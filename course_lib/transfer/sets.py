@@ -26,6 +26,7 @@ BLOCK = 10_000  # images that share a file: what an interruption by force can co
 FIELDS = [f.name for f in dataclasses.fields(Adversarial) if f.name not in ("originals", "call")]
 JOINED = ("images", "success", "distortion", "overshoot", "targets", "predictions", "status")
 TARGETS = ("random", "nearest")
+PLAIN = bool | int | float | str | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -130,12 +131,18 @@ def adversarial_set(
     unknown rule, and as :func:`attacks.minimal_adversarial`, before any attack.
     """
     net = network(net)
+    if not isinstance(dataset, Dataset):
+        raise TypeError(
+            f"The images must be a data set, with labels, not {type(dataset).__name__}: make one "
+            "by course_lib.data.Dataset(images, labels, name, index)."
+        )
     if not len(dataset):
         raise ValueError(f"The data set {dataset.name!r} has no images: there is nothing to do.")
     dataset = dataset.to(device_of(net, dataset.images))
     aims = targets_of(targets, dataset)
     settings = {"loss": loss, **settings}
-    keep = cache and not any(callable(value) for value in settings.values())
+    # a setting of another kind, as a function or a tensor, has no text that tells all of it
+    keep = cache and all(isinstance(value, PLAIN) for value in settings.values())
     who = _identity(net, dataset) if keep else None
     parts = []
     for rows in torch.arange(len(dataset)).split(BLOCK):
@@ -158,8 +165,17 @@ def network(net) -> nn.Module:
     """``net`` itself, or the zoo's network of that name, or (name, seed)."""
     if isinstance(net, nn.Module):
         return net
-    name, seed = (net, 0) if isinstance(net, str) else net
+    name, seed = (net, 0) if isinstance(net, str) else _pair(net)
     return zoo.load(name, seed)
+
+
+def _pair(net) -> tuple:
+    if not (isinstance(net, tuple | list) and len(net) == 2 and isinstance(net[0], str)):
+        raise TypeError(
+            "A network is a torch module, the name of one in the zoo, or (name, seed), not "
+            f"{type(net).__name__}."
+        )
+    return tuple(net)
 
 
 def device_of(net: nn.Module, images: torch.Tensor) -> torch.device:
