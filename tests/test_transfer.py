@@ -755,3 +755,14 @@ def test_more_classes_than_a_byte_holds(classes):
     seen = table.rows[CLEAN].answers
     assert (seen[0, 0, 0] == images.labels.numpy()).all()
     assert (table.rows["own"].answers[0, 0, 0] == sets.targets.numpy()).all()
+
+
+@pytest.mark.parametrize("net", [3, ("FC10(1)", 0, 1), len])
+def test_what_is_no_network_is_said(net, digits):
+    with pytest.raises(TypeError, match="A network is a torch module, the name of one in the zoo"):
+        transfer.adversarial_set(net, digits)
+
+
+def test_images_without_labels_are_no_data_set(digits):
+    with pytest.raises(TypeError, match="must be a data set, with labels, not Tensor"):
+        transfer.adversarial_set("FC10(1)", digits.images)

@@ -174,7 +174,7 @@ def _check_settings(loss, norm, margin, steps, chunk, settings) -> None:
         raise ValueError(f"The margin must not be negative; it is {margin}.")
     if not all(is_whole(n) and n >= 1 for n in (steps, 1 if chunk is None else chunk)):
         raise ValueError(
-            "The steps and the chunk must be whole numbers, at least 1, not "
+            "The steps and the chunk must be at least 1, and whole numbers, not "
             f"{steps!r} and {chunk!r}."
         )
     for name, value in settings.items():
