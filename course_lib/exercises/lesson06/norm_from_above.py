@@ -24,6 +24,9 @@ def above_cases(rng):
     # none of them stands out: powers of what was scaled once vanish
     yield Case("ten squarings", drawn(rng, 8, 9), 10)
     yield Case("tiny entries", 1e-6 * drawn(rng, 4, 6), 5)
+    # a guard against 0 is larger than G, and behind no squaring nothing hides it
+    yield Case("tiny entries, no squaring", 1e-6 * drawn(rng, 4, 6), 0)
+    yield Case("entries of 1e-9, eight squarings", 1e-9 * drawn(rng, 5, 4), 8)
     yield Case("all singular values equal, six squarings", 2 * torch.linalg.qr(drawn(rng, 4, 4))[0])
     # the sums of rows or of columns are no bounds: here the others are much larger
     yield Case("one column", torch.ones(6, 1, dtype=torch.float64), 2)

@@ -42,7 +42,8 @@ def certificate_cases(rng):
     yield case("six images, five classes", 6, 5, 7, 3.5)
     yield case("below 1, small weights", 5, 4, 6, 0.2, scale=0.1)
     yield case("some misclassified", 9, 6, 5, 1.7, bias=0.0, wrong=(0, 4, 7))
-    yield case("some misclassified, below a thousandth", 6, 5, 7, 1e-3, bias=0.0, wrong=(1, 2, 5))
+    # no large radius beside them, of which a millionth would be allowed
+    yield case("all misclassified, below a thousandth", 6, 5, 7, 1e-3, bias=0.0, wrong=range(6))
     yield Case(
         "a tie",
         torch.tensor([[1.0, 1.0, 0.0], [0.0, 2.0, 1.0]]).double(),

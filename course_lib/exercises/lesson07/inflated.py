@@ -33,6 +33,14 @@ def inflated_cases(rng):
         linear_layers(tiny)[-1].bias.zero_()
     yield Case("weights of 1e-4", tiny, 100.0)
     yield Case("one unit much stronger than the others", bold, 100.0)
+    heard = net(12, 6, 5, 4)  # 1e-8 behind the first layer, and 1e8 makes up for it
+    with torch.no_grad():
+        _, second, last = linear_layers(heard)
+        second.weight[:, 0] *= 8
+        second.weight *= 1e-8
+        second.bias *= 1e-8
+        last.weight *= 1e8
+    yield Case("weights of 1e-8, one unit heard much more than the others", heard, 100.0)
 
 
 def layers_in_order(net):

@@ -45,6 +45,7 @@ def two_layer_cases(rng):
     yield Case("slope 5", drawn(rng, 3, 4), drawn(rng, 2, 3), 5.0)
     ones = torch.ones(2, 6, dtype=torch.float64), torch.ones(5, 2, dtype=torch.float64)
     yield Case("all weights 1", *ones, 1.0)
+    yield Case("tiny weights", 1e-4 * drawn(rng, 5, 6), 1e-4 * drawn(rng, 3, 5), 0.25)
     # two of the 2^14 patterns reach 7 s, and a search that tries a few hundred meets neither
     yield Case("fourteen units that cancel", *cancelling(14), 1.0)
 
@@ -128,7 +129,8 @@ def two_layer_probe(answer):
     """Whether another number is a bound as well, as far as patterns of slopes can tell."""
     tighter = False
     for case in two_layer_cases(torch.Generator().manual_seed(1)):
-        found, bound = float(answer(*case.args)), two_layer_of_numpy(*case.args)
+        found = float(torch.as_tensor(answer(*case.args)).detach())
+        bound = two_layer_of_numpy(*case.args)
         if not found >= float(largest_corner(*case.args)) * (1 - 1e-6):
             return None
         tighter |= found < bound * (1 - 1e-4)
