@@ -1,14 +1,11 @@
 """What a check has accepted never stops a later cell: lists, arrays, other types, other answers.
 
 Every lesson runs once with the course's answers, on few images, and then its dependent cells once
-for each form of the results (:mod:`downstream`), all exercises at once. NumPy's arrays and single
-precision, which stop what lists stop, and the other right answers of the registry are tried by
-
-    COURSE_THOROUGH=1 python -m pytest tests/test_downstream.py
+for each form of the results (:mod:`downstream`), and with each other right answer of the registry,
+all exercises at once.
 """
 
 import functools
-import os
 import sys
 from pathlib import Path
 
@@ -28,20 +25,10 @@ TOO_FEW = {"01": {"hunt-measured"}, "05": {"margin"}}
 
 VARIANTS = range(max(len(e.variants) for e in all_exercises().values()))
 
-OFTEN = ("lists", "tensors")  # the forms that stop most
-
-asked_for = (
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("COURSE_THOROUGH"), reason="needs COURSE_THOROUGH=1"),
-)
 pytestmark = pytest.mark.filterwarnings("ignore")  # of a figure that is closed, of a history
 
 
-def marked(form: str, *others: str):
-    return pytest.param(form, *others, marks=() if form in OFTEN else asked_for)
-
-
-BREAKAGES = [marked(f, n, c) for (n, f), cells in KNOWN.items() for c in cells]
+BREAKAGES = [(f, n, c) for (n, f), cells in KNOWN.items() for c in cells]
 
 
 @functools.cache
@@ -82,7 +69,7 @@ def culprits(name: str, answers: dict, cells) -> str:
 
 
 each_lesson = pytest.mark.parametrize("name", SOURCES)
-each_form = pytest.mark.parametrize("form", [marked(form) for form in FORMS])
+each_form = pytest.mark.parametrize("form", FORMS)
 
 
 @each_lesson
@@ -110,7 +97,7 @@ def test_a_cell_that_is_known_to_stop(form, number, cell):
 
 
 @each_lesson
-@pytest.mark.parametrize("k", [pytest.param(k, marks=asked_for) for k in VARIANTS])
+@pytest.mark.parametrize("k", VARIANTS)
 def test_a_variant_of_every_answer_stops_no_cell(name, k, monkeypatch):
     run = lesson(name)
     variants = {slug: find(slug).variants for slug in run.slugs}
@@ -140,12 +127,12 @@ def test_what_depends_on_an_answer_is_found():
 def test_a_failing_cell_is_named_and_the_run_goes_on():
     cells = made_of("a = 1", "b = int(a)", "c = b.bit_length()", "d = c + 1", "e = a + 1")
     for cell in cells[1:4]:
-        cell.depends = True
+        cell.depends = {"x"}
     run = Lesson("x", cells)
     run.start()
     assert not run.broken
     cells[1].text = "b = [a]"
-    failed, accepted = run.again({})
+    failed, accepted = run.again({"x": None})
     assert list(failed) == ["c2"]
     assert "'list' object has no attribute 'bit_length' in `c = b.bit_length()`" in failed["c2"]
     assert run.space["d"] == 2
