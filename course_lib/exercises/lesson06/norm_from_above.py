@@ -170,7 +170,6 @@ EXERCISE.mistake(
     "G has entries of 1e-12. The matrix is not 0, so its norm is not either.",
     ("size.log()", "(size + 1e-12).log()"),
     ("gram.norm().log()", "(gram.norm() + 1e-12).log()"),
-    loose=True,
 )
 
 
