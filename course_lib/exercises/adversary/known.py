@@ -31,10 +31,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "normally distributed all the same.",
         "reversed result: rows": AN_ORDER,
     },
-    "chance-purity": {
-        "argument ignored: generator": ITS_OWN_WAY,
-        "generator set back: generator": ITS_OWN_WAY,
-    },
+    "chance-purity": {"generator set back: generator": ITS_OWN_WAY},
     "nearest-plane": {
         "a little added: distances = lead": EQUAL_ROWS,
         "ties the other way: distances": EQUAL_ROWS,
