@@ -58,8 +58,8 @@ TEXTS = {
         r"logspace\(-3, 1, 25\)": "logspace(-3, 1, 4)",
         r"few\[:10\]": "few[:2]",
         r"targets\[:10\]": "targets[:2]",
-        r"images\[:10\]": "images[:2]",
-        r"goal\[:10\]": "goal[:2]",
+        r"images\[:10\]": "images[:1]",
+        r"goal\[:10\]": "goal[:1]",
         r"range\(10\):": "range(2):",
     },
     "05": {
