@@ -50,6 +50,8 @@ def largest_singular_value(weight: torch.Tensor) -> torch.Tensor:
     Raises FloatingPointError for a NaN or an infinity among the weights.
     """
     _check_finite(weight)
+    if weight.dtype in (torch.float16, torch.bfloat16):  # which have no decompositions
+        return largest_singular_value(weight.float()).to(weight.dtype)
     if weight.shape[0] > weight.shape[1]:
         return largest_singular_value(weight.T)
     with torch.no_grad():
@@ -78,6 +80,8 @@ def norms_of_layers(
     linear layer or convolution, and as the network does for images of a wrong shape; TypeError or
     ValueError for a ``lipschitz_constant`` that is no number from 0 on.
     """
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"The network must be a torch module, not {type(net).__name__}.")
     layers = {}
     for name, module in net.named_modules():
         stated_constant(module)  # it is no part of the penalty, but must be one
@@ -121,11 +125,16 @@ def _input_shapes(net: nn.Module, layers, input_shape) -> dict[nn.Module, tuple[
     try:
         if convolutions:
             with unharmed(net):
-                net.eval()(torch.zeros(1, *input_shape, device=convolutions[0].weight.device))
+                net.eval()(torch.zeros(1, *input_shape, device=_device_of(net)))
     finally:
         for hook in hooks:
             hook.remove()
     return shapes
+
+
+def _device_of(net: nn.Module) -> torch.device:
+    # not through a layer's weight: to work that out goes on with the iteration of a spectral norm
+    return next(net.parameters()).device
 
 
 def penalty(

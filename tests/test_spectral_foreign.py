@@ -1,12 +1,16 @@
 """Networks that are not ours: a module is known by what it does, and left as it was."""
 
+import collections
 import copy
+import dataclasses
 import functools
 import itertools
+import random
 import threading
 import types
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -588,3 +592,219 @@ def test_balls_of_networks_whose_layers_differ_in_width(activation):
     assert (radii["local"] >= radii["tight"]).all()
     for method, radius in radii.items():
         assert not (nearest < radius * (1 - 1e-9)).any(), method
+
+
+# --- what a network does besides ----------------------------------------------------------------
+
+
+class Function(nn.Module):
+    def __init__(self, function, *layers, **more):
+        super().__init__()
+        self.function, self.layers = function, nn.ModuleList(layers)
+        for name, value in more.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def gain(net, x, condition):
+    return net.layers[0](x) * (5.0 if condition else 1.0)
+
+
+def counts(net, x):
+    net.calls += 1
+    return net.layers[0](x) * net.calls
+
+
+CHANGING = {
+    "gradients recorded": lambda net, x: gain(net, x, torch.is_grad_enabled()),
+    "requires_grad": lambda net, x: gain(net, x, x.requires_grad),
+    "a single image": lambda net, x: gain(net, x, x.shape[0] == 1),
+    "calls": counts,
+    "random numbers": lambda net, x: net.layers[0](x * torch.rand(4, dtype=x.dtype)),
+    "Python's random numbers": lambda net, x: net.layers[0](x * random.uniform(0.5, 2)),
+    "NumPy's random numbers": lambda net, x: net.layers[0](x * float(np.random.uniform(0.5, 2))),
+}
+
+
+@pytest.mark.parametrize("name", CHANGING)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_network_that_is_not_one_function_is_refused(name, dtype):
+    net = Function(CHANGING[name], nn.Linear(4, 3), calls=0).to(dtype).eval()
+    drawn = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    with pytest.raises(ValueError, match="do not compute what the network computes"):
+        spectral.lipschitz(net, (4,))
+    assert torch.equal(torch.get_rng_state(), drawn[0])
+    assert random.getstate() == drawn[1] and (np.random.get_state()[1] == drawn[2]).all()
+    assert net.calls == 0
+
+
+def test_a_parametrisation_that_draws_leaves_the_random_numbers():
+    class Drops(nn.Module):
+        def forward(self, weight):
+            return weight * torch.bernoulli(torch.full_like(weight, 0.5))
+
+    layer = nn.Linear(4, 3)
+    parametrize.register_parametrization(layer, "weight", Drops())
+    drawn = torch.get_rng_state()
+    with pytest.raises(ValueError, match="do not compute what the network computes"):
+        spectral.lipschitz(nn.Sequential(layer).eval(), (4,))
+    spectral.norm_bounds(layer, (4,))
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.BatchNorm1d(4), nn.Dropout(0.5), parametrizations.spectral_norm(nn.Linear(4, 4))],
+    ids=lambda layer: type(layer).__name__,
+)
+@pytest.mark.parametrize("holder", [lambda v: [v], lambda v: {"a": v}, lambda v: (v,)])
+def test_a_module_that_torch_does_not_see_must_not_train(layer, holder):
+    key = "a" if isinstance(holder(0), dict) else 0
+    net = Function(lambda n, x: n.layers[0](n.held[key](x)), nn.Linear(4, 3), held=holder(layer))
+    net.eval()
+    before = {k: v.clone() for k, v in layer.state_dict().items()}
+    with pytest.raises(ValueError, match=r"in train mode that is not registered.*ModuleList"):
+        spectral.lipschitz(net, (4,))
+    assert layer.training
+    assert all(torch.equal(v, before[k]) for k, v in layer.state_dict().items())
+    layer.eval()
+    assert spectral.lipschitz(net, (4,), starts=1, steps=2).lower > 0
+    layer.train()
+
+
+class Slots:
+    __slots__ = ("weight",)
+
+    def __init__(self, weight):
+        self.weight = weight
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    weight: torch.Tensor
+
+
+Pair = collections.namedtuple("Pair", "weight")
+
+
+@pytest.mark.parametrize("kind", [Slots, Frozen, Pair])
+def test_weights_in_objects_of_any_kind_are_read(kind):
+    weight = torch.randn(3, 4)
+    net = Function(lambda n, x: F.linear(x, n.own.weight), own=kind(weight)).eval()
+    right = float(torch.linalg.matrix_norm(weight.double(), 2))
+    assert spectral.lipschitz(net, (4,), starts=1, steps=4).product == pytest.approx(right)
+    assert net.own.weight is weight and weight.dtype == torch.float32
+
+
+def test_weights_of_what_a_hook_belongs_to_are_read():
+    class Teacher(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(3, 3))
+
+        def hook(self, module, inputs, output):
+            return output @ self.weight
+
+    layer, teacher = nn.Linear(4, 3), Teacher()
+    layer.register_forward_hook(teacher.hook)
+    right = torch.linalg.matrix_norm(teacher.weight.T @ layer.weight, 2)
+    found = spectral.lipschitz(nn.Sequential(layer).eval(), (4,), starts=1, steps=4)
+    assert found.tight == pytest.approx(float(right), rel=1e-5)
+
+
+@pytest.mark.parametrize("number", [np.float64(3), np.float32(3), np.int64(3)])
+@pytest.mark.parametrize("left", [True, False])
+def test_numbers_of_numpys_are_numbers(number, left):
+    layer = nn.Linear(4, 3)
+    net = Function(lambda n, x: number * n.layers[0](x) if left else n.layers[0](x) * number, layer)
+    right = 3 * float(torch.linalg.matrix_norm(layer.weight.double(), 2))
+    assert spectral.lipschitz(net.eval(), (4,), starts=1, steps=2).product == pytest.approx(right)
+
+
+def test_a_replaced_call_of_torchs_is_seen(monkeypatch):
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
+    call = nn.Module.__call__
+
+    def doubled(self, *args):
+        return call(self, *args) * (2 if isinstance(self, nn.ReLU) else 1)
+
+    monkeypatch.setattr(nn.Module, "__call__", doubled)
+    with pytest.raises(ValueError, match=r"No bound is given: ReLU\(\) does not compute"):
+        spectral.lipschitz(net, (4,))
+
+
+def test_a_weight_of_another_size_than_the_layer_was_made_with():
+    layer = nn.Linear(8, 5)
+    layer.weight = nn.Parameter(torch.randn(5, 4))
+    net = nn.Sequential(layer, nn.ReLU(), nn.Linear(5, 3)).eval()
+    assert spectral.lipschitz(net, (4,), starts=1, steps=2).layers[0].upper == pytest.approx(
+        float(torch.linalg.matrix_norm(layer.weight.double(), 2))
+    )
+    assert (spectral.certified_radius(net, torch.rand(3, 4)) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "layer, shape, word",
+    [
+        (nn.Linear(4, 0), (4,), "are none"),
+        (nn.Conv2d(2, 0, 3), (2, 5, 5), "are none"),
+        (nn.Linear(4, 3, device="meta"), (4,), "meta device"),
+        (nn.Flatten(0), (4,), "does not take inputs"),
+        (nn.MaxPool2d(2, return_indices=True), (1, 4, 4), "does not take inputs"),
+    ],
+)
+def test_a_layer_without_a_norm_has_a_sentence(layer, shape, word):
+    for call in (spectral.operator_norm, spectral.norm_bounds, spectral.norm_row):
+        with pytest.raises(ValueError, match=word):
+            call(layer, shape)
+
+
+@pytest.mark.parametrize(
+    "net, shape, word",
+    [
+        (nn.Sequential(nn.Linear(4, 0)), (4,), "has no numbers"),
+        (nn.Sequential(nn.Linear(4, 0), nn.ReLU(), nn.Linear(0, 3)), (4,), "has no numbers"),
+        (nn.Sequential(nn.MaxPool2d(2, return_indices=True)), (1, 4, 4), "must return one tensor"),
+        (Function(lambda n, x: F.max_pool2d(n.pool(x)[0], 2), pool=nn.MaxPool2d(2, 2, 0, 1, True)),
+         (1, 8, 8), "return_indices=False"),
+        (Function(lambda n, x: (x * 1j).imag), (4,), "complex number"),
+    ],
+)  # fmt: skip
+def test_a_network_without_a_bound_has_a_sentence(net, shape, word):
+    with pytest.raises(ValueError, match=word):
+        spectral.lipschitz(net.eval(), shape)
+
+
+def test_a_batch_norm_without_weight():
+    norm = nn.BatchNorm1d(4)
+    norm.weight = None
+    found = spectral.lipschitz(nn.Sequential(norm).eval(), (4,), starts=1, steps=2)
+    assert found.product == pytest.approx((1 + 1e-5) ** -0.5)
+
+
+@pytest.mark.parametrize("wrong", [{"starts": "a"}, {"steps": -1}, {"seed": None}])
+def test_settings_of_the_search_are_whole_numbers(wrong):
+    with pytest.raises(ValueError, match="must be a whole number"):
+        spectral.lipschitz(nn.Linear(4, 3).eval(), (4,), **wrong)
+
+
+def test_a_penalty_does_not_go_on_with_a_power_iteration():
+    layer = parametrizations.spectral_norm(nn.Conv2d(1, 2, 3))
+    net = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.Linear(18, 3)).train()
+    before = {name: value.clone() for name, value in net.named_buffers()}
+    robust.penalty(net, (1, 5, 5)).backward()
+    spectral.differentiable_norm(layer, (1, 5, 5))
+    spectral.differentiable_norm(parametrizations.spectral_norm(nn.Linear(4, 3)), (4,))
+    assert all(torch.equal(value, before[name]) for name, value in net.named_buffers())
+
+
+def test_the_penalty_of_half_precision_and_of_no_network():
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    right = float(robust.penalty(net, (4,)))
+    found = robust.penalty(net.half(), (4,))
+    found.backward()
+    assert float(found) == pytest.approx(right, abs=0.01) and net[0].weight.grad is not None
+    with pytest.raises(TypeError, match="must be a torch module"):
+        robust.penalty("net")

@@ -223,7 +223,7 @@ class NetworkBounds:
         last = self.steps[-1]
         if last.kind != "affine" or not isinstance(last.module, nn.Linear):
             return self.whole(self.product[-1])
-        rows = distances(last.module.weight) * (1 + 4 * last.module.in_features * UNIT)
+        rows = distances(last.module.weight) * (1 + 4 * last.module.weight.shape[1] * UNIT)
         return torch.minimum(
             rows.log() + rounded_up(self.product[last.inputs[0]]), self.whole(self.product[-1])
         )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from . import embedding, fourier, operators
-from .geometry import TRANSPOSE, Geometry, geometry, transposed_geometry
+from .geometry import TRANSPOSE, Geometry, geometry, stored, transposed_geometry
 from .rules import Measured, Size
 
 
@@ -104,7 +104,7 @@ def of_symbols(layer: Geometry, grid) -> np.ndarray:
 
 def differentiable(layer: nn.Module, shape, bound: str) -> Tensor:
     """The norm with its gradient, or for ``bound`` "upper" that of an upper bound."""
-    return with_gradient(geometry(layer, shape), bound).to(layer.weight)
+    return with_gradient(geometry(layer, shape), bound).to(stored(layer))
 
 
 def with_gradient(layer: Geometry, bound: str) -> Tensor:

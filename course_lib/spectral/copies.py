@@ -8,9 +8,11 @@ of the original. Here everything that holds weights is rebuilt, and the rest is 
 import contextlib
 import copy
 import functools
+import random
 import types
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -19,6 +21,8 @@ from .plain import hooks_of, weight_hook
 
 DEPTH = 6  # of objects within objects that are searched for weights
 SHARED = (type, types.ModuleType, types.BuiltinFunctionType, str, bytes, int, float, complex)
+DICTS = (dict.__init__, OrderedDict.__init__, defaultdict.__init__)
+REGISTERS = {"_modules", "_parameters", "_buffers"}
 # these concern gradients or files, not what the network computes
 DROPPED = {"_backward_hooks", "_backward_pre_hooks", "_non_full_backward_hooks"}
 
@@ -30,8 +34,20 @@ def in_double(module: nn.Module) -> nn.Module:
     On the device of ``module``; on the CPU for MPS, which has no float64. A compiled module is
     replaced by what it was compiled from.
     """
-    with torch.no_grad():
+    with torch.no_grad(), same_random_numbers():  # a parametrisation of the user's may draw some
         return Copier().module(module)
+
+
+@contextlib.contextmanager
+def same_random_numbers():
+    """Whoever draws random numbers of the processor afterwards draws the same as without this."""
+    own, numpys = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(own)
+        np.random.set_state(numpys)
 
 
 class Copier:
@@ -60,9 +76,9 @@ class Copier:
             parts = (value.func, value.args, value.keywords)
             function, args, keywords = (self.value(part, depth + 1) for part in parts)
             return self.keep(value, functools.partial(function, *args, **keywords))
-        if type(value) in (dict, OrderedDict):
-            found = self.keep(value, type(value)())
-            found.update((key, self.value(v, depth + 1)) for key, v in value.items())
+        if isinstance(value, dict) and type(value).__init__ in DICTS:
+            found = self.keep(value, copy.copy(value))
+            found.update((key, self.value(v, depth + 1)) for key, v in list(value.items()))
             return found
         if type(value) is list:
             found = self.keep(value, [])
@@ -70,6 +86,8 @@ class Copier:
             return found
         if type(value) in (tuple, set, deque):
             return type(value)(self.value(v, depth + 1) for v in value)
+        if isinstance(value, tuple) and hasattr(value, "_fields"):  # a named tuple
+            return type(value)._make(self.value(v, depth + 1) for v in value)
         return self.object(value, depth)
 
     def keep(self, value, found):
@@ -110,7 +128,7 @@ class Copier:
 
     def object(self, value, depth: int):
         """An object of any other class: the same one unless it holds weights."""
-        if not hasattr(value, "__dict__") or not holds_weights(value, DEPTH - depth):
+        if not attributes(value) or not holds_weights(value, DEPTH - depth):
             return value
         try:
             found = copy.copy(value)
@@ -119,8 +137,8 @@ class Copier:
         if found is value:
             return value
         self.keep(value, found)
-        for name, content in vars(value).items():
-            found.__dict__[name] = self.value(content, depth + 1)
+        for name, content in attributes(value).items():
+            object.__setattr__(found, name, self.value(content, depth + 1))
         return found
 
     def module(self, module: nn.Module) -> nn.Module:
@@ -159,7 +177,18 @@ def holds_weights(value, depth: int) -> bool:
         return any(holds_weights(v, depth - 1) for v in list(value.values()))
     if isinstance(value, (list, tuple, set)):
         return any(holds_weights(v, depth - 1) for v in list(value))
-    return any(holds_weights(v, depth - 1) for v in list(getattr(value, "__dict__", {}).values()))
+    return any(holds_weights(v, depth - 1) for v in attributes(value).values())
+
+
+def attributes(value) -> dict:
+    """The attributes of an object, those in ``__slots__`` included."""
+    found = dict(getattr(value, "__dict__", None) or {})
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            if not name.startswith("__") and hasattr(value, name):
+                found[name] = getattr(value, name)
+    return found
 
 
 def work_out(module: nn.Module) -> None:
@@ -194,11 +223,13 @@ def set_weight(module: nn.Module, name: str, value: Tensor) -> None:
 @contextlib.contextmanager
 def unharmed(net: nn.Module):
     """Leave ``net`` as it was, whatever running it does: attributes, counters, weights, modes, and
-    the random numbers of the processor."""
-    kept = [(module, dict(vars(module)), contents(module)) for module in net.modules()]
-    tensors = [(t, t.data, t.detach().clone()) for t in (*net.parameters(), *net.buffers())]
+    the random numbers of the processor. Modules in plain lists and dicts belong to it."""
+    modules = list(dict.fromkeys(part for found in all_within(net) for part in found.modules()))
+    kept = [(module, dict(vars(module)), contents(module)) for module in modules]
+    weights = dict.fromkeys(t for m in modules for t in (*m.parameters(False), *m.buffers(False)))
+    tensors = [(t, t.data, t.detach().clone()) for t in weights]
     try:
-        with torch.random.fork_rng(devices=[]):
+        with same_random_numbers():
             yield
     finally:
         for module, state, inner in kept:
@@ -213,6 +244,17 @@ def unharmed(net: nn.Module):
                     tensor.data = held
                 if not torch.equal(tensor, value):
                     tensor.copy_(value)
+
+
+def all_within(net: nn.Module) -> list[nn.Module]:
+    """``net``, and the modules that lie in lists and dicts where torch does not see them."""
+    found = [net]
+    for module in net.modules():
+        for name, value in vars(module).items():
+            if name not in REGISTERS and isinstance(value, (list, tuple, dict)):
+                inner = value.values() if isinstance(value, dict) else value
+                found.extend(part for part in list(inner) if isinstance(part, nn.Module))
+    return found
 
 
 def contents(module: nn.Module) -> list[tuple]:

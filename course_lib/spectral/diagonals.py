@@ -48,7 +48,7 @@ def scales(layer: nn.Module) -> Tensor:
         )
     variance = layer.running_var
     variance = (variance.cpu() if variance.device.type == "mps" else variance).double()
-    weight = weight_of(layer) if layer.affine else torch.ones_like(variance)
+    weight = weight_of(layer) if layer.weight is not None else torch.ones_like(variance)
     found = weight / (variance + layer.eps).sqrt()
     if not torch.isfinite(found.detach()).all():
         raise ValueError(f"The running variance of {layer} contains NaN or infinite values.")

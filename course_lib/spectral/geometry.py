@@ -138,9 +138,15 @@ def weight_of(layer: nn.Module) -> Tensor:
     """The layer's weight in float64, connected to it for gradients.
 
     On a device without float64 (MPS) it is copied to the CPU. Raises ValueError for NaN or infinite
-    entries and TypeError for complex ones.
+    entries, for none at all, and on the meta device; TypeError for complex ones.
     """
     weight = weight_now(layer)
+    if weight.is_meta or not weight.numel():
+        why = "lie on the meta device, where they have no values" if weight.is_meta else "are none"
+        raise ValueError(
+            f"The weights of {layer} {why}, so it has no norm: make it on a real device, with sizes "
+            "from 1 on."
+        )
     if weight.is_complex():
         raise TypeError(f"{layer} has complex weights: only real ones are supported.")
     if weight.device.type == "mps":
@@ -154,6 +160,13 @@ def weight_of(layer: nn.Module) -> Tensor:
     return weight
 
 
+def stored(layer: nn.Module) -> Tensor:
+    """A tensor of the type and on the device of the layer's weight. Not the weight itself: to ask a
+    parametrised layer for that in train mode goes on with its power iteration."""
+    found = next(layer.parameters(), None)
+    return layer.weight if found is None else found
+
+
 def padding_of(layer: nn.Module) -> tuple[int, ...]:
     """The widths of the padding as F.pad takes them: of the last axis before and after it, and so
     on. As the forward reads them: for other modes than zeros from what was worked out when the
@@ -161,13 +174,13 @@ def padding_of(layer: nn.Module) -> tuple[int, ...]:
     if layer.padding_mode != "zeros":
         return tuple(layer._reversed_padding_repeated_twice)
     if layer.padding == "valid":
-        return (0, 0) * (layer.weight.ndim - 2)
+        return (0, 0) * len(layer.kernel_size)
     if layer.padding == "same":
-        sizes = layer.weight.shape[2:]
+        sizes = layer.kernel_size
         dilation = each_axis(layer.dilation, len(sizes))
         reaches = [d * (k - 1) for d, k in zip(dilation, sizes, strict=True)]
         return tuple(w for reach in reversed(reaches) for w in (reach // 2, reach - reach // 2))
-    widths = each_axis(layer.padding, layer.weight.ndim - 2)
+    widths = each_axis(layer.padding, len(layer.kernel_size))
     return tuple(width for width in reversed(widths) for _ in range(2))
 
 

@@ -19,7 +19,7 @@ from .kinds import rule_of
 from .plain import hooks_of, refuse_hooks_of_all
 from .reading import Reader
 from .steps import Step, tensors
-from .tracing import Exact, InExact, Tracer, Whole
+from .tracing import Exact, InExact, Tracer, Untraceable, Whole
 
 SPREAD = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 COMPILED = (torch.jit.ScriptModule, torch.export.ExportedProgram)
@@ -63,6 +63,8 @@ def read(net: nn.Module, input_shape, any_mode: bool = False) -> Program:
     try:
         with torch.no_grad(), unharmed(double), Exact():
             graph = tracer.trace(whole)
+    except Untraceable:
+        raise
     except Exception as error:  # whatever the network's own code raises when it meets a proxy
         raise ValueError(
             "The network's forward cannot be traced by torch.fx, so its operations are not known "

@@ -55,12 +55,30 @@ def answer(net: nn.Module, probe: torch.Tensor, shape) -> torch.Tensor:
             "images this one returns "
             f"{tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__}."
         )
+    if not out.numel():
+        raise ValueError(
+            f"The network's output for an image, of the shape {tuple(out.shape[1:])}, has no "
+            "numbers, so there is nothing to bound: give its last layer at least one output."
+        )
     if not torch.isfinite(out).all():
         raise ValueError(
             "The network's output is not finite for an image of pixels in [0, 1]: its weights are "
             "too large even for float64."
         )
     return out
+
+
+def answer_with_gradient(net: nn.Module, probe: torch.Tensor) -> torch.Tensor | None:
+    """What ``net`` says of ``probe`` while gradients are recorded; None where it does not run so,
+    or has no row for each image (a squeeze() drops the axis of a single one)."""
+    try:
+        with torch.enable_grad():
+            out = net(probe.clone().requires_grad_() * 1)  # a copy, on which it may work in place
+    except Exception:  # the network's own code: without gradients it did run
+        return None
+    if not isinstance(out, torch.Tensor) or out.ndim < 2 or len(out) != len(probe):
+        return None
+    return out.detach()
 
 
 def first_answer(exact: nn.Module, net: nn.Module, probe: torch.Tensor, shape) -> torch.Tensor:
@@ -96,8 +114,9 @@ def compare(
     if found.shape != expected.shape or not (found - expected).abs().max() <= allowed:
         raise ValueError(
             "The steps read off the graph do not compute what the network computes, so no bound is "
-            "given: see whether its forward works in place on a value that is used again, or "
-            "depends on the size of the batch."
+            "given: see whether its forward works in place on a value that is used again, draws "
+            "random numbers, keeps something from call to call, or depends on the size of the "
+            "batch or on whether gradients are recorded."
         )
 
 
@@ -118,9 +137,14 @@ def compare_runs(steps, double: nn.Module, net: nn.Module, shape, casts) -> None
     itself, in its own precision or that of its casts."""
     probe = probes(shape, torch.float64, BATCH, tensors(double))
     compare(steps, probe, answer(double, probe, shape))
+    for others in (probe, probe[:1]):  # once more, with gradients; and a single image
+        if (seen := answer_with_gradient(double, others)) is not None:
+            compare(steps, others, seen)
     own = own_precision(net)
     if own not in AGREEMENT or compiled(net) or any(part.training for part in net.modules()):
         return  # in train mode a power iteration would go on
+    if not tensors(net):  # its weights, if any, are no part of it, and of a type that is not known
+        own = torch.get_default_dtype()
     probe = probes(shape, own, BATCH, tensors(net))
     try:
         seen = answer(net, probe, shape)
@@ -213,6 +237,25 @@ def steepest(network: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch
 
 
 @torch.no_grad()
+def check_slopes(layer: nn.Module, shape, slopes) -> None:
+    """Raise ValueError if ``layer``, in float64, is no function of each number with ``slopes``."""
+    rng = torch.Generator().manual_seed(2)
+    weights = tensors(layer)
+    x, v = (torch.randn(len(DISTANCES), *shape, generator=rng, dtype=torch.float64) for _ in "xv")
+    lengths = torch.tensor(DISTANCES, dtype=torch.float64).reshape(-1, *[1] * len(shape))
+    device = weights[0].device if weights else torch.device("cpu")
+    x, step = (lengths * x).to(device), (lengths * v).to(device)
+    y, there = layer(x.clone()), layer(x + step)
+    rest = (there - y - slopes.middle * step).abs() - slopes.half * step.abs() * (1 + SLACK)
+    size = y.abs() + there.abs() + slopes.steepest * (x.abs() + step.abs())
+    if (rest > 1e-12 * size).any():
+        raise ValueError(
+            f"No bound is given: {layer} does not compute what its class does in torch. See whether "
+            "something has replaced a function or a method of torch's."
+        )
+
+
+@torch.no_grad()
 def check_layer(layer: nn.Module, shape, limit: float, linear_map=None) -> None:
     """Raise ValueError if ``layer``, in float64, stretches a difference of two inputs by more than
     ``limit``, does not take inputs of ``shape``, or is not the map that it was taken for."""
@@ -221,7 +264,7 @@ def check_layer(layer: nn.Module, shape, limit: float, linear_map=None) -> None:
         seen = largest_seen(layer, shape, weights[0].device if weights else "cpu")
         x = probes(shape, torch.float64, BATCH, weights)
         change = layer(x.clone()) - layer(torch.zeros_like(x))
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # whatever a layer raises that meets what it is not made for
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{layer} does not take inputs of the shape {tuple(shape)} ({first}): give the shape "

@@ -221,7 +221,7 @@ def fold_batch_norm(layer: nn.Module, normalisation: nn.Module) -> nn.Module:
     folded = in_double(layer)
     weight = folded.weight.detach()
     bias = torch.zeros(len(factor)).to(weight) if layer.bias is None else layer.bias.detach()
-    offset = normalisation.bias.detach().double() if normalisation.affine else 0.0
+    offset = 0.0 if normalisation.bias is None else normalisation.bias.detach().double()
     bias = (bias.double() - normalisation.running_mean.double()) * factor + offset
     weight = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
     folded.weight = nn.Parameter(weight.to(layer.weight.detach()))

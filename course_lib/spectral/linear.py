@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from . import fourier, operators
-from .geometry import shape_of, weight_of
+from .geometry import shape_of, stored, weight_of
 from .rules import Measured, Size
 
 LINEAR_SIZE = 1024  # the smaller side of a matrix whose norm is not iterated
@@ -16,12 +16,13 @@ LINEAR_SIZE = 1024  # the smaller side of a matrix whose norm is not iterated
 def dense_layer(layer: nn.Linear, input_shape) -> fourier.Polyphase:
     """A fully connected layer as a convolution with one tap on a grid of one cell."""
     shape = shape_of(input_shape)
-    if shape[-1] != layer.in_features:
+    weight = weight_of(layer)  # which may have been replaced by one of another size
+    if shape[-1] != weight.shape[1]:
         raise ValueError(
-            f"{layer} takes inputs whose last size is {layer.in_features}, not {shape}: flatten "
+            f"{layer} takes inputs whose last size is {weight.shape[1]}, not {shape}: flatten "
             "them first."
         )
-    return fourier.Polyphase(weight_of(layer)[None, None], (0,), (1,), (0,))
+    return fourier.Polyphase(weight[None, None], (0,), (1,), (0,))
 
 
 def measure(layer: nn.Linear, shape, upper: bool) -> Measured:
@@ -31,7 +32,7 @@ def measure(layer: nn.Linear, shape, upper: bool) -> Measured:
         top = fourier.top(split)
         return Measured(top.value, top.lower, top.upper, "matrix")
     if not upper:
-        value = operators.leading(linear_map(layer, (layer.in_features,))).value
+        value = operators.leading(linear_map(layer, shape[-1:])).value
         return Measured(value, 0.0, math.inf, "Lanczos")
     weight = split.taps[0, 0].detach()
     scale = (max(split.size) + 16) * float(weight.square().sum())
@@ -55,9 +56,9 @@ def differentiable(layer: nn.Linear, shape, bound: str) -> Tensor:
     """The norm with its gradient, whatever ``bound`` says: it is exact."""
     split = dense_layer(layer, shape)
     if min(split.size) <= LINEAR_SIZE:
-        return fourier.at_vectors(split).to(layer.weight)
-    _, left, right = operators.leading(linear_map(layer, (layer.in_features,)))
-    return (left @ split.taps[0, 0] @ right).to(layer.weight)
+        return fourier.at_vectors(split).to(stored(layer))
+    _, left, right = operators.leading(linear_map(layer, tuple(shape)[-1:]))
+    return (left @ split.taps[0, 0] @ right).to(stored(layer))
 
 
 def size(layer: nn.Linear, shape) -> Size:

@@ -7,6 +7,7 @@ that is found from :mod:`.ascent`. All three are kept as logarithms.
 import dataclasses
 import html
 import math
+import numbers
 import time
 
 import torch
@@ -142,6 +143,11 @@ def lipschitz(
     contradicts the network as it runs (:mod:`.guard`).
     """
     began = time.perf_counter()
+    for name, value in (("starts", starts), ("steps", steps), ("seed", seed)):
+        least = 0 if name == "seed" else 1
+        whole = isinstance(value, numbers.Integral) and value >= least
+        if not whole and (name == "seed" or value is not None):
+            raise ValueError(f"{name} must be a whole number from {least} on, not {value!r}.")
     program = graph.read(net, input_shape)
     bounds = NetworkBounds(program.steps)
     lower, _ = largest_slope(program.steps, starts, steps, seed)

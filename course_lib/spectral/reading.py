@@ -101,7 +101,11 @@ class Reader:
             if node.op == "output":
                 return self.finish(node)
             if node in live or node.op == "placeholder":
-                self.visit(node)
+                try:
+                    self.visit(node)
+                except (RuntimeError, TypeError, LookupError, AttributeError) as error:
+                    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+                    self.refuse(node, f"could not be worked out ({first})")
         raise ValueError("The network's graph has no output.")
 
     def visit(self, node: fx.Node) -> None:
@@ -137,6 +141,8 @@ class Reader:
         else:
             if rule.step == "affine" and getattr(module, "track_running_stats", True) is False:
                 self.refuse(node, "normalises by the statistics of the batch")
+            if getattr(module, "return_indices", False):
+                self.refuse(node, "returns indices beside the values; use return_indices=False")
             slopes = rule.slopes(module) if rule.slopes else None
             self.module(node, rule.step, module, source, name, slopes=slopes)
 
@@ -332,6 +338,8 @@ class Reader:
         if computed or isinstance(operand, BatchSize):
             self.refuse(node, "uses a number that the network computes")
         value = self.value(operand)
+        if isinstance(value, complex) or (isinstance(value, torch.Tensor) and value.is_complex()):
+            self.refuse(node, "uses a complex number")
         return value.detach().double() if isinstance(value, torch.Tensor) else float(value)
 
     def diagonal(self, node: fx.Node, image: fx.Node, scale, shift) -> None:
@@ -357,6 +365,8 @@ class Reader:
     def add(self, node, kind, inputs, value, name=None, **more) -> None:
         if not isinstance(value, torch.Tensor) or value.ndim < 2 or len(value) != len(self.probe):
             self.refuse(node, "does not keep one row for each image")
+        if not value.numel():
+            self.refuse(node, "has no numbers (a size of 0), so that nothing passes through it")
         self.put(node, kind, inputs, value, name, **more)
 
     def alias(self, node: fx.Node, place: int) -> None:

@@ -5,6 +5,7 @@ is standardised, a branch on the number of axes) is worked out as the network do
 depends on the images becomes a node. Hooks are run as the network runs them.
 """
 
+import numpy as np
 import torch
 from torch import fx, nn
 from torch.overrides import TorchFunctionMode
@@ -66,6 +67,8 @@ class Whole(nn.Module):
 
 class Valued(fx.Proxy):
     """A proxy that knows its value for the probe: its shape is known, what is in it is not."""
+
+    __array_ufunc__ = None  # a number of NumPy's on the left leaves the operation to this
 
     def __init__(self, node: fx.Node, tracer: "Tracer", value):
         super().__init__(node, tracer)
@@ -150,6 +153,7 @@ class Tracer(fx.Tracer):
         try:
             return super().path_of_module(module)
         except NameError:  # it was not registered: it lies in a list, or belongs to a hook
+            refuse_training(module)
             name = f"unregistered_{len(self.submodule_paths)}"
             self.root._modules[name] = module
             for inner, part in module.named_modules(prefix=name):
@@ -165,6 +169,14 @@ class Tracer(fx.Tracer):
 
     def getattr(self, attr, attr_val, parameter_proxy_cache):
         return attr_val  # weights are numbers
+
+    def create_arg(self, a):
+        if isinstance(a, np.generic):
+            a = a.item()
+        try:
+            return super().create_arg(a)
+        except NameError:  # a weight of what a hook belongs to, say, and not of the network
+            return super().create_arg(a.data)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         if node.op == "placeholder":
@@ -197,3 +209,17 @@ class Tracer(fx.Tracer):
         for part in node.target.split("."):
             value = getattr(value, part)
         return value
+
+
+class Untraceable(ValueError):
+    """A sentence of our own about what was met while the network was traced."""
+
+
+def refuse_training(module: nn.Module) -> None:
+    """Raise, with a sentence, if ``module`` is in train mode, which net.eval() did not change."""
+    if any(part.training for part in module.modules()):
+        raise Untraceable(
+            f"The network uses a {type(module).__name__} in train mode that is not registered (it "
+            "lies in a plain list, say), so that net.eval() and net.parameters() miss it: keep it "
+            "in an nn.ModuleList or nn.ModuleDict, and call net.eval() again."
+        )
