@@ -98,6 +98,7 @@ def certified_radii(
         guard.check_radii(read.network, x, y, given, ("box",))
         for method in methods:
             found[method].append(radii[method])
+    guard.check_activations(program)
     empty = images.new_zeros(0)
     return {method: torch.cat(parts) if parts else empty for method, parts in found.items()}
 

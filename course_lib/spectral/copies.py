@@ -41,13 +41,13 @@ def in_double(module: nn.Module) -> nn.Module:
 @contextlib.contextmanager
 def same_random_numbers():
     """Whoever draws random numbers of the processor afterwards draws the same as without this."""
-    own, numpys = random.getstate(), np.random.get_state()
+    own, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002 (the user's)
     try:
         with torch.random.fork_rng(devices=[]):
             yield
     finally:
         random.setstate(own)
-        np.random.set_state(numpys)
+        np.random.set_state(numpys)  # noqa: NPY002
 
 
 class Copier:

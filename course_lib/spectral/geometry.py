@@ -144,8 +144,8 @@ def weight_of(layer: nn.Module) -> Tensor:
     if weight.is_meta or not weight.numel():
         why = "lie on the meta device, where they have no values" if weight.is_meta else "are none"
         raise ValueError(
-            f"The weights of {layer} {why}, so it has no norm: make it on a real device, with sizes "
-            "from 1 on."
+            f"The weights of {layer} {why}, so it has no norm: make it on a real device, with "
+            "sizes from 1 on."
         )
     if weight.is_complex():
         raise TypeError(f"{layer} has complex weights: only real ones are supported.")

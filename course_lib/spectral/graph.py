@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from . import guard
-from .copies import in_double, unharmed
+from .copies import all_within, in_double, unharmed
 from .kinds import rule_of
-from .plain import hooks_of, refuse_hooks_of_all
+from .plain import hooks_of, iterates, refuse_hooks_of_all
 from .reading import Reader
 from .steps import Step, tensors
-from .tracing import Exact, InExact, Tracer, Untraceable, Whole
+from .tracing import Exact, InExact, Tracer, Untraceable, Whole, refuse_training
 
 SPREAD = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 COMPILED = (torch.jit.ScriptModule, torch.export.ExportedProgram)
@@ -125,6 +125,9 @@ def checked_shape(net: nn.Module, input_shape, any_mode: bool = False) -> tuple[
             f"The network is in train mode ({training[0]}): dropout and batch statistics would "
             "make it another function at every call. Call net.eval() first."
         )
+    for part in () if any_mode else all_within(net)[1:]:
+        if any(iterates(inner) for inner in part.modules()):
+            refuse_training(part)
     for name, value in [*net.named_parameters(), *net.named_buffers()]:
         checked_weight(name, value)
     refuse_hooks_of_all()

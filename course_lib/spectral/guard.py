@@ -236,6 +236,13 @@ def steepest(network: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch
     return torch.where(size > 0, found / size.clamp_min(1e-300), any_way)
 
 
+def check_activations(steps: list[Step]) -> None:
+    """:func:`check_slopes` of all steps that have some."""
+    for step in steps:
+        if step.kind == "slope":
+            check_slopes(step.module, step.shape, step.slopes)
+
+
 @torch.no_grad()
 def check_slopes(layer: nn.Module, shape, slopes) -> None:
     """Raise ValueError if ``layer``, in float64, is no function of each number with ``slopes``."""
@@ -250,8 +257,8 @@ def check_slopes(layer: nn.Module, shape, slopes) -> None:
     size = y.abs() + there.abs() + slopes.steepest * (x.abs() + step.abs())
     if (rest > 1e-12 * size).any():
         raise ValueError(
-            f"No bound is given: {layer} does not compute what its class does in torch. See whether "
-            "something has replaced a function or a method of torch's."
+            f"No bound is given: {layer} does not compute what its class does in torch. See "
+            "whether something has replaced a function or a method of torch's."
         )
 
 

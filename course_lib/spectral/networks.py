@@ -149,6 +149,7 @@ def lipschitz(
         if not whole and (name == "seed" or value is not None):
             raise ValueError(f"{name} must be a whole number from {least} on, not {value!r}.")
     program = graph.read(net, input_shape)
+    guard.check_activations(program.steps)
     bounds = NetworkBounds(program.steps)
     lower, _ = largest_slope(program.steps, starts, steps, seed)
     seen = guard.largest_seen(program.network, program.steps[0].shape, bounds.device)

@@ -79,6 +79,13 @@ def weight_hook(hook) -> bool:
     )
 
 
+def iterates(module: nn.Module) -> bool:
+    """Whether in train mode each forward of ``module`` may change its weights: of parametrisations,
+    or of torch's older spectral norm."""
+    hooks = module._forward_pre_hooks.values()
+    return parametrize.is_parametrized(module) or any(isinstance(h, SpectralNorm) for h in hooks)
+
+
 def hooks_of(module: nn.Module) -> list:
     """The hooks that may change what ``module`` computes, but for those of its weights."""
     before = [hook for hook in module._forward_pre_hooks.values() if not weight_hook(hook)]

@@ -10,8 +10,11 @@ import torch
 from torch import fx, nn
 from torch.overrides import TorchFunctionMode
 
-from .kinds import closest_class, rule_of
+from .diagonals import BATCH_NORMS
+from .kinds import DROPOUTS, closest_class, rule_of
+from .plain import iterates, own_class
 
+TRAINING = (*BATCH_NORMS, *DROPOUTS)  # what computes something else in train mode
 INPUT = "network"  # the name of the network in Whole, which names of modules begin with
 
 
@@ -216,10 +219,12 @@ class Untraceable(ValueError):
 
 
 def refuse_training(module: nn.Module) -> None:
-    """Raise, with a sentence, if ``module`` is in train mode, which net.eval() did not change."""
-    if any(part.training for part in module.modules()):
-        raise Untraceable(
-            f"The network uses a {type(module).__name__} in train mode that is not registered (it "
-            "lies in a plain list, say), so that net.eval() and net.parameters() miss it: keep it "
-            "in an nn.ModuleList or nn.ModuleDict, and call net.eval() again."
-        )
+    """Raise, with a sentence, if ``module``, which torch does not see in the network, has a part
+    that computes something else in train mode, and is in it: net.eval() did not reach it."""
+    for part in module.modules():
+        if part.training and (isinstance(part, TRAINING) or iterates(part)):
+            raise Untraceable(
+                f"The network uses a {own_class(part).__name__} in train mode that is not "
+                "registered (it lies in a plain list, say), so that net.eval() misses it: keep it "
+                "in an nn.ModuleList or nn.ModuleDict, and call net.eval() again."
+            )
