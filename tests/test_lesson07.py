@@ -192,7 +192,9 @@ def test_a_bound_that_does_not_come_below_a_limit_does_not_pass(least):
     def two_layer_bound(first, second, slope):
         return learners("two-layer-bound")(first, second, slope).clamp(min=least)
 
-    assert judge(find("two-layer-bound"), two_layer_bound).status == "VALID BUT LOOSE"
+    assert (
+        judge(find("two-layer-bound"), two_layer_bound).status == "FAIL"
+    )  # for tiny weights no bound worth the name
 
 
 @pytest.mark.parametrize("name", ["FC100-100-10", "FC200-200-10", "FC100-100-10-ReLU"])
