@@ -655,3 +655,23 @@ def test_what_cannot_be_asked_for_has_a_sentence(call, sentence):
 def test_the_first_order_attacks_say_what_is_wrong_with_an_output(attack, change, sentence):
     with pytest.raises((ValueError, TypeError), match=sentence):
         attack(after(mlp(), change), pixels())
+
+
+@pytest.mark.parametrize("loss", minimal.LOSSES)
+def test_a_gradient_of_nan_is_no_gradient_and_leaves_the_others_alone(loss):
+    """The root of a pixel of 0: there was a sentence about a quadratic's weights, for all."""
+    net = after(mlp(), lambda z: z)
+    root = Of(lambda layers, x: layers[0](torch.where(x > 0, x.sqrt(), 0 * x)), net)
+    x = pixels()
+    x[:2, 0, 0, :2] = 0
+    found = minimal_adversarial(root, x, loss=loss)
+    assert found.reasons()[:2] == [BLIND] * 2
+    assert found.success[2:].any()
+    alone = minimal_adversarial(root, x[2:], loss=loss)
+    torch.testing.assert_close(found.l2[2:], alone.l2, rtol=1e-4, atol=0, equal_nan=True)
+
+
+def test_a_masked_class_of_a_linear_network_is_out_of_reach():
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval()
+    net = after(linear, lambda z: torch.cat([z, torch.full_like(z[:, :1], -1e9)], 1))
+    assert minimal_adversarial(net, pixels(), [3] * 6).reasons() == ["failed"] * 6

@@ -117,6 +117,7 @@ def begin(problem, evaluate, precision, found, polish) -> Search:
     short = torch.maximum(margin.abs(), problem.needed).clamp_min(tiny)
     steepness = torch.linalg.vector_norm(slope, dim=1).clamp_min(tiny)
     c = (steepness / (2 * short.sqrt())).square().clamp_min(tiny)
+    c = torch.where(c.isfinite(), c, 1.0)  # a gradient of NaN: the solve fails, and others go on
     c = torch.where(found.square.isfinite() & found.c.isfinite(), found.c, c)
     return Search(problem, c, short, precision, found, polish)
 
