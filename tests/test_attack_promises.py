@@ -675,3 +675,21 @@ def test_a_masked_class_of_a_linear_network_is_out_of_reach():
     linear = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval()
     net = after(linear, lambda z: torch.cat([z, torch.full_like(z[:, :1], -1e9)], 1))
     assert minimal_adversarial(net, pixels(), [3] * 6).reasons() == ["failed"] * 6
+
+
+@pytest.mark.parametrize(
+    ("net", "sentence"),
+    [
+        (None, "must be a torch module, not NoneType"),
+        (nn.Linear(16, 3, device="meta"), "meta device"),
+        (Of(lambda layers, x: (layers[0](x),), nn.Linear(16, 3)), "float tensor of logits"),
+    ],
+)
+def test_the_exact_minimum_says_what_is_no_network(net, sentence):
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        attacks.exact_minimum(net, pixels(2, 16))
+
+
+def test_the_engine_wants_whole_numbers():
+    with pytest.raises(TypeError, match=r"whole numbers, not 1\.5 and 1000"):
+        lbfgsb.minimize(lambda z, r: (z.square().sum(1), 2 * z), torch.rand(2, 3), memory=1.5)

@@ -250,10 +250,15 @@ def check_gradient(asked: Asked, image: torch.Tensor) -> torch.Tensor:
     return answer.detach()
 
 
-def check_shape(output, n: int) -> None:
-    """Raise unless ``output`` is a float tensor (n, classes), at least two of them."""
+def check_type(output) -> None:
+    """Raise TypeError unless ``output`` is a float tensor."""
     if not isinstance(output, torch.Tensor) or not output.is_floating_point():
         raise TypeError("The network must return a float tensor of logits, (N, classes).")
+
+
+def check_shape(output, n: int) -> None:
+    """Raise unless ``output`` is a float tensor (n, classes), at least two of them."""
+    check_type(output)
     if output.dim() != 2 or output.shape[0] != n or output.shape[1] < 2:
         raise ValueError(
             f"The network must return logits (N, classes), at least two classes; for {n} images it "

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from . import dual
+from .checking import check_module, check_type
 from .measures import check_labels, check_pixels, check_targets
 
 PROBES = 8  # points at which a network is compared with its linear map
@@ -122,6 +123,7 @@ def exact_minimum(net: nn.Module, images: torch.Tensor, targets=None, labels=Non
 
 
 def _in_double(net: nn.Module) -> nn.Module:
+    check_module(net)
     tensors = [*net.parameters(), *net.buffers()]
     where = tensors[0].device if tensors else torch.device("cpu")
     try:
@@ -154,6 +156,7 @@ def _affine(double: nn.Module, shape: tuple[int, ...], common: bool = False):
             f"This network does not take images of the shape {shape} in float64 ({error}): give "
             "images as it was made for, and let its forward keep their type."
         ) from error
+    check_type(bias)
     if bias.ndim != 2 or len(bias) != 1 or bias.shape[1] < 2:
         raise ValueError(
             f"A network gives logits (N, classes), at least two; for one image this one gives "

@@ -76,13 +76,7 @@ def check_labels(labels, n: int, classes: int, what: str = "labels") -> torch.Te
     Raises TypeError unless they are whole numbers, ValueError unless there are ``n`` of them, each
     from 0 to classes - 1.
     """
-    try:
-        labels = torch.as_tensor(labels)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise TypeError(
-            f"The {what} must be whole numbers, one class for each image: no tensor can be made of "
-            f"them ({error})."
-        ) from error
+    labels = _as_tensor(labels, what)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise TypeError(
             f"The {what} must be whole numbers, one class for each image, not {labels.dtype}."
@@ -99,6 +93,16 @@ def check_labels(labels, n: int, classes: int, what: str = "labels") -> torch.Te
             f"{int(labels.min())} to {int(labels.max())}."
         )
     return labels
+
+
+def _as_tensor(labels, what: str) -> torch.Tensor:
+    try:
+        return torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise TypeError(
+            f"The {what} must be whole numbers, one class for each image: no tensor can be made of "
+            f"them ({error})."
+        ) from error
 
 
 def check_targets(targets, labels: torch.Tensor, classes: int) -> torch.Tensor:
@@ -199,7 +203,7 @@ def _check_stddev(stddev: float) -> None:
 def _check_classes(labels, classes: int) -> torch.Tensor:
     if classes < 2:
         raise ValueError(f"With {classes} classes there is no other class to become.")
-    labels = torch.as_tensor(labels)
+    labels = _as_tensor(labels, "labels")
     return check_labels(labels, labels.numel(), classes)
 
 

@@ -16,6 +16,7 @@ read first.
 """
 
 import dataclasses
+import numbers
 from collections.abc import Callable
 
 import torch
@@ -306,6 +307,11 @@ def minimize(
     fit. Ctrl-C ends the run: what is not finished has the status "interrupted" and its last point.
     """
     start, low, high, centre, weight = _prepare(x0, lower, upper, centre, weight)
+    if not all(isinstance(n, numbers.Integral) for n in (memory, max_evaluations)):
+        raise TypeError(
+            "The memory and the number of evaluations must be whole numbers, not "
+            f"{memory!r} and {max_evaluations!r}."
+        )
     if memory < 1 or max_evaluations < 1:
         raise ValueError("The memory and the number of evaluations must be at least 1.")
     limits = _Limits(tolerance, decrease, max_evaluations, per_solve or max_evaluations)
