@@ -43,8 +43,8 @@ from torch import nn
 from course_lib import device, models, plotting, units
 from course_lib import widgets, zoo
 from course_lib.data import load_mnist
-from course_lib.exercises import answer, check, predict, progress
-from course_lib.exercises import quiz, score, whose
+from course_lib.exercises import answer, as_tensor, check, predict
+from course_lib.exercises import progress, quiz, score, whose
 from course_lib.plotting import lesson02 as figures
 
 plotting.style()
@@ -141,11 +141,6 @@ strongest_images = check("strongest-images", strongest_images)
 
 
 # %% id="figure-directions"
-def tensor(result):
-    """A tensor, also where a function returns a list or an array."""
-    return torch.stack([torch.as_tensor(part).detach() for part in result])
-
-
 rng = device.generator(11)
 chosen = torch.randperm(100, generator=rng)[:4]
 directions = torch.cat(
@@ -169,7 +164,7 @@ parts = {
     ),
     "test": (h2, before2),
 }
-top = tensor(strongest_images(parts, directions, 8)).cpu()
+top = as_tensor(strongest_images(parts, directions, 8)).cpu()
 pictures = images.images.cpu()
 titles = [f"units {', '.join(str(int(i)) for i in chosen)}"]
 titles.append("random directions")
@@ -233,7 +228,7 @@ rng = device.generator(4)
 corner = 2 * torch.rand(20000, 2, generator=rng) - 1
 cube = torch.nn.functional.normalize(corner, dim=1)
 plain = torch.linalg.qr(torch.randn(20000, 2, 2, generator=rng)).Q[:, :, 0]
-mine = tensor(haar_bases(20000, 2, rng))[:, :, 0].float()
+mine = as_tensor(haar_bases(20000, 2, rng))[:, :, 0].float()
 names = ["cube directions", "QR as it comes", "your haar_bases"]
 names[2] = f"haar_bases ({whose(haar_bases)})"
 figure, axes = plt.subplots(1, 3, figsize=(8, 2.2), sharey=True)
@@ -538,10 +533,10 @@ layers = {"sigmoid1": (h1, before1), "sigmoid2": (h2, before2)}
 tested = {}
 for name, (h, before) in layers.items():
     eye = units.unit_directions(100)
-    of_units = tensor(purity(labels, units.top_images(h, eye, ties=before)))
-    bases = tensor(haar_bases(199, 100, rng)).float()
+    of_units = as_tensor(purity(labels, units.top_images(h, eye, ties=before)))
+    bases = as_tensor(haar_bases(199, 100, rng)).float()
     top = units.top_images(h, bases.reshape(-1, 100))
-    of_bases = tensor(purity(labels, top)).reshape(199, 100)
+    of_bases = as_tensor(purity(labels, top)).reshape(199, 100)
     p = float(randomisation_p(of_units, of_bases))
     tested[name] = float(of_units.mean()), of_bases.mean(dim=1), p
     print(f"{name}: units {float(of_units.mean()):.3f}")
@@ -844,8 +839,8 @@ other = {
 }
 found = {}
 for name, h in other.items():
-    rows = tensor(haar_bases(20, 100, rng)).float().reshape(-1, 100)
-    row_purity = tensor(purity(labels, units.top_images(h, rows)))
+    rows = as_tensor(haar_bases(20, 100, rng)).float().reshape(-1, 100)
+    row_purity = as_tensor(purity(labels, units.top_images(h, rows)))
     found[name] = float(row_purity.mean())
     print(f"{name:14} {found[name]:.2f}")
 assert found["whitened"] < tested["sigmoid2"][0] < found["as it is"]
@@ -968,7 +963,7 @@ print("largest change of a logit below 0.001:", bool(gap < 1e-3))
 print(f"test error {models.error_rate(rotated, images):.2%}")
 h = units.activations(rotated, images.images, "rotation")
 eye = units.unit_directions(100)
-now = float(tensor(purity(labels, units.top_images(h, eye))).mean())
+now = float(as_tensor(purity(labels, units.top_images(h, eye))).mean())
 old = tested["sigmoid2"][0]
 print(f"purity of its units {now:.2f}, of the old ones {old:.2f}")
 assert gap < 1e-3, (

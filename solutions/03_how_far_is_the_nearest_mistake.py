@@ -29,6 +29,8 @@
 # course's version.
 
 # %% id="imports"
+import functools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.optimize
@@ -42,8 +44,8 @@ from course_lib.attacks.linear import linear_map
 from course_lib.attacks.measures import all_targets, gaussian_noise
 from course_lib.attacks.measures import next_targets, recorded_targets
 from course_lib.data import load_mnist
-from course_lib.exercises import answer, check, predict, progress
-from course_lib.exercises import quiz, score, whose, yours
+from course_lib.exercises import answer, as_tensor, check, predict
+from course_lib.exercises import progress, quiz, score, whose, yours
 from course_lib.plotting import lesson03 as figures
 
 plotting.style()
@@ -79,13 +81,8 @@ print(f"all three read {int(by_all.sum())}")
 
 
 # %% id="helpers"
-def tensor(result):
-    """In double precision, also where a function returns a list or array."""
-    if isinstance(result, torch.Tensor):
-        return result.detach().double()
-    if any(isinstance(part, torch.Tensor | np.ndarray) for part in result):
-        return torch.stack([tensor(part) for part in result])
-    return torch.as_tensor(result, dtype=torch.float64)
+# in double precision, also what comes as a list or an array
+tensor = functools.partial(as_tensor, dtype=torch.float64)
 
 
 def interval(values, digits=4):

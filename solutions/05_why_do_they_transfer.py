@@ -29,6 +29,7 @@
 # nothing else needs them.
 
 # %% id="imports"
+import functools
 import json
 
 import matplotlib.pyplot as plt
@@ -40,8 +41,8 @@ import torch.nn.functional as F
 from course_lib import attacks, models, paper, plotting, storage
 from course_lib import training, transfer, widgets, zoo
 from course_lib.data import load_mnist
-from course_lib.exercises import answer, check, predict, progress
-from course_lib.exercises import quiz, score, whose, yours
+from course_lib.exercises import answer, as_tensor, check, predict
+from course_lib.exercises import progress, quiz, score, whose, yours
 from course_lib.plotting import lesson05 as figures
 
 plotting.style()
@@ -64,10 +65,8 @@ right = torch.stack([said == few.labels for said in clean.values()])
 print(f"read correctly by all six: {int(right.all(0).sum())}")
 
 
-def tensor(result):
-    """A tensor, also where a function returns a list or an array."""
-    parts = [torch.as_tensor(part).detach() for part in result]
-    return torch.stack([part.to(few.labels.device) for part in parts])
+# where the networks are, also what comes as a list or an array
+tensor = functools.partial(as_tensor, device=few.labels.device)
 
 
 # %% [markdown] id="corner-head"

@@ -36,6 +36,7 @@
 # processor cores. Every exercise can be skipped: the lesson then goes on with the course's version.
 
 # %% id="imports"
+import functools
 import json
 import math
 
@@ -49,8 +50,8 @@ from torch import nn
 from course_lib import attacks, models, paper, plotting, spectral
 from course_lib import storage, widgets, zoo
 from course_lib.data import load_mnist
-from course_lib.exercises import answer, check, predict, progress
-from course_lib.exercises import quiz, score, whose, yours
+from course_lib.exercises import answer, as_tensor, check, predict
+from course_lib.exercises import progress, quiz, score, whose, yours
 from course_lib.plotting import lesson06 as figures
 
 plotting.style()
@@ -58,15 +59,8 @@ rng = torch.Generator().manual_seed(6)
 
 
 # %% id="helpers"
-def tensor(result):
-    """In double precision and dense, also of a list, array or number."""
-    if isinstance(result, torch.Tensor):
-        return result.detach().to_dense().double()
-    if np.ndim(result) == 0:
-        return torch.tensor(float(result), dtype=torch.float64)
-    if any(isinstance(part, torch.Tensor | np.ndarray) for part in result):
-        return torch.stack([tensor(part) for part in result])
-    return torch.as_tensor(result, dtype=torch.float64)
+# in double precision, also what comes as a list or an array
+tensor = functools.partial(as_tensor, dtype=torch.float64)
 
 
 # %% [markdown] id="circle-head"

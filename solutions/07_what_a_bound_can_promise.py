@@ -30,6 +30,7 @@
 
 # %% id="imports"
 import copy
+import functools
 import json
 import math
 
@@ -41,21 +42,16 @@ from torch import nn
 from course_lib import attacks, models, paper, plotting
 from course_lib import spectral, storage, training, widgets, zoo
 from course_lib.data import load_mnist
-from course_lib.exercises import answer, check, find, predict, progress
-from course_lib.exercises import quiz, score, whose, yours
+from course_lib.exercises import answer, as_tensor, check, find, predict
+from course_lib.exercises import progress, quiz, score, whose, yours
 from course_lib.plotting import lesson07 as figures
 
 plotting.style()
 
 
 # %% id="helpers"
-def tensor(result):
-    """In double precision, also where a function returns a list or array."""
-    if isinstance(result, torch.Tensor):
-        return result.detach().double()
-    if any(isinstance(part, torch.Tensor | np.ndarray) for part in result):
-        return torch.stack([tensor(part) for part in result])
-    return torch.as_tensor(result, dtype=torch.float64)
+# in double precision, also what comes as a list or an array
+tensor = functools.partial(as_tensor, dtype=torch.float64)
 
 
 # %% [markdown] id="data-head"

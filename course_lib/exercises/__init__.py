@@ -99,6 +99,7 @@ _HOME = {
     "predict": "predictions",
     "progress": "store",
     "answer": "answers",
+    "as_tensor": "tensors",
     "score": "predictions",
     "quiz": "quizzes",
     "report": "mutants",

@@ -16,6 +16,7 @@ from . import running, sources
 from .comparing import Array, snapshot
 from .exercise import Exercise, Mistake, core
 from .running import Outcome, disagreement
+from .tensors import stacked
 
 SLOWER = 10  # than the course's version an answer may be, on a machine that is slow for both
 
@@ -145,18 +146,9 @@ def returning_tensors(answer) -> Callable:
 
     @functools.wraps(answer)
     def wrapper(*args, **kwargs):
-        return _tensor(answer(*args, **kwargs))
+        return stacked(answer(*args, **kwargs))
 
     return wrapper
-
-
-def _tensor(value) -> torch.Tensor:
-    if isinstance(value, list | tuple) and any(isinstance(v, _NESTED) for v in value):
-        return torch.stack([_tensor(v) for v in value])
-    return value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value))
-
-
-_NESTED = torch.Tensor | list | tuple
 
 
 def overwrites(exercise: Exercise, answer) -> str | None:

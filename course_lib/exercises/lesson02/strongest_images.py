@@ -6,7 +6,7 @@ The activations are coarse, and exact in float32 however they are summed, so equ
 import numpy as np
 import torch
 
-from course_lib.exercises import Case, Exercise
+from course_lib.exercises import Case, Exercise, as_tensor
 
 
 def _layer(rng, n, width):
@@ -107,10 +107,6 @@ NUMBERS = (
 )
 
 
-def as_rows(result):
-    return torch.stack([torch.as_tensor(row) for row in result])
-
-
 @EXERCISE.probe
 def only_ties_are_wrong(answer):
     """A probe: the scores of the images are the best ones in every row, if not their order."""
@@ -118,7 +114,7 @@ def only_ties_are_wrong(answer):
     for case in EXERCISE.draw("cpu"):
         parts, directions, k = case.args
         scores = directions @ parts["test"][0].T
-        top = as_rows(answer(*case.args)).long()
+        top = as_tensor(answer(*case.args)).long()
         if top.numel() and not 0 <= int(top.min()) <= int(top.max()) < scores.shape[1]:
             return None
         distinct = all(len(set(row)) == k for row in top.tolist())
@@ -133,7 +129,7 @@ def only_ties_are_wrong(answer):
 def whole_numbers(answer):
     """A probe: what comes back can be used as indices."""
     parts = {name: (torch.eye(4), torch.eye(4)) for name in ("train", "test")}
-    found = as_rows(answer(parts, torch.eye(4)[:2], 2))
+    found = as_tensor(answer(parts, torch.eye(4)[:2], 2))
     return None if found.dtype in (torch.int64, torch.int32) else NUMBERS
 
 
