@@ -110,6 +110,22 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+@contextlib.contextmanager
+def same_random_numbers():
+    """Whoever draws global random numbers afterwards (of Python, NumPy, torch on the processor and
+    the GPUs in use) draws the same as if nothing had been drawn inside the block."""
+    python, old_numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(old_numpy)  # noqa: NPY002 - the user's
+        torch.set_rng_state(cpu)
+        if gpus is not None:
+            torch.cuda.set_rng_state_all(gpus)
+
+
 def generator(seed: int) -> torch.Generator:
     """A CPU generator of its own, so that a draw does not depend on who drew before.
 

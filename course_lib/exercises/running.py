@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .. import device as devices
 from .comparing import describe, difference, snapshot
 
 
@@ -156,25 +157,19 @@ def undisturbed(seed: int = 0):
 
     The gradient mode and the default dtype are put back as well.
     """
-    python, old_numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - a learner may use the old global generator
-    torch.default_generator.manual_seed(seed)
-    if gpus is not None:
-        torch.cuda.manual_seed_all(seed)
-    torch.set_grad_enabled(True)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(old_numpy)  # noqa: NPY002
-        torch.set_rng_state(cpu)
-        if gpus is not None:
-            torch.cuda.set_rng_state_all(gpus)
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
+    with devices.same_random_numbers():
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - a learner may use the old global generator
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(seed)
+        torch.set_grad_enabled(True)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            torch.set_grad_enabled(grad)
 
 
 class Case:

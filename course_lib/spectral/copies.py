@@ -8,15 +8,14 @@ of the original. Here everything that holds weights is rebuilt, and the rest is 
 import contextlib
 import copy
 import functools
-import random
 import types
 from collections import OrderedDict, defaultdict, deque
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from .. import device as devices
 from .plain import hooks_of, weight_hook
 
 DEPTH = 6  # of objects within objects that are searched for weights
@@ -34,20 +33,9 @@ def in_double(module: nn.Module) -> nn.Module:
     On the device of ``module``; on the CPU for MPS, which has no float64. A compiled module is
     replaced by what it was compiled from.
     """
-    with torch.no_grad(), same_random_numbers():  # a parametrisation of the user's may draw some
+    # a parametrisation of the user's may draw random numbers
+    with torch.no_grad(), devices.same_random_numbers():
         return Copier().module(module)
-
-
-@contextlib.contextmanager
-def same_random_numbers():
-    """Whoever draws random numbers of the processor afterwards draws the same as without this."""
-    own, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002 (the user's)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(own)
-        np.random.set_state(numpys)  # noqa: NPY002
 
 
 class Copier:
@@ -223,13 +211,13 @@ def set_weight(module: nn.Module, name: str, value: Tensor) -> None:
 @contextlib.contextmanager
 def unharmed(net: nn.Module):
     """Leave ``net`` as it was, whatever running it does: attributes, counters, weights, modes, and
-    the random numbers of the processor. Modules in plain lists and dicts belong to it."""
+    all global random numbers. Modules in plain lists and dicts belong to it."""
     modules = list(dict.fromkeys(part for found in all_within(net) for part in found.modules()))
     kept = [(module, dict(vars(module)), contents(module)) for module in modules]
     weights = dict.fromkeys(t for m in modules for t in (*m.parameters(False), *m.buffers(False)))
     tensors = [(t, t.data, t.detach().clone()) for t in weights]
     try:
-        with same_random_numbers():
+        with devices.same_random_numbers():
             yield
     finally:
         for module, state, inner in kept:
