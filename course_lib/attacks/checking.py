@@ -181,6 +181,17 @@ def _takes(asked: Asked, batch: torch.Tensor) -> bool:
     return True
 
 
+def _ask(asked: Asked, images: torch.Tensor, how: str) -> torch.Tensor:
+    """The answer to ``images``; where there is none, though to other numbers of images there is, a
+    ValueError that says ``how``."""
+    try:
+        return asked(images)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise _in_company(f"{how} ({error})") from error
+
+
 def _in_company(how: str) -> ValueError:
     return ValueError(
         f"The network's answer depends on the other images of its batch: {how}. An attack needs "
@@ -204,12 +215,7 @@ def _check_company(asked, batch, first, alone, size, step, others) -> torch.Tens
         noise = torch.rand(batch.shape, generator=devices.generator(0)).round().to(batch)
         plain = torch.zeros_like(batch), torch.ones_like(batch)
         some = torch.cat([batch, others[0], batch, 1 - batch, *plain, noise])
-    try:
-        seen = asked(some)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        raise _in_company(f"it takes {n} of them, but not {len(some)} ({error})") from error
+    seen = _ask(asked, some, f"it takes {n} of them, but not {len(some)}")
     if seen.shape != (len(some), first.shape[1]):
         raise _in_company(f"to {len(some)} of them it answers with the shape {tuple(seen.shape)}")
     before = first[n // 2 :].flip(0) if n > 1 else torch.cat([first, others[1], first])
@@ -231,12 +237,7 @@ def check_gradient(asked: Asked, image: torch.Tensor) -> torch.Tensor:
     """(1, classes) the answer to a single image, if it has a gradient."""
     with torch.enable_grad():
         image = image.clone().requires_grad_(True)
-        try:
-            answer = asked(image)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:
-            raise _in_company(f"it does not take a single image ({error})") from error
+        answer = _ask(asked, image, "it does not take a single image")
         slope = None
         if answer.requires_grad:
             (slope,) = torch.autograd.grad(answer.sum(), image, allow_unused=True)

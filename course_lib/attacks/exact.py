@@ -12,6 +12,7 @@ import torch
 
 from . import conditions, dual, linear
 from .asking import Asked
+from .checking import STEPS
 from .problem import BestPoints, Problem
 from .status import Status
 
@@ -20,7 +21,6 @@ BENT = 1e-3  # of what the logits vary by: more is no rounding
 # Units of rounding of the sum of the terms, |w| · x: 784 of them, added in any order, were never
 # seen to be off by more than 2.3, and two sums may be.
 TERMS = 5
-LEAST = 4  # units of rounding by which two logits may come nearer when each is rounded otherwise
 VISIBLE = 8e-4  # of the clean image's gap: a lead that is within a thousandth of the distance
 GAP = 1e-6  # by how much the dual may leave the distance open, as a share of it
 MORE = (1.0, 2.0, 4.0, 16.0)  # times the lead: what the rounding of the pixels takes, is added
@@ -85,7 +85,7 @@ def lead(of: Map, clean, epsilon: float, gap):
     that shows in the distance, less is spared, but no success is then told unless the network gives
     it to the image alone as well. clean: :class:`.checking.Clean`; gap: (N,) of the clean images.
     """
-    least = LEAST * epsilon * clean.logits.amax(1).abs()
+    least = STEPS * epsilon * clean.logits.amax(1).abs()
     return torch.maximum(torch.minimum(of.rounding, VISIBLE * gap), least)
 
 

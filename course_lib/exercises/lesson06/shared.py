@@ -8,6 +8,16 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+LOOSE = (
+    "On these cases this is not below the norm, but it is not the norm. (Whether it is a bound for "
+    "all kernels, the cases cannot say.)"
+)
+
+FIXED = (
+    "The result is the same for a kernel three times as large: no number that does not depend on "
+    "the weights is a bound for all of them."
+)
+
 
 def plain(result):
     """A number or a vector as a NumPy array, also where it carries a history."""

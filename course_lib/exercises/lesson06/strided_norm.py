@@ -10,6 +10,8 @@ from course_lib import spectral
 from course_lib.exercises import Case, Exercise
 
 from .shared import (
+    FIXED,
+    LOOSE,
     above_a_layer,
     circular_matrix,
     doubles,
@@ -68,14 +70,8 @@ EXERCISE = Exercise(
     twins=[spectral.operator_norm],
     on_device=False,
     valid=above_a_layer,
-    loose="On these cases this is not below the norm, but it is not the norm. (Whether it is a "
-    "bound for all kernels, the cases cannot say.)",
+    loose=LOOSE,
     done="It agrees with the norm of the whole matrix, written out, for strides 1 to 4.",
-)
-
-FIXED = (
-    "The result is the same for a kernel three times as large: no number that does not depend on "
-    "the weights is a bound for all of them."
 )
 
 WHOLE_MATRIX = (
