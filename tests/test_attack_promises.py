@@ -483,7 +483,10 @@ def test_compiled_networks_are_as_they_are(net):
     for name, other in made.items():
         found = minimal_adversarial(other, x)
         assert torch.allclose(found.l2, right.l2, rtol=3e-3), name
-        assert found.reasons() == right.reasons(), name
+        # how much of a lead is rounding is measured, and a frozen network rounds otherwise
+        coarse = (found.status == Status.COARSE) | (right.status == Status.COARSE)
+        assert torch.equal(found.status[~coarse], right.status[~coarse]), name
+        assert not coarse.all()
 
 
 def test_views_layouts_and_modes_of_the_images():

@@ -176,7 +176,7 @@ def test_a_frequency_is_drawn_with_what_goes_in_and_out():
     assert axes[1].patches[0].get_height() == pytest.approx(float(sigmas[27, 3, 0]))
     assert axes[2].get_title() == "goes in (1)"
     times = float(out.norm() / pattern.norm())
-    assert axes[3].get_title() == f"comes out (16): {times:.2f} times as long"
+    assert axes[3].get_title() == f"comes out (16), {times:.2f} times"
     assert axes[3].images[0].get_clim() == (-2, 2)
 
 

@@ -1,5 +1,6 @@
 """Lesson 06: what the generic tests of the exercises do not cover."""
 
+import functools
 import importlib
 import importlib.util
 import json
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_lib import models, paper, spectral, storage, zoo
-from course_lib.exercises import entries, find, judge, sources
+from course_lib.exercises import as_tensor, entries, find, judge, sources
 
 RECORD = storage.ASSETS / "records" / "table5.json"
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "table5.py"
@@ -806,7 +807,8 @@ def test_the_printed_prefactors_column_does_not_follow_a_loose_function(capsys):
 
 
 def test_the_lessons_tensor_takes_what_the_checks_accept():
-    exec(cell("helpers"), space := {"torch": torch, "np": np})
+    space = {"torch": torch, "functools": functools, "as_tensor": as_tensor}
+    exec(cell("helpers"), space)
     eye = torch.eye(3, dtype=torch.float64)
     for same in (eye.to_sparse(), eye.tolist(), eye.numpy(), eye.clone().requires_grad_()):
         assert torch.equal(space["tensor"](same), eye)

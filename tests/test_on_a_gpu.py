@@ -119,16 +119,16 @@ def test_too_little_memory_halves_the_batch(monkeypatch):
     """As a GPU does it: the result too large, an exception, the halves tried."""
     from course_lib.attacks import minimal
 
-    few, net = next(f for f in both(8, SMALL) if f[0].images.is_cuda)
-    sizes, real = [], minimal._solve
+    few, net = next(f for f in both(8, SMOOTH) if f[0].images.is_cuda)
+    sizes, real = [], minimal._choose
 
-    def solve(problem, *args, **kwargs):
+    def choose(problem, *args, **kwargs):
         sizes.append(len(problem.x))
         if len(problem.x) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return real(problem, *args, **kwargs)
 
-    monkeypatch.setattr(minimal, "_solve", solve)
+    monkeypatch.setattr(minimal, "_choose", choose)
     targets = attacks.random_targets(few.labels, seed=2)
     result = attacks.minimal_adversarial(net, few.images, targets, few.labels)
     assert result.success.all()

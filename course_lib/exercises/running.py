@@ -46,7 +46,8 @@ def time_limit(seconds: float):
         yield
 
 
-OURS = {str(path) for path in Path(__file__).parent.glob("*.py")}
+# what is never interrupted, be it swallowed or not: the engine, and what puts random numbers back
+OURS = {str(path) for path in Path(__file__).parent.glob("*.py")} | {devices.__file__}
 PATIENCE = 5  # a process that gets a fifth of a processor is still given all of its time
 CAUGHT = 3
 AGAIN = 0.2  # seconds on the clock between two looks
