@@ -36,6 +36,8 @@ Around them
 -----------
 ``storage``   the one folder for all that is written, and writing that is never half done
 ``record``    the committed records: measurements with their intervals, as the lessons read them
+``checked``   what an argument must be, and the sentence where it is not
+``hooks``, ``copies``  what is attached to a network; a copy in float64, the network left as it was
 ``identity``  what a network computes, as a key
 ``kept``      finished measurements, by all that decides them; what is interrupted goes on
 ``sourcecode``  what a piece of code says and all that it imports, as one digest

@@ -6,7 +6,6 @@ weights, by every plain attribute of its parts, and, where the shape of an image
 it answers to fixed images, in float64 and to nine digits, which no number of threads moves.
 """
 
-import copy
 import hashlib
 import json
 
@@ -15,30 +14,26 @@ import torch
 from torch import nn
 
 from . import zoo
+from .copies import in_double
+from .hooks import gradient_hooks_of, hooks_of
 
 DIGITS = 9
 INTERNAL = frozenset(vars(nn.Module())) - {"training"}
-HOOKS = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
 
 
 def is_plain(net: nn.Module) -> bool:
     """Whether all that ``net`` computes is torch's own code: no module of another package, no hook,
     no forward of its own on one of its modules."""
-    return not _hooked(net) and all(
+    return not _foreign(net) and all(
         type(part).__module__.split(".")[:2] == ["torch", "nn"] for part in net.modules()
     )
 
 
-def _hooked(net: nn.Module) -> str:
-    """The name of a part of ``net`` that runs code of which nothing is in its attributes, or ""."""
+def _foreign(net: nn.Module) -> str:
+    """The name of a part of ``net`` that runs code of which nothing is in its attributes, or "".
+    Torch's hooks that work out a weight are none: the weights tell what they do."""
     for name, part in net.named_modules():
-        own = vars(part)
-        if "forward" in own or any(own.get(hooks) for hooks in HOOKS):
+        if "forward" in vars(part) or hooks_of(part) or gradient_hooks_of(part):
             return name or "the network"
     return ""
 
@@ -49,7 +44,7 @@ def described(net: nn.Module, shape=None) -> list:
     shape: of one image, for its answers to fixed images; None if it is not known. Raises TypeError
     for a network with hooks or an own forward on a module, whose code no key sees.
     """
-    hooked = _hooked(net)
+    hooked = _foreign(net)
     if hooked:
         raise TypeError(
             f"A measurement cannot be kept by a network with hooks, or with a forward set on a "
@@ -102,7 +97,7 @@ def _answers(net: nn.Module, shape: tuple[int, ...]) -> str:
     images = rng.uniform(0, 1, (6, *shape))
     images[4], images[5] = 2 * images[4] - 0.5, images[5].round()  # outside of the box; at corners
     try:
-        double = copy.deepcopy(net).cpu().double()
+        double = in_double(net).cpu()
         with torch.no_grad():
             answers = double(torch.from_numpy(images))
         answers = answers.flatten(1).numpy()

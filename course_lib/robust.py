@@ -22,8 +22,8 @@ from torch.nn.utils import parametrize
 
 from . import device as devices
 from . import models, spectral, training
+from .copies import unharmed
 from .data import Dataset, load_mnist
-from .spectral.copies import unharmed
 from .spectral.kinds import kind_of, stated_constant, why_unknown
 from .spectral.plain import difference, is_plain, weight_now
 

@@ -10,6 +10,7 @@ import dataclasses
 
 import torch
 
+from ..copies import in_double
 from . import conditions, dual, linear
 from .asking import Asked
 from .checking import STEPS
@@ -56,7 +57,7 @@ def recognise(asked: Asked, images: torch.Tensor, clean, chunk: int) -> Map | No
         if not ((from_one(asked((x + other) / 2)) - (ends + end) / 2).abs() <= allowed).all():
             return None
     try:
-        double = linear._in_double(getattr(asked.net, "_orig_mod", asked.net))
+        double = in_double(asked.net)
         weight, bias = linear._affine(double, tuple(images.shape[1:]), common=True)
     except Exception:  # it cannot be copied, or computed in float64, or is not linear
         return None

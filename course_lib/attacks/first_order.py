@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..checked import is_number, is_whole
 from .asking import Asked
 from .checking import (
     STEPS,
@@ -21,7 +22,7 @@ from .checking import (
     first_answer,
 )
 from .losses import ULPS, target_margin
-from .measures import check_labels, check_pixels, distortion, is_number, is_whole
+from .measures import check_labels, check_pixels, distortion
 
 BEYOND = 1e-6  # of the clean image's gap: DeepFool's steps end so far across a boundary at least
 

@@ -7,12 +7,13 @@ For logits z = W x + b the paper's problem (section 4.1) is a convex quadratic p
 with 784 unknowns, but only nine constraints beside the box: :mod:`.dual` solves it.
 """
 
-import copy
 import dataclasses
 
 import torch
 from torch import nn
 
+from ..checked import shape_of
+from ..copies import in_double
 from . import dual
 from .checking import check_module, check_type
 from .measures import check_labels, check_pixels, check_targets
@@ -58,6 +59,7 @@ class ExactMinimum:
         return f"{text}, largest gap {float(self.gap[possible].max()):.1e})" if len(self) else text
 
 
+@torch.inference_mode(False)
 def linear_map(net: nn.Module, image_shape) -> tuple[torch.Tensor, torch.Tensor]:
     """The weights (classes, pixels) and biases (classes,) of a network with affine logits, float64.
 
@@ -69,7 +71,8 @@ def linear_map(net: nn.Module, image_shape) -> tuple[torch.Tensor, torch.Tensor]
     Raises ValueError, with a sentence, if the logits are not affine in the pixels, if they are not
     (N, classes) or not finite, and if the network answers differently when asked again.
     """
-    return _affine(_in_double(net), tuple(image_shape))
+    check_module(net)
+    return _affine(in_double(net), shape_of(image_shape))
 
 
 def linear_distance(net: nn.Module, images: torch.Tensor, targets=None, labels=None):
@@ -120,23 +123,6 @@ def exact_minimum(net: nn.Module, images: torch.Tensor, targets=None, labels=Non
 
 
 # --- the network -----------------------------------------------------------------------------
-
-
-def _in_double(net: nn.Module) -> nn.Module:
-    check_module(net)
-    tensors = [*net.parameters(), *net.buffers()]
-    where = tensors[0].device if tensors else torch.device("cpu")
-    try:
-        double = copy.deepcopy(net)
-    except Exception as error:
-        raise ValueError(
-            f"This network cannot be copied ({error}), and its map is that of a copy in float64: "
-            "take out what cannot be, or fix its weights (torch.nn.utils.remove_weight_norm, "
-            "remove_spectral_norm, prune.remove)."
-        ) from error
-    if where.type == "mps":
-        double = double.cpu()
-    return double.double()
 
 
 def _affine(double: nn.Module, shape: tuple[int, ...], common: bool = False):
@@ -210,10 +196,12 @@ def _compare(seen, expected, weight, problem: str) -> None:
         raise ValueError(f"This network {problem}.")
 
 
+@torch.inference_mode(False)  # the map is made of gradients
 def _prepare(net, images, targets, labels):
     """The linear map, labels and targets (or None), all checked, on the network's device."""
     check_pixels(images)
-    double = _in_double(net)
+    check_module(net)
+    double = in_double(net)
     weight, bias = _affine(double, tuple(images.shape[1:]))
     x = images.to(weight)
     with torch.no_grad():

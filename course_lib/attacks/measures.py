@@ -8,26 +8,16 @@ MNIST, it is the L2 norm.
 import functools
 import hashlib
 import io
-import numbers
 
 import numpy as np
 import torch
 
 from .. import data
+from ..checked import is_number, is_whole
 
 TARGETS = data.FOLDER / "targets.npz"
 ALMOST = 1e-3  # beyond the box: no normalisation is off by so little
 TARGET_SEEDS = {"train": 13126199, "test": 13126200}  # RandomState: a stream frozen for all time
-
-
-def is_number(value) -> bool:
-    """Whether ``value`` is a real number, of Python or NumPy, and no NaN."""
-    return isinstance(value, numbers.Real | np.bool_) and value == value
-
-
-def is_whole(value) -> bool:
-    """Whether ``value`` is a whole number, of Python or NumPy."""
-    return isinstance(value, numbers.Integral)
 
 
 def check_pixels(images: torch.Tensor, box: bool = True, what: str = "Images") -> None:
@@ -157,6 +147,7 @@ def gaussian_noise(
     """
     check_pixels(images, box=False)
     _check_stddev(stddev)
+    check_seed(seed)
     normal = np.random.RandomState(seed).standard_normal(tuple(images.shape))
     noise = torch.from_numpy(normal).to(images.dtype).to(images.device)
     noisy = images + stddev * noise
@@ -193,8 +184,14 @@ def amplify(
 
 
 def _check_stddev(stddev: float) -> None:
-    if not 0 <= stddev < float("inf"):
-        raise ValueError(f"A standard deviation is a number from 0 on, not {stddev}.")
+    if not (is_number(stddev) and 0 <= stddev < float("inf")):
+        raise ValueError(f"A standard deviation is a number from 0 on, not {stddev!r}.")
+
+
+def check_seed(seed) -> None:
+    """Raise ValueError unless ``seed`` is one of NumPy's: a whole number from 0 to 2**32 - 1."""
+    if not (is_whole(seed) and 0 <= seed < 2**32):
+        raise ValueError(f"A seed is a whole number from 0 to 2**32 - 1, not {seed!r}.")
 
 
 # --- targets ---------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ A whole network:
 ``networks``     its bounds and its table: what is called from outside
 ``graph``        the network as a list of ``steps``, by ``reading`` its torch.fx graph
 ``plain``        whether a module computes what its class does; else it is read by its operations
-``copies``, ``tracing``, ``guard``   read without being touched, and held against how it runs
+``tracing``, ``guard``   read without being touched, and held against how it runs
 ``composites``   the norm of a layer with a forward of its own
 ``rows``         the table, a row for each step
 ``bounds``       from above: the product, and a tighter one; ``logarithms`` of both

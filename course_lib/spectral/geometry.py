@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..checked import shape_of
 from .plain import base_of, difference, weight_now
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -121,17 +122,6 @@ class Geometry:
         dilation = tuple(axis.d for axis in self.axes)
         convolve = CONVOLVE[len(self.axes)]
         return convolve(self.pad(x), self.weight, None, stride, 0, dilation, self.groups)
-
-
-def shape_of(input_shape) -> tuple[int, ...]:
-    """``input_shape`` as a tuple of positive ints. Raises ValueError if it is anything else."""
-    shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-    if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(
-            f"input_shape must be the positive sizes of one input without the batch axis, such as "
-            f"(16, 14, 14), not {input_shape!r}."
-        )
-    return shape
 
 
 def weight_of(layer: nn.Module) -> Tensor:

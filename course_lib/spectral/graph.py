@@ -8,15 +8,16 @@ computes, nothing is said about it.
 """
 
 import dataclasses
-import operator
 
 import torch
 from torch import nn
 
+from ..checked import shape_of
+from ..copies import all_within, in_double, unharmed
+from ..hooks import hooks_of
 from . import guard
-from .copies import all_within, in_double, unharmed
 from .kinds import rule_of
-from .plain import hooks_of, iterates, refuse_hooks_of_all
+from .plain import iterates, refuse_hooks_of_all
 from .reading import Reader
 from .steps import Step, tensors
 from .tracing import Exact, InExact, Tracer, Untraceable, Whole, refuse_training
@@ -53,7 +54,7 @@ def read(net: nn.Module, input_shape, any_mode: bool = False) -> Program:
     """
     net = eager(net)
     shape = checked_shape(net, input_shape, any_mode)
-    double = copied(net)
+    double = in_double(net)
     exact = InExact(double)
     probe = guard.probes(shape, torch.float64, 2, tensors(double))
     with unharmed(double), unharmed(net):
@@ -110,15 +111,7 @@ def eager(net):
 def checked_shape(net: nn.Module, input_shape, any_mode: bool = False) -> tuple[int, ...]:
     """``input_shape`` as a tuple, if ``net`` is in eval mode with finite weights, and what its
     modules state as their constants are some."""
-    try:
-        shape = tuple(operator.index(n) for n in input_shape)
-    except TypeError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise ValueError(
-            f"The input's shape must be whole numbers without the batch, such as (1, 28, 28), not "
-            f"{input_shape!r}."
-        )
+    shape = shape_of(input_shape)
     training = [name or "the network" for name, part in net.named_modules() if part.training]
     if training and not any_mode:
         raise ValueError(
@@ -157,15 +150,3 @@ def checked_weight(name: str, value: torch.Tensor) -> None:
             f"The weights called {name!r} are not finite (there is a NaN or an infinity): the "
             "network has no bound. Train it again, with a smaller step."
         )
-
-
-def copied(net: nn.Module) -> nn.Module:
-    """:func:`~.copies.in_double`; ValueError, with a sentence, where that fails."""
-    try:
-        return in_double(net)
-    except Exception as error:  # the user's own parametrisations and objects are run
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"The network cannot be copied in float64 ({first}): see whether what is attached to "
-            "it (parametrisations, hooks) works in float64."
-        ) from None

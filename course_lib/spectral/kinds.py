@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..hooks import hooks_of
 from . import activations, convolutions, diagonals, linear, padding, pooling
 from .activations import GELU_SLOPE, SILU_SLOPE, LocalContrastNormalisation
 from .geometry import CONVOLUTIONS, TRANSPOSED
 from .operators import LinearMap
-from .plain import base_of, difference, hooks_of
+from .plain import base_of, difference
 from .rules import Functional, Kink, Measured, Rule, Slopes, closed_form
 
 POOL = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")

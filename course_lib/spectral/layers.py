@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..checked import shape_of
+from ..copies import in_double
 from . import guard
-from .copies import in_double
 from .diagonals import BATCH_NORMS, scales
-from .geometry import shape_of
 from .kinds import kind_of, rule_of, supported, why_unknown
 from .operators import LinearMap
 from .plain import is_plain, own_class, refuse_hooks_of_all

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..checked import shape_of
 from . import fourier, operators
-from .geometry import shape_of, stored, weight_of
+from .geometry import stored, weight_of
 from .rules import Measured, Size
 
 LINEAR_SIZE = 1024  # the smaller side of a matrix whose norm is not iterated

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .geometry import shape_of
+from ..checked import shape_of
 from .operators import LinearMap
 from .rules import Measured, Size, closed_form
 

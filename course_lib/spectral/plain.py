@@ -12,9 +12,10 @@ import types
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_modules
 from torch.nn.utils import parametrize
-from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
+
+from ..hooks import hooks_of, weight_hooks_of
 
 # what a subclass may define without another computation: how it is made, shown and kept
 HARMLESS = {
@@ -35,8 +36,6 @@ HARMLESS = {
     "__init_subclass__",
 }
 CALLS = {"__call__", "_call_impl", "_wrapped_call_impl", "__getattr__", "__getattribute__"}
-# hooks before the forward that only work out a weight, by torch itself
-WEIGHT_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
 
 
 def own_class(module: nn.Module) -> type[nn.Module]:
@@ -72,24 +71,11 @@ def changed_by_class(kind: type[nn.Module], base: type[nn.Module]) -> str:
     return ""
 
 
-def weight_hook(hook) -> bool:
-    """Whether a hook is one of torch's that only work out a weight, and not changed itself."""
-    return any(
-        isinstance(hook, kind) and type(hook).__call__ is kind.__call__ for kind in WEIGHT_HOOKS
-    )
-
-
 def iterates(module: nn.Module) -> bool:
     """Whether in train mode each forward of ``module`` may change its weights: of parametrisations,
     or of torch's older spectral norm."""
     hooks = module._forward_pre_hooks.values()
     return parametrize.is_parametrized(module) or any(isinstance(h, SpectralNorm) for h in hooks)
-
-
-def hooks_of(module: nn.Module) -> list:
-    """The hooks that may change what ``module`` computes, but for those of its weights."""
-    before = [hook for hook in module._forward_pre_hooks.values() if not weight_hook(hook)]
-    return [*before, *module._forward_hooks.values()]
 
 
 def refuse_hooks_of_all() -> None:
@@ -144,7 +130,7 @@ def weight_now(layer: nn.Module) -> Tensor:
         finally:
             for part, mode in modes:
                 part.training = mode
-    hooks = [hook for hook in layer._forward_pre_hooks.values() if weight_hook(hook)]
+    hooks = weight_hooks_of(layer)
     if not hooks:
         return layer.weight
     if len(hooks) > 1:

@@ -13,7 +13,8 @@ import scipy.sparse
 import torch
 from torch import nn
 
-from .geometry import each_axis, shape_of
+from ..checked import shape_of
+from .geometry import each_axis
 from .operators import LinearMap
 from .rules import UNIT, Measured, Size, closed_form
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from .. import device as devices
-from .plain import hooks_of, weight_hook
+from . import device as devices
+from .hooks import hooks_of, weight_hook
 
 DEPTH = 6  # of objects within objects that are searched for weights
 SHARED = (type, types.ModuleType, types.BuiltinFunctionType, str, bytes, int, float, complex)
@@ -31,11 +31,25 @@ def in_double(module: nn.Module) -> nn.Module:
     weights are plain ones, of the values that they have now. ``module`` is left as it is.
 
     On the device of ``module``; on the CPU for MPS, which has no float64. A compiled module is
-    replaced by what it was compiled from.
+    replaced by what it was compiled from. Raises ValueError, with a sentence, where that fails.
     """
-    # a parametrisation of the user's may draw random numbers
-    with torch.no_grad(), devices.same_random_numbers():
-        return Copier().module(module)
+    try:
+        # a parametrisation of the user's may draw random numbers; the copy is to have gradients
+        # with respect to images even where it is made inside of inference mode
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            devices.same_random_numbers(),
+        ):
+            return Copier().module(module)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # the user's own parametrisations and objects are run
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"The network cannot be copied in float64 ({first}): see whether what is attached to "
+            "it (parametrisations, hooks) works in float64."
+        ) from error
 
 
 class Copier:
@@ -135,6 +149,10 @@ class Copier:
             return self.memo[id(module)]
         if hasattr(module, "_orig_mod") and not hooks_of(module):  # of torch.compile
             return self.keep(module, self.module(module._orig_mod))
+        if isinstance(module, torch.jit.ScriptModule):  # its weights lie in C++: no part is shared
+            found = copy.deepcopy(module)
+            where = "cpu" if on_mps(module) else None
+            return self.keep(module, found.to(where, torch.float64))
         found = self.keep(module, object.__new__(module.__class__))
         state = found.__dict__
         for name, value in vars(module).items():
@@ -153,6 +171,11 @@ class Copier:
         if value is None or id(value) in self.memo:
             return None if value is None else self.memo[id(value)]
         return self.keep(value, nn.Parameter(self.tensor(value), requires_grad=False))
+
+
+def on_mps(module: nn.Module) -> bool:
+    """Whether ``module`` lies on a device that has no float64."""
+    return any(t.device.type == "mps" for t in (*module.parameters(), *module.buffers()))
 
 
 def holds_weights(value, depth: int) -> bool:
