@@ -13,7 +13,7 @@ from torch import nn
 
 from course_lib import attacks, lbfgsb, zoo
 from course_lib import device as devices
-from course_lib.attacks import Status, conditions, dual, exact, losses, minimal
+from course_lib.attacks import Status, checking, conditions, dual, exact, losses, minimal
 from course_lib.attacks.minimal import minimal_adversarial
 from course_lib.data import load_mnist
 
@@ -608,6 +608,27 @@ def test_images_that_are_asked_one_by_one_are_given_company(kind, n):
     net = Of(JOINED[kind], mlp())
     with pytest.raises(ValueError, match="depends on the other images of its batch"):
         minimal_adversarial(net, pixels(n), chunk=1)
+    for attack in (attacks.fgsm, attacks.deepfool):
+        with pytest.raises(ValueError, match="depends on the other images of its batch"):
+            attack(net, pixels(n))
+
+
+@pytest.mark.parametrize("attack", [attacks.fgsm, attacks.deepfool])
+def test_a_look_at_the_company_costs_little_and_refuses_no_others(attack):
+    asked = []
+
+    def counted(layers, x):
+        asked.append(len(x))
+        return layers[0](x)
+
+    attack(Of(counted, mlp()), pixels(400))
+    before = asked.index(400, 1) if 400 in asked[1:] else len(asked)
+    assert sum(asked[1:before]) <= 3 * checking.FEW  # beside the whole, that is asked anyway
+    masked = Of(lambda layers, x: layers[0](x) + torch.tensor([0.0, 0.0, -torch.inf, 0.0]), mlp())
+    assert attack(masked, pixels(5)).images.isfinite().all()
+    assert len(attack(nn.Sequential(mlp(), nn.BatchNorm1d(4)).eval(), pixels(1)).images) == 1
+    with pytest.raises(ValueError, match="depends on the other images of its batch"):
+        attack(nn.Sequential(mlp(), nn.BatchNorm1d(4, track_running_stats=False)), pixels(5))
 
 
 @pytest.mark.parametrize(

@@ -625,6 +625,21 @@ def test_networks_must_agree(digits, calls):
     assert not calls
 
 
+def test_a_network_that_joins_the_images_of_a_batch_is_no_column(calls):
+    images = data([0.1, 0.2, 0.7], [0, 0, 0])
+    plain = threshold(0, 0.5)
+
+    class Joined(nn.Module):
+        def forward(self, x):
+            return plain(x) + plain(x).mean(0)
+
+    with pytest.raises(ValueError, match=r"'b' cannot be measured.*other images of its batch"):
+        transfer.transfer_table(
+            {"a": plain}, {"b": Joined().eval()}, images, targets=torch.tensor([1, 1, 1])
+        )
+    assert not calls
+
+
 def test_sets_of_other_images_are_refused(nets, digits):
     found = transfer.adversarial_set(nets["FC10(1e-4)"], digits[:3])
     with pytest.raises(ValueError, match="made from other images"):

@@ -14,6 +14,7 @@ from .measures import check_pixels
 COMPANY = 1e-3
 COMPANY_TF32 = 2e-2
 COMPANY_COARSE = 0.1  # in half precision, whose unit is itself a thousandth or a hundredth
+FEW = 16  # images that are asked again where a look has to be cheap
 COMPANIONS = 4  # other images of the call, beside which a single one is asked again
 STEPS = 4  # units of rounding by which two logits may come nearer when each is rounded otherwise
 
@@ -136,17 +137,48 @@ def _check_net(asked: Asked, images: torch.Tensor, chunk: int) -> Clean:
     half = torch.cat([asked(batch / 2) for batch in batches])
     # what an added constant leaves of a logit is its rounding, and no variation
     step = STEPS * asked.epsilon() * logits.abs()
-    varies = 2 * ((half - logits).abs() - step).clamp_min(0).nan_to_num().amax(1)
+    varies = _varies(half, logits, step)
     alone = check_gradient(asked, batches[0][:1])
-    size = varies.amax()
-    top = logits.topk(2, dim=1)[0]
-    if size <= COMPANY * (top[:, 0] - top[:, 1]).amax():
-        # half of an image is the same to a network that normalises it: its negative is not
-        size = torch.maximum(size, (asked(1 - batches[0]) - first).abs().nan_to_num(0.0).amax())
+    size = _size(asked, batches[0], first, logits, varies)
     few = slice(1, 1 + COMPANIONS)
     others = images[few].to(batches[0]), logits[few]
     moved = _check_company(asked, batches[0], first, alone, size, step.amax(0), others)
     return Clean(logits, varies, moved)
+
+
+def _varies(half, logits, step) -> torch.Tensor:
+    """(N,) by how much the logits vary. half: those of half of each image; step: their rounding."""
+    return 2 * ((half - logits).abs() - step).clamp_min(0).nan_to_num().amax(1)
+
+
+def _size(asked: Asked, batch, first, logits, varies) -> torch.Tensor:
+    """What the logits vary by at all. first: those of ``batch``, some of ``logits``."""
+    size = varies.amax()
+    top = logits.topk(2, dim=1)[0]
+    if size <= COMPANY * (top[:, 0] - top[:, 1]).amax():
+        # half of an image is the same to a network that normalises it: its negative is not
+        size = torch.maximum(size, (asked(1 - batch) - first).abs().nan_to_num(0.0).amax())
+    return size
+
+
+@torch.no_grad()
+def check_alone(asked: Asked, images: torch.Tensor, logits: torch.Tensor, alone=None) -> None:
+    """Raise ValueError, with a sentence, if the answer to an image depends on the others: a cheap
+    look at :data:`FEW` of them. images: (N, *shape), N >= 1, as the network takes them; logits:
+    (N, classes) its answers to them; alone: (1, classes) that to the first image alone, if known.
+    """
+    if alone is None:
+        alone = _ask(asked, images[:1], "it does not take a single image")
+        if alone.shape != logits[:1].shape:
+            raise _in_company(f"to a single image it answers with the shape {tuple(alone.shape)}")
+    few, some = images[:FEW], logits[:FEW]
+    half = _ask(asked, few / 2, f"it takes {len(images)} of them, but not {len(few)}")
+    if half.shape != some.shape:
+        raise _in_company(f"to {len(few)} of them it answers with the shape {tuple(half.shape)}")
+    step = STEPS * asked.epsilon() * logits.abs()
+    size = _size(asked, few, some, some, _varies(half, some, step[:FEW]))
+    others = images[1:1], logits[1:1]
+    _check_company(asked, images, logits, alone, size, step.amax(0), others, most=FEW)
 
 
 def first_answer(asked: Asked, batch: torch.Tensor):
@@ -200,17 +232,18 @@ def _in_company(how: str) -> ValueError:
     )
 
 
-def _check_company(asked, batch, first, alone, size, step, others) -> torch.Tensor:
+def _check_company(asked, batch, first, alone, size, step, others, most=None) -> torch.Tensor:
     """(classes,) by how much the logits move in other company; ValueError if by too much.
 
-    The second half of the batch is asked again, backwards; a single image, twice, beside its
-    negative, black, white, noise, and others of the call.
+    The second half of the batch, or ``most`` of it, is asked again, backwards; a single image,
+    twice, beside its negative, black, white, noise, and others of the call.
     first: the answers to ``batch``, alone: that to its first image; size: what the logits vary by;
     step: (classes,) what rounding may do; others: more images, and the answers to them.
     """
     n = len(batch)
+    again = slice(n // 2, None if most is None else n // 2 + most)
     if n > 1:
-        some = batch[n // 2 :].flip(0)
+        some = batch[again].flip(0)
     else:
         noise = torch.rand(batch.shape, generator=devices.generator(0)).round().to(batch)
         plain = torch.zeros_like(batch), torch.ones_like(batch)
@@ -218,9 +251,11 @@ def _check_company(asked, batch, first, alone, size, step, others) -> torch.Tens
     seen = _ask(asked, some, f"it takes {n} of them, but not {len(some)}")
     if seen.shape != (len(some), first.shape[1]):
         raise _in_company(f"to {len(some)} of them it answers with the shape {tuple(seen.shape)}")
-    before = first[n // 2 :].flip(0) if n > 1 else torch.cat([first, others[1], first])
+    before = first[again].flip(0) if n > 1 else torch.cat([first, others[1], first])
     seen = seen[: len(before)]
-    moved = torch.cat([seen - before, alone - first[:1]]).abs().nan_to_num(nan=torch.inf)
+    seen, before = torch.cat([seen, alone]), torch.cat([before, first[:1]])
+    moved = (seen - before).abs().nan_to_num(nan=torch.inf)
+    moved = torch.where(seen == before, 0.0, moved)  # a class that is masked by an infinity
     share = COMPANY
     if asked.epsilon() > COMPANY / 10:
         share = COMPANY_COARSE

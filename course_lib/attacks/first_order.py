@@ -14,6 +14,7 @@ from ..checked import is_number, is_whole
 from .asking import Asked
 from .checking import (
     STEPS,
+    check_alone,
     check_gradient,
     check_mode_matters,
     check_module,
@@ -50,7 +51,8 @@ def fgsm(net: nn.Module, images: torch.Tensor, labels=None, epsilon: float = 0.1
 
     images: (N, *shape) in [0, 1]; labels: (N,), default the network's own answers.
     Raises TypeError or ValueError, with a sentence, for other images, labels or epsilons, and for a
-    network in train mode that a look changes, or that answers otherwise each time.
+    network in train mode that a look changes, or that answers otherwise each time, or one whose
+    answer to an image depends on the others of its batch.
     """
     net, images, labels, _ = _inputs(net, images, labels)
     if not (is_number(epsilon) and 0 <= epsilon < float("inf")):
@@ -78,7 +80,8 @@ def deepfool(
     ``steps`` steps do not change the class of is no success; changed it is once another class leads
     by what another batch size cannot take back. An image that is misclassified already stays as it
     is. Raises TypeError or ValueError for other images or labels, and for a network
-    in train mode that a look changes, or that answers otherwise each time.
+    in train mode that a look changes, or that answers otherwise each time, or one whose answer to
+    an image depends on the others of its batch.
     """
     net, images, labels, logits = _inputs(net, images, labels)
     if not (is_whole(steps) and steps >= 0):
@@ -145,10 +148,10 @@ def _inputs(net, images, labels):
                 "The network's output is NaN for "
                 f"{int(answer.isnan().any(1).sum())} of {len(given)} images: see its weights."
             )
-        if len(given):
-            check_gradient(asked, given[:1])
         asked.rounds_to = answer.dtype
         logits = answer.to(asked.working)
+        if len(given):
+            check_alone(asked, given, logits, check_gradient(asked, given[:1]))
     if labels is None:
         labels = logits.argmax(1)
     labels = check_labels(labels, len(images), logits.shape[1]).to(logits.device)

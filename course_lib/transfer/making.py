@@ -43,8 +43,8 @@ def transfer_table(
     targets, loss, settings, cache, progress: of :func:`adversarial_set`.
 
     Raises ValueError, before any attack, for no sources, nets or images; networks that do not take
-    the images, disagree on the classes or are in train mode; another number of networks than seeds;
-    one label for two networks; stddevs that are not above 0.
+    the images, disagree on the classes, are in train mode or join the images of a batch; another
+    number of networks than seeds; one label for two networks; stddevs that are not above 0.
     """
     if dataset is None or not len(dataset):
         raise ValueError("There are no images: give a data set, as load_mnist('test').sample(300).")
@@ -182,22 +182,27 @@ def _same(a: nn.Module, b: nn.Module, dataset: Dataset) -> bool:
 
 
 def check_networks(nets: dict[str, list], dataset: Dataset) -> None:
-    """Raise ValueError, naming the network, unless all take the images and share their classes."""
+    """Raise ValueError, naming the network, unless all take the images, one for itself, and share
+    their classes."""
     classes = {}
     for label, group in nets.items():
         for net in group:
             if any(part.training for part in net.modules()):
                 raise ValueError(f"{label!r} is in train mode: call net.eval() first.")
-            image = dataset.images[:1].to(device_of(net, dataset.images))
+            images = dataset.images[: attacks.checking.FEW].to(device_of(net, dataset.images))
             try:
                 with torch.no_grad():
-                    logits = net(image)
+                    logits = net(images)
             except RuntimeError as error:
                 raise ValueError(
-                    f"{label!r} does not take images of shape {tuple(image.shape[1:])}; all "
+                    f"{label!r} does not take images of shape {tuple(images.shape[1:])}; all "
                     f"networks of a table must take the same ones ({error})."
                 ) from None
-            attacks.checking.check_output(logits, 1)
+            attacks.checking.check_output(logits, len(images))
+            try:
+                attacks.checking.check_alone(attacks.asking.Asked(net, images), images, logits)
+            except ValueError as error:
+                raise ValueError(f"{label!r} cannot be measured. {error}") from None
             classes.setdefault(logits.shape[1], label)
     if len(classes) > 1:
         (a, first), (b, second) = list(classes.items())[:2]
