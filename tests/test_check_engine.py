@@ -741,7 +741,7 @@ def test_what_is_slow_for_the_course_is_slow_for_a_learner(registry):
         began = time.thread_time()
         while time.thread_time() - began < 0.05:
             pass
-        return row_sums(matrix, weight)
+        return (matrix * weight).sum(1)
 
     exercise = make_row_sums(reference=slow, time_limit=0.01, mistakes=[])
     assert judge(exercise, sources.build(sources.source(slow), slow, "slow")).status == "PASS"
@@ -1284,3 +1284,79 @@ def test_a_notebook_in_a_kernel():
     ):
         assert words in output["text/plain"]
         Strict(output["text/html"])
+
+
+# --------------------------------------------------------- answers that raise what they like
+
+
+class Stop(BaseException):
+    pass
+
+
+class Mute(BaseException):
+    """An exception that cannot say what it is."""
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class Unspeakable:
+    """A result whose own text and comparison raise."""
+
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+    def __eq__(self, other):
+        raise RuntimeError("no comparison")
+
+    __hash__ = None
+
+
+def raising(error):
+    def answer(matrix, weight=1.0):
+        raise error
+
+    return answer
+
+
+def closing(matrix, weight=1.0):
+    sys.stdout.close()
+    return 1.0
+
+
+def only_later(error):
+    """Right on the cases, and stopped by ``error`` in the tests that come after them."""
+    asked = []
+
+    def answer(matrix, weight=1.0):
+        asked.append(1)
+        if len(asked) > len(list(row_cases(torch.Generator()))):
+            raise error
+        return (matrix * weight).sum(1)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        (raising(Stop()), "EXCEPTION", "Stop"),
+        (raising(Mute()), "EXCEPTION", "Mute"),
+        (raising(SystemExit(3)), "EXCEPTION", "SystemExit"),
+        (raising(GeneratorExit()), "EXCEPTION", "GeneratorExit"),
+        (only_later(Stop()), "FAIL", "stopped with Stop"),
+        (only_later(SystemExit(3)), "FAIL", "stopped with SystemExit"),
+        (lambda matrix, weight=1.0: Unspeakable(), "FAIL", "Unspeakable"),
+        (closing, "FAIL", "one number for everything"),
+    ],
+)
+def test_whatever_an_answer_raises_is_a_sentence(answer, status, said):
+    feedback = judge(exercises.find("row-sums"), answer)
+    assert feedback.status == status
+    assert said in feedback.sentences[0]
+
+
+@pytest.mark.parametrize("answer", [raising(KeyboardInterrupt()), only_later(KeyboardInterrupt())])
+def test_an_interruption_is_the_learners_own(answer):
+    with pytest.raises(KeyboardInterrupt):
+        judge(exercises.find("row-sums"), answer)

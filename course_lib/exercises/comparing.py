@@ -142,8 +142,19 @@ def describe(value) -> str:
         return f"a tuple or list of {len(value)}"
     if isinstance(value, dict):
         return "something with the parts " + ", ".join(f"`{name}`" for name in value)
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # an object of the learner's own, which cannot say what it is
+        text = f"something of the class {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def told_by(error: BaseException | None) -> str:
+    """The text of an error; nothing where its own class cannot say it."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def _shapes(got: tuple, want: tuple) -> str:

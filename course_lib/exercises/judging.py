@@ -14,7 +14,7 @@ import types
 import torch
 
 from . import leaning, trials
-from .comparing import Array, describe, in_the_form_of, pattern, same_form
+from .comparing import Array, describe, in_the_form_of, pattern, same_form, told_by
 from .exercise import Exercise, core
 from .feedback import Feedback
 from .running import Case, Outcome, disagreement
@@ -121,7 +121,7 @@ def is_unattempted(error, answer, slug: str) -> bool:
     last = traceback.extract_tb(error.__traceback__)[-1]
     mine = getattr(core(answer), "co_filename", None) == last.filename
     # an operation that torch does not have raises one in the learner's own line, too
-    return str(error) == slug or (mine and "NotImplementedError" in (last.line or "raise"))
+    return told_by(error) == slug or (mine and "NotImplementedError" in (last.line or "raise"))
 
 
 def the_stub(trial: Trial) -> Feedback | None:
@@ -156,7 +156,7 @@ def another_form(trial: Trial) -> Feedback | None:
 
 def changes_an_argument(trial: Trial) -> Feedback | None:
     changed = [name for o in trial.got for name in o.changed] or [
-        name for o in trial.got if "leaf" in str(o.error) for name in trial.exercise.gradients
+        name for o in trial.got if "leaf" in told_by(o.error) for name in trial.exercise.gradients
     ]
     frozen = [name for o in trial.got for name in o.frozen]
     if frozen and not changed:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from .. import device as devices
-from .comparing import describe, difference, snapshot
+from .comparing import describe, difference, snapshot, told_by
 
 
 class TimeIsUp(BaseException):
@@ -252,7 +252,7 @@ class Outcome:
 
     value: object = None
     gradients: dict = dataclasses.field(default_factory=dict)
-    error: Exception | SystemExit | None = None
+    error: BaseException | None = None
     changed: list[str] = dataclasses.field(default_factory=list)
     frozen: list[str] = dataclasses.field(default_factory=list)
     left_behind: list[str] = dataclasses.field(default_factory=list)
@@ -280,9 +280,11 @@ def call(function, case: Case, pristine: Case, exercise, signature) -> Outcome:
             outcome.value = snapshot(exercise.seen(result, *case.args, **case.kwargs))
             if exercise.gradients and result is not None:
                 outcome.gradients = gradients(result, leaves)
-    except (Exception, SystemExit) as error:
-        return Outcome(error=error, printed=said.getvalue())
-    outcome.printed = said.getvalue()
+    except (KeyboardInterrupt, TimeIsUp):  # the learner's own, and the engine's
+        raise
+    except BaseException as error:  # the answer's: SystemExit, or one of its own class
+        return Outcome(error=error, printed=printed(said))
+    outcome.printed = printed(said)
     before = pristine.named(signature)
     for name, value in arguments.items():
         if name not in exercise.may_change:
@@ -296,6 +298,11 @@ def call(function, case: Case, pristine: Case, exercise, signature) -> Outcome:
             elif isinstance(value, nn.Module) and _traces(value) != _traces(before[name]):
                 outcome.left_behind.append(name)
     return outcome
+
+
+def printed(said: io.StringIO) -> str:
+    """What was printed; nothing where the answer has closed what it printed to."""
+    return "" if said.closed else said.getvalue()
 
 
 def _leaves(value) -> list[torch.Tensor]:
@@ -347,7 +354,7 @@ def _traces(module: nn.Module):
 def disagreement(got: Outcome, want: Outcome, rtol: float, atol: float) -> str | None:
     """None if ``got`` is ``want``, else in words how it differs."""
     if got.error or want.error:
-        errors = [(type(o.error), str(o.error)) for o in (got, want)]
+        errors = [(type(o.error), told_by(o.error)) for o in (got, want)]
         return None if errors[0] == errors[1] else "It stops with an error."
     text = difference(got.value, want.value, rtol, atol)
     if text:

@@ -13,7 +13,7 @@ import torch
 
 from .. import device as devices
 from . import running, sources
-from .comparing import Array, snapshot
+from .comparing import Array, snapshot, told_by
 from .exercise import Exercise, Mistake, core
 from .running import Outcome, disagreement
 from .tensors import stacked
@@ -221,13 +221,15 @@ def probe(exercise: Exercise, answer, seconds: float | None = None, right=True) 
                     return text
     except running.TimeIsUp:
         return "Your function ran out of time in a further test: is there a loop that never ends?"
-    except Exception as error:  # the learner's code: whatever it raises is told
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the learner's code: whatever it raises is told
         return f"In a further test your function stopped with {short(error)}."
     return None
 
 
 def short(error: BaseException) -> str:
     """Kind and text of an error, on one line."""
-    text = " ".join(str(error).split())
+    text = " ".join(told_by(error).split())
     text = text if len(text) <= 300 else f"{text[:297]}..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
