@@ -37,6 +37,7 @@ Around them
 ``storage``   the one folder for all that is written, and writing that is never half done
 ``record``    the committed records: measurements with their intervals, as the lessons read them
 ``checked``   what an argument must be, and the sentence where it is not
+``modes``     which part of a network is in train mode, and what to do then
 ``hooks``, ``copies``  what is attached to a network; a copy in float64, the network left as it was
 ``identity``  what a network computes, as a key
 ``kept``      finished measurements, by all that decides them; what is interrupted goes on

@@ -20,6 +20,7 @@ import torch
 
 from . import device as devices
 from . import storage
+from .checked import SEED, is_whole, shown, takes
 
 FOLDER = storage.ASSETS / "mnist"
 FILES = {
@@ -83,7 +84,7 @@ class Dataset:
         by other people than its second, and has about twice the error).
         Raises ValueError if n is not between 1 and the number of images.
         """
-        if not 1 <= n <= len(self):
+        if not (is_whole(n) and 1 <= n <= len(self)):
             raise ValueError(f"A sample of {n} cannot be drawn from {len(self)} images.")
         rows = np.random.RandomState(seed).permutation(len(self))[:n]
         drawn = self[torch.from_numpy(rows.astype(np.int64))]
@@ -161,12 +162,15 @@ def _read(folder: Path, which: str) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
+@takes(seed=SEED)
 def make_splits(labels: np.ndarray, seed: int = SPLIT_SEED) -> dict[str, np.ndarray]:
     """Halves and a validation part, stratified: every class is shared out evenly.
 
     labels: (N,) classes. Returns ``half`` (N,) uint8, 1 or 2, and ``validation`` (N,) bool, a sixth
     of each half. RandomState and not Generator, because its stream is frozen for all versions.
     """
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1:
+        raise TypeError(f"Labels must be an array (N,) of whole numbers, not {shown(labels)}.")
     rng = np.random.RandomState(seed)
     half = np.zeros(len(labels), np.uint8)
     validation = np.zeros(len(labels), bool)
@@ -209,6 +213,12 @@ def _rows(part: str, folder: Path) -> np.ndarray | None:
     return np.flatnonzero(keep)
 
 
+def check_part(part: str) -> None:
+    """Raise ValueError, listing the parts, unless ``part`` is one of MNIST's."""
+    if not isinstance(part, str) or part not in PARTS:
+        raise ValueError(f"MNIST has no part called {part!r}: use one of {', '.join(PARTS)}.")
+
+
 def load_mnist(part: str = "train", device=None, folder: str | Path | None = None) -> Dataset:
     """MNIST's images and labels as tensors on ``device`` (default: :func:`device.pick`).
 
@@ -221,9 +231,10 @@ def load_mnist(part: str = "train", device=None, folder: str | Path | None = Non
     Raises ValueError for an unknown part or a file of another shape, FileNotFoundError for a
     missing file, RuntimeError for a damaged one; each names the file and says what to do.
     """
-    if part not in PARTS:
-        raise ValueError(f"MNIST has no part called {part!r}: use one of {', '.join(PARTS)}.")
+    check_part(part)
     target = devices.pick(device)
+    if not isinstance(folder, str | Path | None):
+        raise TypeError(f"The folder must be a path, not {folder!r}.")
     where = FOLDER if folder is None else Path(folder).expanduser().resolve()
     images, labels = _read(where, "test" if part == "test" else "train")
     rows = _rows(part, where)
@@ -277,7 +288,9 @@ def check_images(
 
 
 def fingerprint(part: str) -> str:
-    """A short hash of exactly which images and labels ``part`` of MNIST consists of."""
+    """A short hash of exactly which images and labels ``part`` of MNIST consists of. Raises
+    ValueError for an unknown part."""
+    check_part(part)
     sums = _checksums()
     names = FILES["test" if part == "test" else "train"]
     digest = hashlib.sha256("".join(sums[f"{n}.gz"] for n in names).encode())

@@ -13,6 +13,8 @@ import warnings
 import numpy as np
 import torch
 
+from .checked import is_whole, shown
+
 KINDS = ("cpu", "cuda", "mps")
 
 
@@ -100,6 +102,11 @@ def pick(name: str | torch.device | None = None) -> torch.device:
 
     Raises ValueError if there is no such kind of device.
     """
+    if name is not None and not isinstance(name, str | torch.device):
+        raise TypeError(
+            f"A device is a name or a torch.device, not {shown(name)}: use one of "
+            f"{', '.join(KINDS)}."
+        )
     return _tested(str(name or os.environ.get("COURSE_DEVICE") or _best_available()))
 
 
@@ -131,6 +138,8 @@ def generator(seed: int) -> torch.Generator:
 
     Always on the CPU: the same seed then means the same numbers whatever the device.
     """
+    if not is_whole(seed):
+        raise TypeError(f"A seed is a whole number, not {seed!r}.")
     return torch.Generator().manual_seed(seed)
 
 

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from . import device as devices
-from .data import check_images
+from .checked import COUNT, GENERATOR, NETWORK, TEXT, WHOLE, instance, takes
+from .data import Dataset, check_images
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
 
@@ -85,11 +86,12 @@ NETWORKS = {
 
 def network(name: str) -> Network:
     """The entry of :data:`NETWORKS` called ``name``; ValueError, listing them, if there is none."""
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise ValueError(f"There is no network called {name!r}: use one of {', '.join(NETWORKS)}.")
     return NETWORKS[name]
 
 
+@takes(name=TEXT, seed=WHOLE)
 def initial_seed(name: str, seed: int = 0) -> int:
     """The seed of the first weights of replicate ``seed`` of the network ``name``.
 
@@ -99,6 +101,7 @@ def initial_seed(name: str, seed: int = 0) -> int:
     return zlib.crc32(f"{name}/{seed}".encode())
 
 
+@takes(inputs=COUNT, outputs=COUNT, generator=GENERATOR)
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A linear layer (N, inputs) -> (N, outputs): Glorot's normal weights, biases 0."""
     layer = nn.Linear(inputs, outputs)
@@ -107,6 +110,7 @@ def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     return layer
 
 
+@takes(inputs=COUNT, outputs=COUNT, generator=GENERATOR)
 def convolution(inputs: int, outputs: int, generator: torch.Generator) -> nn.Conv2d:
     """A 3 x 3 convolution, padded to keep the size: He's normal weights, biases 0."""
     layer = nn.Conv2d(inputs, outputs, 3, padding=1)
@@ -115,6 +119,7 @@ def convolution(inputs: int, outputs: int, generator: torch.Generator) -> nn.Con
     return layer
 
 
+@takes(architecture=instance(Architecture), seed=WHOLE)
 def assemble(architecture: Architecture, seed: int) -> nn.Sequential:
     """The network of ``architecture`` with first weights drawn from ``seed``, on the CPU."""
     rng = devices.generator(seed)
@@ -145,11 +150,13 @@ def build(name: str, seed: int = 0) -> nn.Sequential:
     return assemble(network(name).architecture, initial_seed(name, seed))
 
 
+@takes(net=NETWORK)
 def layer_names(net: nn.Module) -> list[str]:
     """The names of all submodules that compute something, in the order of the network."""
     return [name for name, module in net.named_modules() if not list(module.children())]
 
 
+@takes(net=NETWORK, layer=TEXT, batch_size=COUNT)
 @torch.no_grad()
 def activations(
     net: nn.Module, images: torch.Tensor, layer: str, batch_size: int = 5000
@@ -180,6 +187,7 @@ def activations(
     return torch.cat(seen)
 
 
+@takes(net=NETWORK, batch_size=COUNT)
 @torch.no_grad()
 def predictions(net: nn.Module, images: torch.Tensor, batch_size: int = 5000) -> torch.Tensor:
     """The class that ``net`` gives each image: (N,) int64, on the network's device.
@@ -192,7 +200,10 @@ def predictions(net: nn.Module, images: torch.Tensor, batch_size: int = 5000) ->
     return torch.cat([net(batch.to(where)).argmax(1) for batch in images.split(batch_size)])
 
 
+@takes(net=NETWORK)
 def error_rate(net: nn.Module, dataset) -> float:
     """The share of ``dataset`` (a :class:`~course_lib.data.Dataset`) misclassified, in [0, 1]."""
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"Give a data set, of images and labels, not {type(dataset).__name__}.")
     guessed = predictions(net, dataset.images)
     return float((guessed != dataset.labels.to(guessed.device)).double().mean())

@@ -18,6 +18,18 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from . import device as devices
+from .checked import (
+    CLASSES,
+    COUNT,
+    FLOATS,
+    FUNCTION,
+    GENERATOR,
+    NETWORK,
+    NUMBER,
+    WHOLE,
+    instance,
+    takes,
+)
 from .data import Dataset, check_images
 
 CONVENTIONS = ("paper", "half")
@@ -73,6 +85,7 @@ class History:
     gradient: float | None = None
 
 
+@takes(dataset=instance(Dataset), batch_size=COUNT, generator=GENERATOR)
 def shuffled_batches(
     dataset: Dataset, batch_size: int, generator: torch.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -144,6 +157,18 @@ def _descend(
     return history
 
 
+@takes(
+    net=NETWORK,
+    dataset=instance(Dataset),
+    epochs=WHOLE,
+    batch_size=WHOLE,
+    learning_rate=NUMBER,
+    decay=NUMBER,
+    seed=WHOLE,
+    penalty=FUNCTION | None,
+    batches=FUNCTION,
+    loss=FUNCTION,
+)
 def train(
     net: nn.Module,
     dataset: Dataset,
@@ -212,6 +237,18 @@ def kl_sparsity(activations: torch.Tensor, target: float) -> torch.Tensor:
     return (rare + often).sum()
 
 
+@takes(
+    encoder=instance(nn.Linear),
+    dataset=instance(Dataset),
+    epochs=WHOLE,
+    batch_size=WHOLE,
+    learning_rate=NUMBER,
+    decay=NUMBER,
+    seed=WHOLE,
+    target=NUMBER,
+    strength=NUMBER,
+    sparsity=FUNCTION,
+)
 def train_autoencoder(
     encoder: nn.Linear,
     dataset: Dataset,
@@ -284,6 +321,14 @@ def _curvature_root(x: torch.Tensor, decay: torch.Tensor) -> torch.Tensor:
     return torch.linalg.cholesky(gram + torch.diag(decay + 1e-9))
 
 
+@takes(
+    layer=instance(nn.Linear),
+    features=FLOATS,
+    labels=CLASSES,
+    decay=NUMBER,
+    tolerance=NUMBER,
+    iterations=COUNT,
+)
 def fit_softmax(
     layer: nn.Linear,
     features: torch.Tensor,

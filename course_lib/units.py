@@ -17,6 +17,23 @@ import torch.nn.functional as F
 from torch import nn
 
 from . import models, record, storage
+from .checked import (
+    CLASSES,
+    COUNT,
+    FLOATS,
+    GENERATOR,
+    NETWORK,
+    NUMBER,
+    REAL,
+    ROWS,
+    TABLE,
+    TENSOR,
+    TEXT,
+    WHOLE,
+    Kind,
+    instance,
+    takes,
+)
 from .data import Dataset, load_mnist
 
 K = 8  # images in a row, as in the paper's figures
@@ -44,6 +61,12 @@ STUDIED = {
 LOWER_IS_BETTER = ("entropy", "pixels", "features")
 LEVEL = 0.9  # two one-sided tests at 5 % are one interval at 90 %
 SCORES_AT_ONCE = 2**22  # numbers of a chunk of scores: 16 MB of float32, which caches like
+
+SIZE = Kind("a whole number from 0 on", WHOLE.fits, lambda value: value >= 0)
+DIFFERENCES = Kind(
+    "numbers, one for each network",
+    lambda value: isinstance(value, list | tuple) and all(map(NUMBER.fits, value)),
+)
 
 RECORD = storage.ASSETS / "records" / "unit_semantics.json"
 
@@ -80,6 +103,7 @@ def activations(net: nn.Module, images: torch.Tensor, layer: str) -> torch.Tenso
     return models.activations(net, images, layer)
 
 
+@takes(net=NETWORK, layer=TEXT)
 def pre_activation(net: nn.Module, layer: str) -> str | None:
     """The name of the layer whose value goes into the non-linearity ``layer``; None for others.
 
@@ -95,11 +119,13 @@ def pre_activation(net: nn.Module, layer: str) -> str | None:
     return names[names.index(layer) - 1] if monotone and names.index(layer) else None
 
 
+@takes(width=COUNT)
 def unit_directions(width: int) -> torch.Tensor:
     """The units themselves, e_1 to e_width, as directions: the identity (width, width)."""
     return torch.eye(width)
 
 
+@takes(count=SIZE, width=COUNT, generator=GENERATOR)
 def random_directions(count: int, width: int, generator: torch.Generator) -> torch.Tensor:
     """``count`` directions of length 1, every one equally likely: (count, width); section 3's v.
 
@@ -109,6 +135,7 @@ def random_directions(count: int, width: int, generator: torch.Generator) -> tor
     return F.normalize(torch.randn(count, width, generator=generator), dim=1)
 
 
+@takes(count=SIZE, width=COUNT, generator=GENERATOR)
 def haar_bases(count: int, width: int, generator: torch.Generator) -> torch.Tensor:
     """``count`` random orthonormal bases, every one equally likely (Haar): (count, width, width).
 
@@ -127,6 +154,7 @@ def _covariance(h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return values.flip(0).clamp(min=0), vectors.T.flip(0)
 
 
+@takes(h=FLOATS, count=COUNT | None)
 def principal_directions(h: torch.Tensor, count: int | None = None) -> torch.Tensor:
     """The directions (count, width) along which h (N, width) varies most, strongest first.
 
@@ -141,6 +169,7 @@ def principal_directions(h: torch.Tensor, count: int | None = None) -> torch.Ten
     return (rows * largest.sign()).to(h)
 
 
+@takes(h=FLOATS)
 def unit_variance(h: torch.Tensor) -> torch.Tensor:
     """h (N, width), every unit centred and divided by its standard deviation (0 stays 0).
 
@@ -150,6 +179,7 @@ def unit_variance(h: torch.Tensor) -> torch.Tensor:
     return (h - h.mean(0)) / torch.where(deviation > 0, deviation, 1)
 
 
+@takes(h=FLOATS, power=NUMBER)
 def stretch(h: torch.Tensor, power: float) -> torch.Tensor:
     """h (N, width), centred, times its covariance to the power ``power`` / 2.
 
@@ -167,6 +197,7 @@ def stretch(h: torch.Tensor, power: float) -> torch.Tensor:
 # --- top images ------------------------------------------------------------------------------
 
 
+@takes(h=TENSOR, directions=TENSOR)
 def check_directions(h: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
     """``directions`` as floats like h, or ValueError with a sentence.
 
@@ -234,6 +265,7 @@ def _untie(scores: torch.Tensor, then: torch.Tensor | None, k: int) -> torch.Ten
     return rows[scores[rows].argsort(descending=True, stable=True)][:k]
 
 
+@takes(k=WHOLE, ties=TENSOR | None)
 def top_images(
     h: torch.Tensor, directions: torch.Tensor, k: int = K, ties: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -268,6 +300,7 @@ def top_images(
 # --- measures of meaning ---------------------------------------------------------------------
 
 
+@takes(labels=CLASSES, top=ROWS)
 def label_counts(labels: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
     """How many of each row's images have each label: (M, classes), from labels (N,), top (M, k).
 
@@ -283,6 +316,7 @@ def label_counts(labels: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
     return F.one_hot(labels[top], int(labels.max()) + 1).sum(1)
 
 
+@takes(labels=CLASSES, top=ROWS)
 def purity(labels: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
     """The share of each row's images that have the row's most frequent label: (M,), 1/k to 1.
 
@@ -292,12 +326,14 @@ def purity(labels: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
     return counts.amax(1).double() / top.shape[1]
 
 
+@takes(labels=CLASSES, top=ROWS)
 def entropy(labels: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
     """The entropy of the labels in each row, in bits: (M,), 0 for a pure row."""
     share = label_counts(labels, top).double() / top.shape[1]
     return torch.special.entr(share).sum(1) / math.log(2)
 
 
+@takes(labels=CLASSES, k=WHOLE)
 def chance_purity(labels: torch.Tensor, k: int = K) -> float:
     """The mean purity of k images drawn blindly, without replacement: exactly.
 
@@ -321,6 +357,7 @@ def chance_purity(labels: torch.Tensor, k: int = K) -> float:
     return mean / k
 
 
+@takes(labels=CLASSES)
 def selectivity(h: torch.Tensor, directions: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """How well each direction alone tells each class from the rest, as an AUC: (M, classes).
 
@@ -344,6 +381,7 @@ def selectivity(h: torch.Tensor, directions: torch.Tensor, labels: torch.Tensor)
     return torch.cat(found)
 
 
+@takes(ordered=TABLE)
 def middle_ranks(ordered: torch.Tensor) -> torch.Tensor:
     """The ranks 1..N of rows (M, N) in rising order, equal values sharing their mean rank."""
     m, n = ordered.shape
@@ -355,6 +393,7 @@ def middle_ranks(ordered: torch.Tensor) -> torch.Tensor:
     return (first + last).double() / 2 + 1
 
 
+@takes(features=TENSOR, top=ROWS)
 def spread(features: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
     """How far apart the images of each row are, without any label: (M,), 1 is chance, 0 the same.
 
@@ -377,6 +416,7 @@ def spread(features: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
     return (within / (2 * norms.sum() / (len(x) - 1))).double().sqrt()
 
 
+@takes(h=TENSOR, labels=CLASSES, spaces=instance(dict) | None)
 def measure(
     h: torch.Tensor,
     directions: torch.Tensor,
@@ -405,6 +445,7 @@ def measure(
 # --- is it chance? is it the same? -------------------------------------------------------------
 
 
+@takes(units=TENSOR, bases=TENSOR)
 def randomisation_p(units: torch.Tensor, bases: torch.Tensor) -> float:
     """Two-sided p-value of a layer's units against random bases of the same layer.
 
@@ -435,6 +476,7 @@ class Comparison:
     verdict: str
 
 
+@takes(low=NUMBER, high=NUMBER, margin=NUMBER)
 def verdict(low: float, high: float, margin: float) -> str:
     """What the interval of a difference (above 0: units are better) says against a margin.
 
@@ -448,6 +490,7 @@ def verdict(low: float, high: float, margin: float) -> str:
     return "better" if low > margin else "undecided"
 
 
+@takes(differences=DIFFERENCES, margin=REAL)
 def equivalence(differences: list[float], margin: float) -> Comparison:
     """Two one-sided t tests over networks, as one 90 % interval; and the verdict.
 
@@ -464,6 +507,7 @@ def equivalence(differences: list[float], margin: float) -> Comparison:
     return Comparison(found["mean"], low, high, margin, verdict(low, high, margin))
 
 
+@takes(units=NUMBER, chance=NUMBER, name=TEXT)
 def advantage(units: float, chance: float, name: str) -> float:
     """How much more meaningful units are than random directions, by the measure ``name``: the
     difference, its sign turned where less is better (entropy and the spreads)."""

@@ -20,6 +20,7 @@ from torch import nn
 
 from . import device as devices
 from . import models, storage, training
+from .checked import TEXT, WHOLE, takes
 from .data import Dataset, fingerprint, load_mnist
 
 SHIPPED = storage.ASSETS / "zoo"
@@ -102,6 +103,7 @@ def kept() -> Path:
     return storage.home() / "zoo"
 
 
+@takes(name=TEXT, seed=WHOLE)
 def file_name(name: str, seed: int) -> str:
     """A file name that every file system takes: FC10(1e-4), seed 0 is FC10-1e-4.0.safetensors."""
     models.network(name)
@@ -222,6 +224,7 @@ def read(path: Path, name: str, seed: int) -> tuple[dict[str, torch.Tensor], dic
     return tensors, card
 
 
+@takes(name=TEXT, seed=WHOLE)
 def find(name: str, seed: int = 0) -> tuple[dict[str, torch.Tensor], dict] | None:
     """Weights and card of a stored network that is right, or None, with a warning for each file
     that is there and cannot be used."""
@@ -236,6 +239,7 @@ def find(name: str, seed: int = 0) -> tuple[dict[str, torch.Tensor], dict] | Non
     return None
 
 
+@takes(name=TEXT, seed=WHOLE)
 def replicate(name: str, seed: int) -> int:
     """The seed whose file stands for ``seed``: 0 for a convex network, which has one optimum.
 
@@ -246,6 +250,7 @@ def replicate(name: str, seed: int) -> int:
     return 0 if recipe(name).method == "convex" else seed
 
 
+@takes(name=TEXT, seed=WHOLE)
 def load(name: str, seed: int = 0, device=None, progress: bool = True) -> nn.Sequential:
     """The trained network called ``name``, in eval mode, on ``device`` (default: device.pick()).
 
@@ -273,6 +278,7 @@ def load(name: str, seed: int = 0, device=None, progress: bool = True) -> nn.Seq
     return net.to(where).eval()
 
 
+@takes(name=TEXT, seed=WHOLE)
 def card(name: str, seed: int = 0) -> dict:
     """What the stored network says of itself: recipe, scores, versions. Trains it if need be."""
     seed = replicate(name, seed)

@@ -151,3 +151,32 @@ def test_what_cannot_be_copied_is_told():
     for call in (in_double, lambda n: attacks.linear_map(n, SHAPE)):
         with pytest.raises(ValueError, match="cannot be copied in float64"):
             call(net)
+
+
+def exported(training, *more):
+    """An exported network: its mode is that of the export for good, and its flag says "train"."""
+    net = nn.Sequential(*plain(), *more).train(training)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    return torch.export.export(net, (IMAGES,), dynamic_shapes=({0: batch},)).module()
+
+
+@pytest.mark.parametrize("more", [(), (nn.Dropout(0.5),), (nn.BatchNorm1d(5),)])
+def test_an_exported_network_is_in_the_mode_of_its_export(more):
+    net = exported(False, *more)
+    assert net.training  # torch's flag, which its eval() refuses to change
+    found = attacks.minimal_adversarial(net, IMAGES)
+    twin = nn.Sequential(*plain(), *more).eval()
+    torch.testing.assert_close(found.l2, attacks.minimal_adversarial(twin, IMAGES).l2)
+    assert attacks.fgsm(nn.Sequential(net), IMAGES).success.shape == (7,)
+    with pytest.raises(ValueError, match="was exported"):
+        spectral.lipschitz(net, SHAPE)
+
+
+@pytest.mark.parametrize("more", [nn.Dropout(0.5), nn.BatchNorm1d(5)])
+def test_an_exported_network_in_train_mode_is_told_what_works(more):
+    net = exported(True, more)
+    for call in (attacks.minimal_adversarial, attacks.fgsm, attacks.deepfool):
+        with pytest.raises(ValueError, match=r"exported in train mode.* export that"):
+            call(net, IMAGES)
+    with pytest.raises(ValueError, match="use the module that it was made from"):
+        spectral.lipschitz(net, SHAPE)

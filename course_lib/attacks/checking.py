@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from .. import device as devices
+from ..modes import in_training
 from .asking import Asked
 from .measures import check_pixels
 
@@ -52,32 +53,21 @@ def check_kinds(net: nn.Module, images: torch.Tensor) -> None:
 
 def check_mode(net: nn.Module) -> None:
     """Raise ValueError for a module in train mode, and for weights without gradients."""
-    training = _in_training(net)
+    training = in_training(net)
     if training:
         raise _train_mode(training)
     check_weights(net)
 
 
-def _in_training(net: nn.Module) -> str:
-    """The name of the first part in train mode, or ""."""
-    # a frozen module of TorchScript has no mode any more: it is in eval mode for good
-    parts = net.named_modules()
-    names = [name or "the network" for name, part in parts if getattr(part, "training", False)]
-    return names[0] if names else ""
-
-
-def _train_mode(name: str) -> ValueError:
-    return ValueError(
-        f"The network is in train mode ({name}): dropout and batch statistics would blur the "
-        "answer. Call net.eval() first."
-    )
+def _train_mode(what: str) -> ValueError:
+    return ValueError(f"{what}. Dropout and batch statistics would blur the answer.")
 
 
 @torch.no_grad()
 def check_mode_matters(net: nn.Module, ask) -> None:
     """Raise ValueError if ``net`` is in train mode and that shows, when ``ask()`` asks it: in
     another answer the second time, or in buffers, which are put back."""
-    training = _in_training(net)
+    training = in_training(net)
     if not training:
         return
     kept = [(buffer, buffer.clone()) for buffer in net.buffers()]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from .. import data
-from ..checked import is_number, is_whole
+from ..checked import SEED, instance, is_number, is_whole, takes
 
 TARGETS = data.FOLDER / "targets.npz"
 ALMOST = 1e-3  # beyond the box: no normalisation is off by so little
@@ -127,6 +127,8 @@ def distortion(adversarial, images):
     The paper's figure for a set of images is the mean of these. Raises
     ValueError for two shapes.
     """
+    if not all(torch.is_tensor(x) and x.is_floating_point() for x in (adversarial, images)):
+        raise TypeError("Images must be float tensors: use torch.as_tensor(images).float().")
     if adversarial.shape != images.shape:
         shapes = f"{tuple(adversarial.shape)} and {tuple(images.shape)}"
         raise ValueError(f"These images have two shapes, {shapes}.")
@@ -134,6 +136,7 @@ def distortion(adversarial, images):
     return change.square().mean(dim=1).sqrt()
 
 
+@takes(seed=SEED)
 def gaussian_noise(
     images: torch.Tensor, stddev: float, seed: int = 0, clip: bool = False
 ) -> torch.Tensor:
@@ -147,7 +150,6 @@ def gaussian_noise(
     """
     check_pixels(images, box=False)
     _check_stddev(stddev)
-    check_seed(seed)
     normal = np.random.RandomState(seed).standard_normal(tuple(images.shape))
     noise = torch.from_numpy(normal).to(images.dtype).to(images.device)
     noisy = images + stddev * noise
@@ -188,16 +190,12 @@ def _check_stddev(stddev: float) -> None:
         raise ValueError(f"A standard deviation is a number from 0 on, not {stddev!r}.")
 
 
-def check_seed(seed) -> None:
-    """Raise ValueError unless ``seed`` is one of NumPy's: a whole number from 0 to 2**32 - 1."""
-    if not (is_whole(seed) and 0 <= seed < 2**32):
-        raise ValueError(f"A seed is a whole number from 0 to 2**32 - 1, not {seed!r}.")
-
-
 # --- targets ---------------------------------------------------------------------------------
 
 
 def _check_classes(labels, classes: int) -> torch.Tensor:
+    if not is_whole(classes):
+        raise TypeError(f"The number of classes must be a whole number, not {classes!r}.")
     if classes < 2:
         raise ValueError(f"With {classes} classes there is no other class to become.")
     labels = _as_tensor(labels, "labels")
@@ -209,6 +207,7 @@ def next_targets(labels: torch.Tensor, classes: int = 10) -> torch.Tensor:
     return (_check_classes(labels, classes) + 1) % classes
 
 
+@takes(seed=SEED)
 def random_targets(labels: torch.Tensor, seed: int = 0, classes: int = 10) -> torch.Tensor:
     """A class for each label (N,), uniform over the ``classes`` - 1 others: (N,) int64.
 
@@ -248,6 +247,7 @@ def _recorded() -> dict[str, np.ndarray]:
         return {part: stored[part].astype(np.int64) for part in TARGET_SEEDS}
 
 
+@takes(dataset=instance(data.Dataset))
 def recorded_targets(dataset: data.Dataset) -> torch.Tensor:
     """The course's fixed random targets for images of MNIST: (N,) int64, on the images' device.
 

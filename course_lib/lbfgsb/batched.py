@@ -16,11 +16,11 @@ read first.
 """
 
 import dataclasses
-import numbers
 from collections.abc import Callable
 
 import torch
 
+from ..checked import FUNCTION, NUMBER, WHOLE, is_whole, shown, takes
 from .batch import Batch, dot
 from .status import Status
 
@@ -111,7 +111,16 @@ class _Run:
 
     def evaluate(self, x: torch.Tensor):
         """h, its gradient, and what else the function says of the points."""
-        h, h_gradient, *aux = self.fun(x, self.batch.rows)
+        found = self.fun(x, self.batch.rows)
+        if not isinstance(found, tuple | list) or not 2 <= len(found) <= 3:
+            raise TypeError(
+                "The function must return values and gradients, and no more than one thing beside "
+                f"them, not {shown(found)}."
+            )
+        if not all(isinstance(part, torch.Tensor) for part in found):
+            kinds = ", ".join(type(part).__name__ for part in found)
+            raise TypeError(f"The function must return tensors, not {kinds}.")
+        h, h_gradient, *aux = found
         if h.shape != x.shape[:1] or h_gradient.shape != x.shape:
             raise ValueError(
                 f"For points {tuple(x.shape)} the function must return values {tuple(x.shape[:1])} "
@@ -245,7 +254,14 @@ def _prepare(x0, lower, upper, centre, weight):
     """The arguments as tensors; ValueError or TypeError, with a sentence, for what is wrong."""
     if not isinstance(x0, torch.Tensor) or x0.dim() != 2 or not x0.is_floating_point():
         raise TypeError("The starting points x0 must be a float tensor (problems, variables).")
-    bounds = [torch.as_tensor(b, dtype=x0.dtype, device=x0.device) for b in (lower, upper)]
+    try:
+        bounds = [torch.as_tensor(b, dtype=x0.dtype, device=x0.device) for b in (lower, upper)]
+        given = (None if v is None else torch.as_tensor(v).detach() for v in (centre, weight))
+        centre, weight = (None if v is None else v.to(x0) for v in given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"Bounds, centre and weight must be numbers or tensors of them ({error})."
+        ) from None
     for bound in bounds:
         if bound.shape not in (torch.Size(), x0.shape[1:], x0.shape):
             raise ValueError(
@@ -259,7 +275,6 @@ def _prepare(x0, lower, upper, centre, weight):
     if (centre is None) != (weight is None):
         raise ValueError("The quadratic weight * |x - centre|² needs both its centre and weight.")
     if centre is not None:
-        centre, weight = (torch.as_tensor(v).detach().to(x0) for v in (centre, weight))
         weight = weight.expand(len(x0)) if weight.dim() == 0 else weight
         if centre.shape != x0.shape or weight.shape != x0.shape[:1]:
             raise ValueError(
@@ -272,6 +287,9 @@ def _prepare(x0, lower, upper, centre, weight):
     return start, *bounds, centre, weight
 
 
+@takes(
+    fun=FUNCTION, restart=FUNCTION | None, tolerance=NUMBER, decrease=NUMBER, per_solve=WHOLE | None
+)
 @torch.no_grad()
 def minimize(
     fun: Callable,
@@ -307,7 +325,7 @@ def minimize(
     fit. Ctrl-C ends the run: what is not finished has the status "interrupted" and its last point.
     """
     start, low, high, centre, weight = _prepare(x0, lower, upper, centre, weight)
-    if not all(isinstance(n, numbers.Integral) for n in (memory, max_evaluations)):
+    if not all(is_whole(n) for n in (memory, max_evaluations)):
         raise TypeError(
             "The memory and the number of evaluations must be whole numbers, not "
             f"{memory!r} and {max_evaluations!r}."

@@ -25,6 +25,8 @@ import dataclasses
 
 import torch
 
+from ..checked import FUNCTION, NUMBER, WHOLE, shown, takes
+
 EPSILON = 1e-3  # how near to a bound counts as at it, while the projected gradient is larger
 CURVATURE = 1e-8  # a pair is used if its s.y exceeds this share of |s||y|
 
@@ -174,6 +176,7 @@ class Result:
     path: list[Step]
 
 
+@takes(function=FUNCTION)
 def with_gradient(function):
     """``fun`` for :func:`minimize` out of a function (n,) -> scalar tensor, by autograd."""
 
@@ -190,14 +193,17 @@ def checked_start(x0, lower, upper):
 
     Raises ValueError, with a sentence, for another shape, a NaN, or a lower bound above the upper.
     """
-    x = torch.as_tensor(x0).detach().double()
+    try:
+        x = torch.as_tensor(x0).detach().double()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"The start must be a vector of numbers ({error}).") from None
     if x.ndim != 1 or not len(x):
         raise ValueError(f"The start must have the shape (n,), not {tuple(x.shape)}: flatten it.")
     try:
         bounds = [
             torch.as_tensor(b, dtype=x.dtype, device=x.device).expand_as(x) for b in (lower, upper)
         ]
-    except RuntimeError:
+    except (TypeError, RuntimeError):
         raise ValueError(
             f"Each bound must be a number or a tensor of shape {tuple(x.shape)}."
         ) from None
@@ -220,8 +226,15 @@ def checked_values(fun, tried):
 
     def watched(x):
         tried.append(x)
-        value, gradient = fun(x)
-        value, gradient = float(value), as_tensor(gradient, x)
+        found = fun(x)
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            raise TypeError(f"The function must return (value, gradient), not {shown(found)}.")
+        try:
+            value, gradient = float(found[0]), as_tensor(found[1], x)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"The function must return a number and a gradient of numbers ({error})."
+            ) from None
         if gradient.shape != x.shape:
             raise ValueError(
                 f"The gradient's shape is {tuple(gradient.shape)}, x has {tuple(x.shape)}."
@@ -235,6 +248,14 @@ def checked_values(fun, tried):
     return watched
 
 
+@takes(
+    fun=FUNCTION,
+    memory=WHOLE,
+    tolerance=NUMBER,
+    max_iterations=WHOLE,
+    two_loop=FUNCTION,
+    search=FUNCTION,
+)
 def minimize(
     fun,
     x0,

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from ..attacks import measures
+from ..checked import TEXTS, takes
 from . import graph, guard
 from .bounds import NetworkBounds
 from .kinds import rule_of
@@ -54,6 +55,7 @@ def certified_radius(
     return certified_radii(net, images, labels, (method,))[method]
 
 
+@takes(methods=TEXTS)
 @torch.inference_mode(False)
 def certified_radii(
     net: nn.Module, images: torch.Tensor, labels=None, methods=METHODS
@@ -110,7 +112,16 @@ def certified_accuracy(radii: torch.Tensor, radius) -> float | torch.Tensor:
     is the accuracy; radius: a number, or a tensor of them, whose shape the answer has.
     Raises ValueError for no radii, for a NaN among them, and for a negative radius.
     """
-    radii, radius = torch.as_tensor(radii), torch.as_tensor(radius)
+    try:
+        radii, radius = torch.as_tensor(radii), torch.as_tensor(radius)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"Radii must be numbers: no tensor can be made of them ({error})."
+        ) from None
+    if not radii.is_floating_point():
+        raise TypeError(
+            f"The radii must be floats (N,), as of certified_radius, not {radii.dtype}."
+        )
     if radii.ndim != 1 or not len(radii) or radii.isnan().any():
         raise ValueError("The radii must be a tensor (N,) of at least one number, none of it NaN.")
     if not (radius >= 0).all():

@@ -15,6 +15,7 @@ from torch import nn
 from ..checked import shape_of
 from ..copies import all_within, in_double, unharmed
 from ..hooks import hooks_of
+from ..modes import exported, in_training
 from . import guard
 from .kinds import rule_of
 from .plain import iterates, refuse_hooks_of_all
@@ -100,6 +101,11 @@ def eager(net):
     if type(net) in SPREAD and not hooks_of(net):
         return eager(net.module)
     for name, part in net.named_modules():
+        if exported(part):
+            raise ValueError(
+                f"The module {name or 'itself'!r} was exported (torch.export), and its operations "
+                "are not read: use the module that it was made from."
+            )
         if isinstance(part, COMPILED):
             raise ValueError(
                 f"The module {name!r} is compiled ({type(part).__name__}), and its operations "
@@ -112,11 +118,10 @@ def checked_shape(net: nn.Module, input_shape, any_mode: bool = False) -> tuple[
     """``input_shape`` as a tuple, if ``net`` is in eval mode with finite weights, and what its
     modules state as their constants are some."""
     shape = shape_of(input_shape)
-    training = [name or "the network" for name, part in net.named_modules() if part.training]
-    if training and not any_mode:
+    if not any_mode and (training := in_training(net)):
         raise ValueError(
-            f"The network is in train mode ({training[0]}): dropout and batch statistics would "
-            "make it another function at every call. Call net.eval() first."
+            f"{training}. Dropout and batch statistics would make it another function at every "
+            "call."
         )
     for part in () if any_mode else all_within(net)[1:]:
         if any(iterates(inner) for inner in part.modules()):

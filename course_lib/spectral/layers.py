@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checked import shape_of
+from ..checked import NETWORK, shape_of, takes
 from ..copies import in_double
 from . import guard
 from .diagonals import BATCH_NORMS, scales
@@ -130,6 +130,7 @@ def norm_row(layer: nn.Module, input_shape) -> NormRow:
     )
 
 
+@takes(layer=NETWORK)
 def slope_range(layer: nn.Module) -> Slopes | None:
     """The least and the largest slope of an activation function; None if ``layer`` is none.
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from .. import attacks
+from ..checked import COUNT, FLOATS, NETWORK, SEED, instance, shown, takes
 from ..data import Dataset
 from .sets import AdversarialSet, device_of
 
@@ -30,6 +31,7 @@ FEATURES = {
 }
 
 
+@takes(net=NETWORK)
 def input_gradients(net: nn.Module, images: torch.Tensor, labels, targets=None) -> torch.Tensor:
     """(N, pixels) the gradient, with respect to each image, of how much it is mistaken.
 
@@ -37,6 +39,7 @@ def input_gradients(net: nn.Module, images: torch.Tensor, labels, targets=None) 
     of the cross-entropy loss, of which it is the log-odds, but exact where the network is so sure
     that the loss is 0 in float32. With ``targets`` (N,), of z_t - z_y, the way to the target.
     """
+    attacks.measures.check_pixels(images, box=False)
     where = device_of(net, images)
     labels = attacks.measures.check_labels(labels, len(images), 10**9).to(where)
     if targets is not None:
@@ -56,6 +59,7 @@ def input_gradients(net: nn.Module, images: torch.Tensor, labels, targets=None) 
     return torch.cat(found)
 
 
+@takes(a=FLOATS, b=FLOATS)
 def cosines(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """(N,) the cosine of row k of ``a`` and row k of ``b`` (N, pixels), signed; NaN where one is 0.
 
@@ -68,6 +72,7 @@ def cosines(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
 
 
+@takes(net_a=NETWORK, net_b=NETWORK)
 def gradient_cosines(net_a, net_b, images, labels, targets=None) -> torch.Tensor:
     """(N,) :func:`cosines` of the :func:`input_gradients` of two networks, image by image.
 
@@ -116,6 +121,7 @@ class Prediction:
     judged: int
 
 
+@takes(source=NETWORK, target=NETWORK, examples=instance(AdversarialSet), seed=SEED, draws=COUNT)
 def who_is_fooled(
     source: nn.Module,
     target: nn.Module,
@@ -147,7 +153,9 @@ def who_is_fooled(
         )
     if rows is None:
         rows = examples.changed & examples.right & (clean == labels)
-    rows = torch.as_tensor(rows).cpu()
+    if not isinstance(rows, torch.Tensor) or rows.dtype != torch.bool or rows.shape != labels.shape:
+        raise TypeError(f"The rows must be a tensor ({len(labels)},) of bools, not {shown(rows)}.")
+    rows = rows.cpu()
     few: Dataset = data[rows]
     targets = examples.targets[rows.to(examples.targets.device)]
     change = (examples.adversarial.cpu()[rows] - few.images.cpu()).flatten(1)

@@ -13,6 +13,8 @@ import zlib
 import numpy as np
 import scipy.stats
 
+from ..checked import COUNT, NUMBER, SEED, instance, takes
+
 DRAWS = 1000
 LEVEL = 0.95
 
@@ -90,6 +92,7 @@ class Estimate:
         )
 
 
+@takes(share=NUMBER, n=NUMBER, level=NUMBER)
 def wilson(share: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's interval for a share of ``n`` independent images, also right at 0 and 1."""
     z = scipy.stats.norm.ppf((1 + level) / 2)
@@ -98,6 +101,7 @@ def wilson(share: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+@takes(cell=instance(Cell), minus=instance(Cell) | None, draws=COUNT, seed=SEED)
 def hierarchical_bootstrap(
     cell: Cell,
     minus: Cell | None = None,

@@ -7,12 +7,19 @@ import torch
 from torch import nn
 
 from .. import attacks, identity, models, zoo
+from .. import device as devices
+from ..checked import NUMBERS, SEED, TEXTS, WHOLE, Kind, all_are, instance, is_number, shown, takes
 from ..data import Dataset
+from ..modes import in_training
 from .intervals import wilson
 from .sets import AdversarialSet, adversarial_set, check_stddev, device_of
 from .table import CLEAN, Row, TransferTable, amplified_label, equal_label, mean_pairs, noise_label
 
+SEEDS = all_are(WHOLE, "a list of whole numbers")
+LOSS = Kind("a loss's name, or a function", lambda loss: isinstance(loss, str) or callable(loss))
 
+
+@takes(dataset=instance(Dataset) | None, seeds=SEEDS, noise_seed=SEED, loss=LOSS)
 def transfer_table(
     sources,
     nets=None,
@@ -48,8 +55,8 @@ def transfer_table(
     """
     if dataset is None or not len(dataset):
         raise ValueError("There are no images: give a data set, as load_mnist('test').sample(300).")
-    amplified = [stddev] if isinstance(stddev, int | float) else list(stddev or [])
-    noise = [noise] if isinstance(noise, int | float) else list(noise)
+    device = None if device is None else devices.pick(device)
+    amplified, noise = levels(() if stddev is None else stddev), levels(noise)
     for level in [*amplified, *noise]:
         check_stddev(level)
     made = _replicates(sources, seeds, device, "sources")
@@ -91,17 +98,27 @@ def transfer_table(
     )
 
 
+def levels(given) -> list:
+    """One stddev or several, as a list; TypeError for what is neither."""
+    if is_number(given):
+        return [given]
+    given = tuple(given) if isinstance(given, np.ndarray) else given
+    NUMBERS.check(given, "stddev")
+    return list(given)
+
+
 def curve(sources, nets, dataset: Dataset, stddevs: Sequence[float], **how) -> TransferTable:
     """Transfer against the size of the change: a table with an amplified row for each stddev.
 
     Every source's changes are brought to each of ``stddevs`` (also to less than their own size),
     with noise of that stddev beside them. :func:`along` reads a pair's curve off it.
     """
-    if not len(stddevs):
+    if not levels(stddevs):
         raise ValueError("A curve needs at least one stddev.")
-    return transfer_table(sources, nets, dataset, stddev=list(stddevs), noise=(), **how)
+    return transfer_table(sources, nets, dataset, stddev=levels(stddevs), noise=(), **how)
 
 
+@takes(table=instance(TransferTable))
 def along(table: TransferTable, source: str | None, column: str, convention: str = "strict"):
     """(stddevs, shares): a pair's curve in ``table``, rising in size; source None: the noise's."""
     kind = "noise" if source is None else "amplified"
@@ -113,6 +130,7 @@ def along(table: TransferTable, source: str | None, column: str, convention: str
     return np.array([row.stddev for row in rows]), np.array(shares)
 
 
+@takes(table=instance(TransferTable), printed=instance(dict), columns=TEXTS)
 def against_paper(table: TransferTable, printed: dict, columns: Sequence[str]) -> list[dict]:
     """Our share of each cell that the paper prints, beside the paper's.
 
@@ -122,6 +140,8 @@ def against_paper(table: TransferTable, printed: dict, columns: Sequence[str]) -
     intervals.
     """
     found = []
+    if any(len(shares) != len(columns) for shares in printed.values()):
+        raise ValueError(f"Every printed row must have {len(columns)} shares, one for each column.")
     for row, shares in printed.items():
         for column, share in zip(columns, shares, strict=True):
             if row not in table.rows or column not in table.columns:
@@ -141,9 +161,14 @@ def _replicates(given, seeds, device, what: str) -> dict[str, list]:
     """{label: networks, one per seed, or a single one}."""
     if isinstance(given, str):
         given = [given]
-    if given is None or not len(given):
+    if given is not None and not isinstance(given, dict | list | tuple):
+        raise TypeError(
+            f"The {what} must be names, or a dict of networks by their labels, not {shown(given)}."
+        )
+    if not given:
         raise ValueError(f"There are no {what}: give at least one network, by its name.")
     if not isinstance(given, dict):
+        TEXTS.check(given, what)
         if len(set(given)) < len(given):
             raise ValueError(f"A network is named twice among the {what}.")
         return {
@@ -187,8 +212,8 @@ def check_networks(nets: dict[str, list], dataset: Dataset) -> None:
     classes = {}
     for label, group in nets.items():
         for net in group:
-            if any(part.training for part in net.modules()):
-                raise ValueError(f"{label!r} is in train mode: call net.eval() first.")
+            if training := in_training(net):
+                raise ValueError(f"{label!r} is in train mode. {training}.")
             images = dataset.images[: attacks.checking.FEW].to(device_of(net, dataset.images))
             try:
                 with torch.no_grad():

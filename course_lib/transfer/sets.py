@@ -19,6 +19,7 @@ from torch import nn
 
 from .. import attacks, identity, storage, zoo
 from ..attacks import Adversarial, Call, Status
+from ..checked import VECTOR, takes
 from ..data import Dataset
 from ..sourcecode import code_digest
 
@@ -97,8 +98,12 @@ def check_stddev(stddev: float) -> None:
         raise ValueError(f"The stddev of a change is a number above 0, not {stddev!r}.")
 
 
+@takes(size=VECTOR)
 def scaled_noise(images: torch.Tensor, size: torch.Tensor, seed: int = 0) -> torch.Tensor:
     """``images`` (N, ...) plus normal noise whose rms in image k is exactly ``size[k]``."""
+    attacks.measures.check_pixels(images, box=False)
+    if size.shape != images.shape[:1]:
+        raise ValueError(f"There are {len(images)} images and {len(size)} sizes of a change.")
     noise = attacks.gaussian_noise(torch.zeros_like(images), 1.0, seed)
     rms = noise.flatten(1).square().mean(1).sqrt()
     return images + (size.to(noise) / rms).reshape(-1, *[1] * (images.dim() - 1)) * noise

@@ -13,9 +13,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..checked import Kind, instance, takes
 from .intervals import LEVEL, Estimate, hierarchical_bootstrap, wilson
 from .table import TransferTable, amplified_label, noise_label, paired
 
+TABLES = Kind(
+    "a dict of transfer tables by their names",
+    lambda value: (
+        isinstance(value, dict)
+        and all(isinstance(table, TransferTable) for table in value.values())
+    ),
+)
 SIX = ("FC10(1e-4)", "FC10(1e-2)", "FC10(1)", "FC100-100-10", "FC200-200-10", "AE400-10")
 HALVES = ("FC100-100-10@P1", "FC123-456-10@P1", "FC100-100-10@P2")
 ACROSS = [(a, b) for a, b in itertools.permutations(HALVES, 2) if a[-1] != b[-1]]
@@ -292,6 +300,7 @@ def verdict(comparisons: list[Comparison]) -> dict:
     return {"verdict": word, "for": over, "against": under, "of": len(comparisons)}
 
 
+@takes(tables=TABLES)
 def verdicts(tables: dict[str, TransferTable]) -> dict[str, dict]:
     """The verdict on each statement whose tables are there, with the smallest comparison."""
     found = {}
@@ -306,6 +315,7 @@ def verdicts(tables: dict[str, TransferTable]) -> dict[str, dict]:
     return found
 
 
+@takes(table=instance(TransferTable))
 def own_examples(table: TransferTable) -> dict[str, dict]:
     """How surely each network fails on its own examples: share with Wilson's interval over images
     of one network; an image whose attack failed counts as not fooled."""

@@ -17,9 +17,16 @@ import functools
 
 import numpy as np
 
+from ..checked import NUMBER, Kind, takes
 from .intervals import Cell, Estimate, hierarchical_bootstrap
 from .shares import SIZES, Shares
 
+CELL = Kind(
+    "a tuple (table, row, column)",
+    lambda value: (
+        isinstance(value, tuple) and len(value) == 3 and isinstance(value[0], TransferTable)
+    ),
+)
 CONVENTIONS = ("paper", "strict")
 CLEAN = "clean images"
 
@@ -260,6 +267,7 @@ class TransferTable:
         return self.paper()._repr_html_() + self.strict()._repr_html_()
 
 
+@takes(first=CELL, second=CELL, times=NUMBER)
 def paired(
     first: tuple[TransferTable, str, str],
     second: tuple[TransferTable, str, str],
