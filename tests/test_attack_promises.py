@@ -581,6 +581,31 @@ def test_a_lead_that_shows_in_the_distance_is_told_though_the_gap_hides_it():
     assert (ratio[found.success & ~told] <= 1.001).all()
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_failure_that_rounding_forces_says_so(shared):
+    """A class so small that no image of the box leads by what a large class's logit is rounded to,
+    though some tie: "failed" reads as if there were none."""
+    rng = devices.generator(7)
+    scale = torch.logspace(3, -3, 6)
+    weight, bias = torch.randn(6, 12, generator=rng), torch.randn(6, generator=rng) / 10
+    net = nn.Linear(12, 6).eval()
+    with torch.no_grad():
+        net.weight.copy_(weight * scale[:, None])
+        net.bias.copy_(bias * scale)
+    net = Of(lambda layers, x: F.log_softmax(layers[0](x), 1), net) if shared else net
+    plain = net.layers[0] if shared else net
+    x = torch.rand(60, 12, generator=devices.generator(5))
+    labels = net(x).argmax(1)
+    x, targets = x.repeat_interleave(5, 0), attacks.all_targets(labels, 6).flatten()
+    found = minimal_adversarial(net, x, targets)
+    exact_l2 = attacks.exact_minimum(plain, x, targets).l2
+    assert (found.status[~found.success & exact_l2.isfinite()] == Status.COARSE).all()
+    settled = found.status == Status.SETTLED
+    assert (found.l2.double() / exact_l2)[settled].le(1.001).all()
+    asked = minimal_adversarial(net, x, targets, margin=0.5)
+    assert (asked.status[~asked.success] == Status.FAILED).all()
+
+
 def test_a_network_that_normalises_its_image_is_no_joined_one():
     """Half of an image is the same to it, so that nothing seemed to vary, and rounding seemed to be
     the other images' doing."""

@@ -143,6 +143,18 @@ def _alone(problem: Problem, z, rows) -> torch.Tensor:
     return good
 
 
+def _tell_the_coarse(some: Problem, of: Map, found: BestPoints, rows, failed) -> None:
+    """Note the problems, of ``rows``, for which no image of the box has the lead though some have
+    the target: that they failed says nothing. failed: (n,) bool, which of ``some`` did."""
+    if not failed.any():
+        return
+    few = some.take(failed.nonzero()[:, 0])
+    free = dual.nearest(
+        few.x.to(of.weight), of.weight, of.bias, few.targets, 0 * few.needed.to(of.weight)
+    )
+    found.status[rows[failed][free.possible]] = Status.COARSE
+
+
 def _targeted(problem: Problem, of: Map, found: BestPoints, done, rows) -> None:
     """Solve the problems ``rows``; write into ``found`` and ``done``."""
     for times in MORE:
@@ -151,7 +163,9 @@ def _targeted(problem: Problem, of: Map, found: BestPoints, done, rows) -> None:
         some = problem.take(rows)
         x, needed = some.x.to(of.weight), some.needed.to(of.weight)
         solved = dual.nearest(x, of.weight, of.bias, some.targets, times * needed)
-        done[rows[~solved.possible]] = times == 1
+        if times == 1:
+            done[rows[~solved.possible]] = True
+            _tell_the_coarse(some, of, found, rows, ~solved.possible)
         z = some.as_given(solved.images.nan_to_num(0.5).to(some.x.dtype))
         good = solved.possible & (solved.gap <= GAP * solved.square.sqrt())
         good &= some.lead(z) >= -some.needed / 2
@@ -171,3 +185,4 @@ def _targeted(problem: Problem, of: Map, found: BestPoints, done, rows) -> None:
         found.status[settled] = Status.SETTLED
         done[settled] = True
         rows = rows[~good & solved.possible]
+    found.status[rows] = Status.COARSE  # unless another solver finds a point

@@ -212,7 +212,7 @@ def report(
     if result.call.norm == "l2":  # the solvers' c goes with |r|²: see penalty
         c = c * 2 * square.amin(1).sqrt()
     result.c[rows] = torch.where(won, c, torch.nan)
-    why = _why(problem, found, nearest, won, result.call.loss)
+    why = _why(problem, found, nearest, won, result.call.loss, result.call.margin)
     if coarse is not None:
         # by convexity the distance of a linear network, squared, falls by no more than twice this
         # share if nothing is needed: a small lead beside one class's gap may be a large one beside
@@ -244,9 +244,9 @@ def _beyond_rounding(problem: Problem, found: BestPoints) -> torch.Tensor:
     return lead
 
 
-def _why(problem: Problem, found: BestPoints, nearest, won, loss: str) -> torch.Tensor:
+def _why(problem: Problem, found: BestPoints, nearest, won, loss: str, margin) -> torch.Tensor:
     """(n,) the status of the points ``nearest`` (n,), of which ``won`` (n,) succeed, and the
-    numbers behind it."""
+    numbers behind it. margin: the lead that was asked for, None for what rounding forces."""
     ask = nearest[won]
     ask = ask[found.stationarity[ask].isnan()]
     conditions.judge(problem, found, ask)
@@ -255,4 +255,6 @@ def _why(problem: Problem, found: BestPoints, nearest, won, loss: str) -> torch.
     if loss == "margin":  # the others do not look for the nearest point
         why = torch.where(why == Status.SETTLED, Status.ENDED, why)
         why = torch.where(conditions.hold(problem, found, nearest), Status.SETTLED, why)
-    return torch.where(won, why, Status.FAILED)
+    # a failure that is rounding's, which forced the lead
+    coarse = (why == Status.COARSE) & (margin is None)
+    return torch.where(won | coarse, why, Status.FAILED)

@@ -8,7 +8,7 @@ from torch import nn
 
 from .. import attacks, identity, models, zoo
 from .. import device as devices
-from ..checked import NUMBERS, SEED, TEXTS, WHOLE, Kind, all_are, instance, is_number, shown, takes
+from ..checked import REAL, SEED, TEXTS, WHOLE, Kind, all_are, instance, shown, takes
 from ..data import Dataset
 from ..modes import in_training
 from .intervals import wilson
@@ -100,10 +100,10 @@ def transfer_table(
 
 def levels(given) -> list:
     """One stddev or several, as a list; TypeError for what is neither."""
-    if is_number(given):
+    if REAL.fits(given) or isinstance(given, str):  # which of them make no sense, check_stddev says
         return [given]
     given = tuple(given) if isinstance(given, np.ndarray) else given
-    NUMBERS.check(given, "stddev")
+    all_are(REAL, "a number, or a list of numbers").check(given, "stddev")
     return list(given)
 
 
