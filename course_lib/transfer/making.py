@@ -1,5 +1,6 @@
 """How a transfer table is made: examples for each source, every image shown to every network."""
 
+import numbers
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import nn
 
 from .. import attacks, identity, models, zoo
 from .. import device as devices
-from ..checked import REAL, SEED, TEXTS, WHOLE, Kind, all_are, instance, shown, takes
+from ..checked import SEED, TEXTS, WHOLE, Kind, all_are, instance, shown, takes
 from ..data import Dataset
 from ..modes import in_training
 from .intervals import wilson
@@ -99,12 +100,13 @@ def transfer_table(
 
 
 def levels(given) -> list:
-    """One stddev or several, as a list; TypeError for what is neither."""
-    if REAL.fits(given) or isinstance(given, str):  # which of them make no sense, check_stddev says
-        return [given]
-    given = tuple(given) if isinstance(given, np.ndarray) else given
-    all_are(REAL, "a number, or a list of numbers").check(given, "stddev")
-    return list(given)
+    """One stddev or several, as a list; TypeError for what is neither. Whether each is one,
+    check_stddev says."""
+    if isinstance(given, list | tuple | np.ndarray):
+        return list(given)
+    if not isinstance(given, numbers.Real | str):
+        raise TypeError(f"The argument `stddev` must be a number or several, not {shown(given)}.")
+    return [given]
 
 
 def curve(sources, nets, dataset: Dataset, stddevs: Sequence[float], **how) -> TransferTable:
