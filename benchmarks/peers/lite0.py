@@ -23,7 +23,7 @@ STAGES = (
     (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
 )
-PHOTOGRAPHS = tuple("chelsea coffee camera rocket motorcycle astronaut china flower".split())
+PHOTOGRAPHS = "chelsea", "coffee", "camera", "rocket", "motorcycle", "astronaut", "china", "flower"
 
 
 class Same(nn.Conv2d):
