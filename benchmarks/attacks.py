@@ -57,6 +57,7 @@ ENVIRONMENTS = ("modern", "foolbox2", "advertorch", "cleverhans")
 OURS = "course"  # the environment that this file runs in
 BOX_TOLERANCE = 1e-6
 HEAVY = "left out: on this network it takes longer than all the rest"
+HEAVY_NETWORKS = ("CONV", "EfficientNet-Lite0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +65,8 @@ class Method:
     """One attack as it is called: which environment and worker, and with what.
 
     images: at most so many (fewer where it is slow); runs: timed runs, whose median counts;
-    counted: images of the run that counts gradients; heavy: left out on CONV, where it would take
-    longer than all the rest together.
+    counted: images of the run that counts gradients; heavy: left out on :data:`HEAVY_NETWORKS`,
+    where it would take longer than all the rest together.
     """
 
     name: str
@@ -414,13 +415,21 @@ def cell_of(method: Method, job: dict, chosen: bool, options, failures: dict):
 
 
 def measure_network(name: str, chosen: list[Method], options, failures: dict) -> dict:
-    """Measure the ``chosen`` methods on one network, and sum up all that is known of it."""
+    """Measure the ``chosen`` methods on one network of the zoo, and sum up all that is known."""
     net = zoo.load(name, 0, "cpu", progress=False)
     images = chosen_images(net, "test", options.images)
-    files = network_file(net), write_arrays(images)
+    return measure_methods(name, net, network_file(net), images, METHODS, chosen, options, failures)
+
+
+def measure_methods(
+    name: str, net, network: Path, images: dict, methods: list, chosen: list, options, failures
+) -> dict:
+    """Measure the ``chosen`` among ``methods`` on ``net``, whose file is ``network``, and sum up
+    all that is known of it."""
+    files = network, write_arrays(images)
     rows, judged, cells = {}, {}, {}
-    for method in METHODS:
-        if method.heavy and name == "CONV":
+    for method in methods:
+        if method.heavy and name in HEAVY_NETWORKS:
             rows[method.name] = {"failed": HEAVY, "targeted": method.targeted}
             continue
         job = job_of(method, *files, options.images, options.runs)
@@ -434,7 +443,7 @@ def measure_network(name: str, chosen: list[Method], options, failures: dict) ->
             tell(name, method, found, cell)
     least = {}
     for targeted in (True, False):
-        wanted = [m.name for m in METHODS if m.targeted == targeted and m.name in judged]
+        wanted = [m.name for m in methods if m.targeted == targeted and m.name in judged]
         if not wanted:
             continue
         group = {key: judged[key] for key in wanted}
@@ -442,12 +451,13 @@ def measure_network(name: str, chosen: list[Method], options, failures: dict) ->
         best = known_best(group, exact, len(images["labels"]))
         kind = "exact" if exact is not None else "nearest of all"
         finite = best[np.isfinite(best)]
-        least["targeted" if targeted else "any"] = {"kind": kind, "mean": float(finite.mean())}
+        mean = float(finite.mean()) if len(finite) else None
+        least["targeted" if targeted else "any"] = {"kind": kind, "mean": mean}
         for key in wanted:
             others = {other: judged[other] for other in wanted if other != key}
             row = summary(judged[key], cells[key], best, others)
             rows[key] = row | {"targeted": targeted}
-    ordered = {m.name: rows[m.name] for m in METHODS if m.name in rows}
+    ordered = {m.name: rows[m.name] for m in methods if m.name in rows}
     return {"n": len(images["labels"]), "least": least, "rows": ordered}
 
 
@@ -575,16 +585,18 @@ def machine() -> dict:
     return found
 
 
-def pick_methods(words: list[str] | None) -> list[Method]:
-    """The methods whose name begins with one of ``words``; all for None.
+def pick_methods(words: list[str] | None, methods: list[Method] | None = None) -> list[Method]:
+    """The ``methods`` whose name begins with one of ``words``; all for None.
 
-    Raises ValueError, listing the names, for a word that begins none.
+    methods: default :data:`METHODS`. Raises ValueError, listing the names, for a word that begins
+    none.
     """
+    methods = METHODS if methods is None else methods
     for word in words or ():
-        if not any(m.name.startswith(word) for m in METHODS):
-            names = "; ".join(m.name for m in METHODS)
+        if not any(m.name.startswith(word) for m in methods):
+            names = "; ".join(m.name for m in methods)
             raise ValueError(f"No method's name begins with {word!r}: the methods are {names}.")
-    return [m for m in METHODS if words is None or m.name.startswith(tuple(words))]
+    return [m for m in methods if words is None or m.name.startswith(tuple(words))]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

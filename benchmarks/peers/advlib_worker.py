@@ -1,4 +1,4 @@
-"""adv-lib: PDGD, ALMA, DDN, FAB."""
+"""adv-lib: PDGD, ALMA, DDN, FAB, DeepFool, SuperDeepFool, Carlini-Wagner."""
 
 import common
 from adv_lib import attacks
@@ -14,7 +14,7 @@ def attack_with(function):
     return attack
 
 
-NAMES = ("pdgd", "alma", "ddn", "fab", "df")
+NAMES = ("pdgd", "alma", "ddn", "fab", "df", "sdf", "carlini_wagner_l2")
 
 if __name__ == "__main__":
     common.main({name: attack_with(getattr(attacks, name)) for name in NAMES}, "adv-lib")

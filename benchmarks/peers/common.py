@@ -20,6 +20,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import foreign_nets
+import lite0
 import numpy as np
 import torch
 from torch import nn
@@ -37,14 +39,19 @@ LAYERS = {
 }
 
 
-def load_net(path: str) -> nn.Sequential:
-    """The network in ``path``: its layers as [name, kind, *sizes], and its weights."""
+def load_net(path: str) -> nn.Module:
+    """The network in ``path``: its layers as [name, kind, *sizes], and its weights; or, for
+    {"foreign": name}, the network of that name of foreign_nets.py or lite0.py."""
     with np.load(path) as stored:
         layers = json.loads(str(stored["layers"]))
         state = {key: torch.from_numpy(stored[key]) for key in stored.files if key != "layers"}
-    net = nn.Sequential(
-        collections.OrderedDict((name, LAYERS[kind](*sizes)) for name, kind, *sizes in layers)
-    )
+    if isinstance(layers, dict):
+        name = layers["foreign"]
+        net = lite0.Lite0() if name == lite0.NAME else foreign_nets.built(name)
+    else:
+        net = nn.Sequential(
+            collections.OrderedDict((name, LAYERS[kind](*sizes)) for name, kind, *sizes in layers)
+        )
     net.load_state_dict(state)
     return net.eval()
 

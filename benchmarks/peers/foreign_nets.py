@@ -192,6 +192,16 @@ RECIPES = {
 }
 
 
+def twin(name: str) -> str:
+    """The first network that differs from this one in the factor on its logits alone: the two
+    have the same weights."""
+    of = RECIPES[name]
+    if of.scale == 1:
+        return name
+    same = dataclasses.replace
+    return next(n for n, r in RECIPES.items() if r.scale != 1 and same(r, scale=of.scale) == of)
+
+
 def read_mnist(folder: Path, part: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (N, 1, 28, 28) float32 in [0, 1] and digits of "train" or "t10k"."""
     with gzip.open(Path(folder) / f"{part}-images-idx3-ubyte.gz") as file:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+NAME = "EfficientNet-Lite0"
 # expansion, kernel, stride, channels, blocks
 STAGES = (
     (1, 3, 1, 16, 1),
