@@ -126,7 +126,7 @@ def within(attack, one_by_one: bool):
         wanted = labels if targets is None else targets
         found, rows = [], 1 if one_by_one else len(images)
         for x, y in zip(images.split(rows), wanted.split(rows), strict=True):
-            watched = Watched(net, x, y, targets is not None, budget)
+            watched = Watched(net, x, y, targets is not None, budget).eval()
             with contextlib.suppress(Spent):
                 attack(watched, x, y, targets is not None, budget)
             found.append(watched.nearest)
