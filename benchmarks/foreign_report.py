@@ -40,6 +40,11 @@ def gap(part: dict, other: str, targeted: bool) -> float | None:
     return pair["mean"] if pair else None
 
 
+def told(value: float) -> str:
+    """A gap in words."""
+    return percent(value) if value < float("inf") else "it succeeds more often"
+
+
 def gaps(part: dict, targeted: bool) -> dict[str, float]:
     """:func:`gap` for each peer that was measured."""
     every = {peer: gap(part, peer, targeted) for peer in PEERS}
@@ -83,7 +88,7 @@ def verdicts(found: dict) -> list[Verdict]:
             "and for any class.",
             near,
             ABOVE,
-            percent,
+            told,
         ),
         decide(
             "In at most ALMA-1000's CPU time.",
@@ -96,7 +101,7 @@ def verdicts(found: dict) -> list[Verdict]:
             "by more than 0.2 % in the mean.",
             own,
             ABOVE_OWN,
-            percent,
+            told,
         ),
         photographs(found),
     ]
@@ -121,7 +126,7 @@ def photographs(found: dict) -> Verdict:
         ratio = ours["cpu_ms"] / pdgd["cpu_ms"]
         met &= ours["success"] == 1 and every[worst] <= 0 and ratio <= 1
         listed.append(
-            f"{mode}: success {ours['success']:.0%}, beside {worst} {percent(every[worst])}, "
+            f"{mode}: success {ours['success']:.0%}, beside {worst} {told(every[worst])}, "
             f"{ratio:.2f} times the CPU time of {PDGD}"
         )
     return Verdict(statement, met, "; ".join(listed) + ".")
@@ -148,7 +153,7 @@ def short_line(name: str, part: dict, targeted: bool) -> str:
     theirs, alma = (row_of(part, m, targeted) if m else None for m in (best, ALMA))
     ratio = f"{ours['cpu_ms'] / alma['cpu_ms']:.2f}" if alma else ""
     verdict = "" if best is None else "yes" if every[best] <= ABOVE else "no"
-    beside = "" if best is None else percent(every[best])
+    beside = "" if best is None else told(every[best])
     cells = [
         f"{name}, {MODES[targeted]} ({ours['n']})",
         distance(ours),
