@@ -10,6 +10,7 @@ import dataclasses
 import gzip
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+FOLDER = Path(tempfile.gettempdir()) / "foreign"  # where load() looks unless it is told
 SEED = 0
 BATCH = 128
 
@@ -276,7 +278,7 @@ def train(name: str, images: torch.Tensor, digits: torch.Tensor) -> nn.Module:
     return net.eval().requires_grad_(False)
 
 
-def load(name: str, folder: str | Path = "/tmp/foreign") -> nn.Module:
+def load(name: str, folder: str | Path = FOLDER) -> nn.Module:
     """The network whose weights are in ``folder``, in eval mode, its parameters frozen."""
     net = built(name)
     net.load_state_dict(torch.load(Path(folder) / f"{name}.pt", weights_only=True))

@@ -7,12 +7,14 @@ FOLDER/lite0.pt and eight photographs, FOLDER/cases/lite0.npz.
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+FOLDER = Path(tempfile.gettempdir()) / "foreign"  # where load() looks unless it is told
 NAME = "EfficientNet-Lite0"
 # expansion, kernel, stride, channels, blocks
 STAGES = (
@@ -86,7 +88,7 @@ class Lite0(nn.Module):
         return self.layers((255 * x - 127) / 128)
 
 
-def load(folder: str | Path = "/tmp/foreign") -> Lite0:
+def load(folder: str | Path = FOLDER) -> Lite0:
     """The network whose weights are in ``folder``, in eval mode, its parameters frozen."""
     net = Lite0()
     net.load_state_dict(torch.load(Path(folder) / "lite0.pt", weights_only=True))
