@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 OURS = "ours"
 FROM = 30  # the least budget at which ours is to be first
 MODES = {"targeted": "with a target", "any": "any class"}
-STARTED = 0.01  # the figure's scale is linear below this share
+STARTED = 0.001  # the figure's scale is linear below this share
 
 
 # --- the rules -------------------------------------------------------------------------------
@@ -132,6 +132,7 @@ def draw(found: dict, path: Path) -> None:
             axis.set_yscale("symlog", linthresh=100 * STARTED)
             axis.set_ylim(bottom=0)
             axis.set_title(f"{name}, {MODES[mode]}", fontsize=9)
+            axis.minorticks_off()
             axis.grid(alpha=0.3)
         for row in axes:
             row[0].set_ylabel("mean L2 above the least known, %")
