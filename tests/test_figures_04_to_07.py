@@ -91,6 +91,20 @@ def test_an_attack_is_shown_with_its_size_and_its_target():
     assert coloured == [k == 3 for k in range(10)]
 
 
+def test_distances_lie_above_what_is_proven():
+    lower, upper = [0.9, 0.4, 0.0], [0.9, 0.5, 1.2]
+    ours = [0.95, 0.5, float("nan")]
+    axis = lesson04.beside_proof(lower, upper, {"ours": ours}).axes[0]
+    assert [bar.get_height() for bar in axis.patches] == [0.4, 0.9, 0.0]  # by the upper bound
+    [bracket] = [c for c in axis.collections if c.get_label() == "the bracket"]
+    ends = [segment[:, 1].tolist() for segment in bracket.get_segments()]
+    assert ends == [[0.4, 0.5], [0.9, 0.9], [0.0, 1.2]]
+    assert labelled(axis, "nearest point found") == [[1, 2, 3], [0.5, 0.9, 1.2]]
+    assert labelled(axis, "ours")[1][:2] == [0.5, 0.95]
+    assert np.isnan(labelled(axis, "ours")[1][2])
+    assert axis.get_ylim()[0] == 0
+
+
 # ---------------------------------------------------------------- lesson 05
 
 

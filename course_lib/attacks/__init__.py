@@ -6,6 +6,8 @@
 ``averaging``    the same for networks with kinks
 ``linear``       the exact answer for linear networks, by the quadratic program of ``dual``
 ``exact``        the attack on a network that turns out to be linear
+``proven``       lower and upper bounds for networks of rectified units, by ``branching`` on
+                 the dual of their ``relaxation`` and exact programs in ``regions``; ``rectified``
 ``lines``        what can be found without a gradient
 ``conditions``   whether a point that is returned is a nearest one, in numbers
 ``first_order``  FGSM and DeepFool
@@ -14,6 +16,7 @@
 ``losses``, ``problem``, ``checking``, ``asking``  what these share
 """
 
+from .branching import Proof
 from .first_order import FirstOrder, deepfool, fgsm
 from .linear import ExactMinimum, exact_minimum, linear_distance, linear_map
 from .measures import (
@@ -26,6 +29,7 @@ from .measures import (
     recorded_targets,
 )
 from .minimal import minimal_adversarial
+from .proven import ProvenMinimum, proven_minimum
 from .result import Adversarial, Call
 from .status import Status
 
@@ -34,6 +38,8 @@ __all__ = [
     "Call",
     "ExactMinimum",
     "FirstOrder",
+    "Proof",
+    "ProvenMinimum",
     "Status",
     "all_targets",
     "amplify",
@@ -46,6 +52,7 @@ __all__ = [
     "linear_map",
     "minimal_adversarial",
     "next_targets",
+    "proven_minimum",
     "random_targets",
     "recorded_targets",
 ]

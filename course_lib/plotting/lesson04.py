@@ -130,3 +130,26 @@ def sizes_over_c(cs, sizes, reached, whose: str):
     axis.set(xlabel="c", ylabel="distortion of the minimiser", ylim=(0, None))
     axis.legend(title=f"the network ({whose})")
     return figure
+
+
+def beside_proof(lower, upper, attacks: dict):
+    """Draw for each image between which bounds the nearest mistake lies, and where attacks ended.
+
+    lower, upper: N distances, ``upper`` finite; attacks: name -> N distances, NaN for a failure.
+    The images are in the order of ``upper``; below ``lower`` there is proven to be nothing.
+    Returns the figure.
+    """
+    upper = torch.as_tensor(upper, dtype=torch.float64)
+    lower = torch.as_tensor(lower, dtype=torch.float64)
+    order = upper.argsort()
+    rank = torch.arange(1, len(order) + 1).numpy()  # matplotlib adds to it
+    figure, axis = plt.subplots()
+    axis.bar(rank, lower[order], width=0.8, color="0.88", label="proven to be empty", zorder=0)
+    axis.vlines(rank, lower[order], upper[order], color="black", linewidth=2, label="the bracket")
+    axis.plot(rank, upper[order], "_", color="black", markersize=8, label="nearest point found")
+    for name, distances in attacks.items():
+        distances = torch.as_tensor(distances, dtype=torch.float64)[order]
+        axis.plot(rank, distances, ".", markersize=6, label=name)
+    axis.set(xlabel="image, by its distance", ylabel="L2 distance", ylim=(0, None))
+    axis.legend(loc="upper left")
+    return figure
