@@ -73,18 +73,25 @@ def attack(net, images: dict, kind: str, loss: str) -> dict:
     return judged(net, images, found.images.numpy(), kind) | {"cpu_seconds": round(seconds, 2)}
 
 
-def scipy_attack(net, images: dict, kind: str) -> dict:
-    """SciPy's L-BFGS-B with the search for c, by the worker of ``peers/``."""
+def scipy_attack(net, images: dict) -> dict:
+    """SciPy's L-BFGS-B with the search for c, by the worker of ``peers/``, which has targets."""
     arrays = {key: value.numpy() for key, value in images.items()}
     files = bench.network_file(net), bench.write_arrays(arrays)
-    method = bench.both(SCIPY)[KINDS.index(kind)]
-    job = bench.job_of(method, *files, len(images["images"]), 1)
-    failed = bench.work(method, job)
+    job = bench.job_of(SCIPY, *files, len(images["images"]), 1)
+    failed = bench.work(SCIPY, job)
     if failed:
         raise RuntimeError(f"SciPy's worker failed: {failed}")
     cell = bench.read_cell(Path(job["out"]))
-    made = judged(net, images, cell["adversarial"], kind)
+    made = judged(net, images, cell["adversarial"], "targeted")
     return made | {"cpu_seconds": round(cell["cpu"][0], 2)}
+
+
+def deepfool(net, images: dict) -> dict:
+    """DeepFool, the course's own, which has no targets."""
+    began = time.process_time()
+    found = attacks.deepfool(net, images["images"], images["labels"])
+    seconds = time.process_time() - began
+    return judged(net, images, found.images.numpy(), "any") | {"cpu_seconds": round(seconds, 2)}
 
 
 def judged(net, images: dict, adversarial: np.ndarray, kind: str) -> dict:
@@ -138,7 +145,10 @@ def measure(name: str, given, kept: Kept, points: dict) -> dict:
             proofs.append(kept.get(prove, net, images, k, kind, given.seconds))
             print(f"{name}, {kind}, image {k}: {proofs[-1]}", flush=True)
         rows = {label: kept.get(attack, net, images, kind, loss) for label, loss in LOSSES.items()}
-        rows[SCIPY.name] = kept.get(scipy_attack, net, images, kind)
+        if kind == "targeted":
+            rows[SCIPY.name] = kept.get(scipy_attack, net, images)
+        else:
+            rows["DeepFool"] = kept.get(deepfool, net, images)
         for (where, of, label), path in points.items():
             if (where, of) == (name, kind):
                 rows[label] = points_of(path, net, images, kind)
