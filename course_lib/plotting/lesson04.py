@@ -1,6 +1,7 @@
 """The figures of lesson 04: box-constrained L-BFGS."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 
 from . import OURS, PAPER
@@ -139,16 +140,15 @@ def beside_proof(lower, upper, attacks: dict):
     The images are in the order of ``upper``; below ``lower`` there is proven to be nothing.
     Returns the figure.
     """
-    upper = torch.as_tensor(upper, dtype=torch.float64)
-    lower = torch.as_tensor(lower, dtype=torch.float64)
+    upper, lower = np.asarray(upper, dtype=float), np.asarray(lower, dtype=float)
     order = upper.argsort()
-    rank = torch.arange(1, len(order) + 1).numpy()  # matplotlib adds to it
+    rank = np.arange(1, len(order) + 1)
     figure, axis = plt.subplots()
     axis.bar(rank, lower[order], width=0.8, color="0.88", label="proven to be empty", zorder=0)
     axis.vlines(rank, lower[order], upper[order], color="black", linewidth=2, label="the bracket")
     axis.plot(rank, upper[order], "_", color="black", markersize=8, label="nearest point found")
     for name, distances in attacks.items():
-        distances = torch.as_tensor(distances, dtype=torch.float64)[order]
+        distances = np.asarray(distances, dtype=float)[order]
         axis.plot(rank, distances, ".", markersize=6, label=name)
     axis.set(xlabel="image, by its distance", ylabel="L2 distance", ylim=(0, None))
     axis.legend(loc="upper left")
