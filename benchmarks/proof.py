@@ -181,8 +181,8 @@ TRIED = [
     "",
     "Bounds of all units made tighter by programs of their own at the root, and trying the "
     "children of four or eight units before one is halved, made fewer nodes and took more time. "
-    "The ball around a node's relaxed solution, in which all of its solutions lie, made up to three "
-    "times fewer nodes for nothing.",
+    "The ball around a node's relaxed solution, in which all of its solutions lie, made up to "
+    "three times fewer nodes for nothing.",
 ]
 
 

@@ -96,8 +96,8 @@ def proven_minimum(
     bound, but a place to begin at. progress: show a bar.
 
     On MNIST, two layers of 20 units take a second or two an image; two of 50 take some seconds for
-    the nearest of all classes, and for a farther target more than a minute. Ctrl-C returns what is done: images that are not yet done have the
-    status "interrupted" and the bounds so far.
+    the nearest of all classes, and for a farther target more than a minute. Ctrl-C returns what is
+    done: images that are not yet done have the status "interrupted" and the bounds so far.
     Raises TypeError or ValueError, with a sentence, for a network with other layers; images,
     labels, targets or a start that do not fit; a target that is the label; a gap outside (0, 1);
     seconds that are not positive; and, where there is no start, as :func:`.minimal_adversarial`.
