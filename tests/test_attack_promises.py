@@ -13,7 +13,7 @@ from torch import nn
 
 from course_lib import attacks, lbfgsb, zoo
 from course_lib import device as devices
-from course_lib.attacks import Status, checking, conditions, dual, exact, losses, minimal
+from course_lib.attacks import Status, checking, conditions, dual, exact, losses, minimal, routes
 from course_lib.attacks.minimal import minimal_adversarial
 from course_lib.data import load_mnist
 
@@ -246,16 +246,16 @@ def test_the_conditions_are_those_of_the_point_that_is_returned():
 def test_a_point_that_is_no_nearest_one_is_not_settled(monkeypatch):
     net, x = mlp(scale=2.0), pixels(20)
     right = minimal_adversarial(net, x)
-    solve = minimal.sqp.solve
+    solve = routes.sqp.solve
 
-    def too_far(problem, **how):
-        found = solve(problem, **how)
+    def too_far(problem, *_, start=None, **how):
+        found = solve(problem, start=getattr(start, "z", start))
         found.z = torch.lerp(problem.x, found.z, 1.2).clamp(0, 1)
         found.square = found.square * 1.44
         return found
 
-    monkeypatch.setattr(minimal.sqp, "solve", too_far)
-    monkeypatch.setattr(minimal.averaging, "solve", lambda problem, steps: too_far(problem))
+    for way in (routes.sqp, routes.averaging, routes.descent, routes.penalty):
+        monkeypatch.setattr(way, "solve", too_far)
     found = minimal_adversarial(net, x, right.targets)
     far = found.l2 > 1.05 * right.l2
     assert far.any()

@@ -1,5 +1,6 @@
 """The smallest change that makes a network mistake an image (section 4.1 of the paper)."""
 
+import dataclasses
 import functools
 import inspect
 import numbers
@@ -9,11 +10,12 @@ import torch
 from torch import nn
 
 from ..training import progress_bar
-from . import averaging, conditions, exact, lines, losses, penalty, sqp
+from . import averaging, exact, lines, losses, penalty, routes
 from .asking import Asked
 from .checking import STEPS, check_kinds, check_loss, check_net
-from .measures import all_targets, check_labels, check_targets, is_number, is_whole
-from .problem import BestPoints, Problem
+from .measures import check_labels, check_targets, is_number, is_whole
+from .metering import Meter
+from .problem import MEASURED, BestPoints, Problem
 from .result import COARSE, Adversarial, Call, adopt, report, same_lead, unattacked
 from .rounding import rounded
 from .status import Status
@@ -21,14 +23,10 @@ from .status import Status
 LOSSES = ("margin", "cross-entropy", "sharpened")
 NORMS = ("squared", "l2")
 MEMORY = 2**28  # bytes that the solvers of one chunk may take; a network's own come on top
-NEAR = 1.25  # which classes are attacked in full, in units of the nearest: see _near
-# Quadratic programming that settles only after so many gradients has had creases in its way, and
-# may have settled at the first hollow: averaged normals are asked, too, and the nearer one kept.
-SLOW = 60
 PENALTY_SETTINGS = tuple(
     name
     for name, parameter in inspect.signature(penalty.solve).parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY
+    if parameter.kind is parameter.KEYWORD_ONLY and name != "budget"
 )
 HALF = 1e-4  # a coarser unit of rounding than this is that of half precision
 PER_PIXEL = 60  # numbers that a solver keeps for each pixel
@@ -44,6 +42,7 @@ def minimal_adversarial(
     norm: str = "squared",
     margin: float | None = None,
     steps: int = averaging.STEPS,
+    budget: int | None = None,
     eight_bit: bool = False,
     chunk: int | None = None,
     resume: Adversarial | None = None,
@@ -55,13 +54,14 @@ def minimal_adversarial(
     net: any module in eval mode from images (N, *shape) to logits (N, classes); images: (N, *shape)
     pixels in [0, 1]; targets: (N,) classes, or None for the nearest of all other classes (every one
     that a few steps show to be within 25 % of the nearest is attacked in full, with the paper's
-    loss every one; the smallest change is kept); labels: (N,) the true classes, or None
-    for the network's own predictions.
+    loss every one; of more than ten those whose linearised planes are the nearest; the smallest
+    change is kept); labels: (N,) the true classes, or None for the network's own predictions.
     loss: "margin" (default, the smallest distances): min |r| such that the target's logit leads, by
-        quadratic programming (:mod:`.sqp`) and, on networks with kinks, averaged normals
-        (:mod:`.averaging`) of ``steps`` gradients; exactly, if the network computes something
-        linear (:mod:`.exact`); where all this finds nothing, by the other losses, and along lines
-        to other images (:mod:`.lines`), so that an image's answer may then depend on the others;
+        quadratic programming (:mod:`.sqp`) and, where that does not settle soon, averaged normals
+        and normalised steps of ``steps`` gradients each, and from there again (:mod:`.routes`);
+        exactly, if the network computes something linear (:mod:`.exact`); where all this finds
+        nothing, by the other losses, and along lines to other images (:mod:`.lines`), so that an
+        image's answer may then depend on the others;
         "cross-entropy": the paper's min c·|r| + loss(x + r, l) by box-constrained L-BFGS with a
         search for c (:mod:`.penalty`); "sharpened": the same, then once more from where it ended
         with the cross-entropy of sharpened logits, the best point kept and moved to the boundary,
@@ -76,7 +76,9 @@ def minimal_adversarial(
         from the image to half of it (or the image's own gap, if that is more), in which a constant
         added to a logit has no part; default 100 units of rounding of that (1.2e-5 in float32) and
         no less than what rounding does to the logits that are compared, so that success survives
-        another batch size. eight_bit: round to multiples of 1/255, and keep success.
+        another batch size. budget: gradients an image (a gap's for one class is one), None for as
+        many as it takes: the best success within them, which a larger budget never makes farther.
+    eight_bit: round to multiples of 1/255, and keep success.
     chunk: images at a time; default, as many as fit :data:`MEMORY`, at most 500 on a CPU.
     resume: an interrupted result of the same call, to go on with. progress: show a bar.
 
@@ -86,7 +88,7 @@ def minimal_adversarial(
     labels or targets of another length or no classes; a target equal to the label; an unknown
     loss or norm; a result to resume that belongs to another call.
     """
-    _check_settings(loss, norm, margin, steps, chunk, settings)
+    _check_settings(loss, norm, margin, steps, budget, eight_bit, chunk, settings)
     if resume is not None and not isinstance(resume, Adversarial):
         raise TypeError(f"What is resumed is a result of this attack, no {type(resume).__name__}.")
     check_kinds(net, images)
@@ -113,7 +115,7 @@ def minimal_adversarial(
             except KeyboardInterrupt:
                 stopped = True
         wanted, coarse = _wanted(clean, asked.epsilon(), targets, margin, of)
-        call = Call(str(loss), norm, eight_bit, steps, settings, targets is None, margin)
+        call = Call(str(loss), norm, eight_bit, steps, settings, targets is None, margin, budget)
         result = unattacked(x, clean.logits, targets, labels, predictions, wanted, call)
         if resume is not None:
             adopt(result, resume, general)
@@ -121,10 +123,14 @@ def minimal_adversarial(
         if stopped or not len(todo):
             return result
         settings = {"loss": loss, "steps": steps, "eight_bit": eight_bit, "settings": settings}
+        settings |= {"budget": budget, "size": chunk}
+        others = 1 if targets is not None else min(classes - 1, routes.CANDIDATES)
+        if of is not None and targets is None:
+            others = classes - 1
         try:
             solver = functools.partial(_attack, asked, of=of, coarse=coarse, **settings)
             with progress_bar(len(todo), "adversarial examples", progress) as bar:
-                for rows in todo.split(chunk if targets is not None else max(chunk // classes, 1)):
+                for rows in todo.split(max(chunk // others, 1)):
                     _with_less_memory(solver, result, rows, clean.logits)
                     bar.update(len(rows))
         except KeyboardInterrupt:
@@ -160,7 +166,7 @@ def _wanted(clean, epsilon: float, targets, margin, of=None):
     return wanted, wanted > COARSE * gap
 
 
-def _check_settings(loss, norm, margin, steps, chunk, settings) -> None:
+def _check_settings(loss, norm, margin, steps, budget, eight_bit, chunk, settings) -> None:
     if not callable(loss) and loss not in LOSSES:
         raise ValueError(
             f"There is no loss called {loss!r}: use one of {', '.join(LOSSES)}, or a function of "
@@ -176,6 +182,13 @@ def _check_settings(loss, norm, margin, steps, chunk, settings) -> None:
         raise ValueError(
             "The steps and the chunk must be at least 1, and whole numbers, not "
             f"{steps!r} and {chunk!r}."
+        )
+    if budget is not None and not (is_whole(budget) and budget >= 1):
+        raise ValueError(f"The budget is a whole number of gradients, 1 or more, not {budget!r}.")
+    if budget is not None and eight_bit:
+        raise ValueError(
+            "What does not survive rounding to eight bits is attacked again, past any budget: "
+            "leave out one of budget and eight_bit."
         )
     for name, value in settings.items():
         if name in PENALTY_SETTINGS and not is_number(value):
@@ -209,41 +222,89 @@ def _with_less_memory(solver, result, rows, clean) -> None:
 
 
 def _attack(
-    net, result, rows, clean, *, loss, steps, eight_bit, settings, of=None, coarse=None
+    net,
+    result,
+    rows,
+    clean,
+    *,
+    loss,
+    steps,
+    eight_bit,
+    settings,
+    size,
+    of=None,
+    coarse=None,
+    budget=None,
 ) -> None:
     """Attack the images ``rows`` and write what came out into ``result``.
 
-    net: an :class:`.asking.Asked`; clean: (N, classes) logits; of: its map if it is linear, else
-    None; coarse: (N,) bool, where the lead is large because of rounding.
+    net: an :class:`.asking.Asked`; clean: (N, classes) logits; size: problems at a time; of: the
+    network's map if it is linear, else None; coarse: (N,) bool, where the lead is large because of
+    rounding; budget: gradients an image, or None.
     """
     shape = result.originals.shape[1:]
     everything = result.originals.to(clean.dtype).flatten(1)
-    others, targets = 1, result.targets[rows]
+    x, wanted, logits, labels = everything[rows], result.margin[rows], clean[rows], None
+    targets, others, meter = result.targets[rows], 1, None
     if result.call.nearest:
-        targets = all_targets(result.labels[rows], clean.shape[1]).to(clean.device)
-        others, targets = targets.shape[1], targets.flatten()
-    x, wanted, logits = (
-        v[rows].repeat_interleave(others, 0) for v in (everything, result.margin, clean)
-    )
-    problem = Problem(net, x, targets, wanted, shape, result.originals.dtype)
+        targets = labels = result.labels[rows]
+    of_x = {"pixels": result.originals.dtype, "away": labels is not None, "most": size}
+    one = Problem(net, x, targets, wanted, shape, **of_x)
+    if budget is not None and of is None:  # a linear network is computed, not followed
+        meter = Meter(x, budget, labels)
+        one = one.metered(meter, torch.arange(len(rows), device=x.device))
+    problem = one
+    if labels is not None:
+        if meter is not None and loss == "margin":
+            routes.soon(one, logits)
+        classes = routes.candidates(one, logits, every=of is not None)
+        others = classes.shape[1]
+        problem = one.for_each(classes)
+        logits = logits.repeat_interleave(others, 0)
     found = BestPoints.nothing(problem, Status.FAILED)
-    left = torch.ones_like(targets, dtype=torch.bool)
+    left = torch.ones_like(problem.targets, dtype=torch.bool)
     if of is not None:
         found, done = exact.solve(problem, of, others)
         left = ~done
     elif others > 1 and loss in ("margin", "sharpened"):
-        left = _near(problem, found, others)
-    chosen = left.nonzero()[:, 0]
-    if len(chosen):
+        left = routes.near(problem, found, others, size)
+    for chosen in (left & ~problem.exhausted()).nonzero()[:, 0].split(size):
         some = problem.take(chosen)
         found.merge(chosen, _choose(some, logits[chosen], loss, steps, settings))
     blind = _lost(problem, found, others, loss, everything, result.predictions)
     if of is not None and (of.weight != of.weight[:1]).any():
         # that a linear network has no such image in the box is proven, however weak its gradient
         blind &= left.unflatten(0, (-1, others)).any(1)
+    if meter is not None:
+        problem, found = _within(meter, one, problem, found, others)
+        others = 1
     if eight_bit:
         found = rounded(problem, found, steps)
     report(result, rows, problem, found, others, blind, None if coarse is None else coarse[rows])
+    if meter is not None:
+        result.evaluations[rows] = meter.spent.clamp(max=meter.budget)
+
+
+def _within(meter: Meter, one: Problem, problem: Problem, found: BestPoints, others: int):
+    """One problem for each image, and the best points that the budget allowed.
+
+    one: a problem for each image; problem, found: ``others`` for each, and what was found for them.
+    """
+    first = others * torch.arange(len(one), device=one.x.device)
+    best = found.square.unflatten(0, (-1, others)).argmin(1) + first
+    problem, found = problem.take(best), found.take(best)
+    out = meter.exhausted(one.numbers)
+    better = out | (meter.square < found.square)
+    found.z[better], found.square[better] = meter.z[better], meter.square[better]
+    found.c[better] = torch.nan
+    for name in MEASURED:
+        getattr(found, name)[better] = torch.nan
+    found.status[better] = torch.where(out[better], Status.BUDGET, Status.ENDED)
+    problem = dataclasses.replace(problem, meter=None, numbers=None)
+    if one.away:
+        there = problem.logits(found.z).scatter(1, one.targets[:, None], -torch.inf).argmax(1)
+        problem.targets = torch.where(better, there, problem.targets)
+    return problem, found
 
 
 def _lost(problem, found, others, loss, images, classes) -> torch.Tensor:
@@ -259,52 +320,17 @@ def _lost(problem, found, others, loss, images, classes) -> torch.Tensor:
     if loss == "margin":
         points = lines.solve(some, images, classes)
         found.merge(lost, points)
-        _onward(some, found, lost)
+        routes.onward(some, found, lost)
     return nothing.masked_scatter(nothing, blind)
-
-
-def _onward(problem: Problem, found: BestPoints, rows: torch.Tensor) -> None:
-    """From the points of ``found`` for ``problem``, its ``rows``, to nearest ones, if possible."""
-    won = found.square[rows].isfinite().nonzero()[:, 0]
-    if len(won):
-        some = problem.take(won)
-        again = sqp.solve(some, start=found.z[rows[won]])
-        conditions.settle(some, again)
-        found.merge(rows[won], again)
-
-
-def _near(problem: Problem, found: BestPoints, others: int) -> torch.Tensor:
-    """(N · others,) bool: which of each image's classes can be its nearest.
-
-    A few steps of averaged normals bring all of them within some per cent of their distance
-    (on the networks here: the nearest one within 7 % of the least); only those within 25 % of
-    the least are attacked in full. A class that was not reached stays in.
-    """
-    first = averaging.solve(problem, sqp.FIRST)
-    found.evaluations += first.evaluations
-    size = first.square.sqrt().unflatten(0, (-1, others))
-    return ((size <= NEAR * size.amin(1, keepdim=True)) | size.isinf()).flatten()
 
 
 def _choose(problem, clean, loss, steps, settings) -> BestPoints:
     """The best points for the targets of ``problem``, by the solvers that belong to ``loss``;
     clean: (N, classes) logits of its images."""
     if loss == "margin":
-        found = sqp.solve(problem)
-        conditions.settle(problem, found)
-        slow = found.evaluations > SLOW
-        left = ((found.status != Status.SETTLED) | ~found.square.isfinite() | slow).nonzero()[:, 0]
-        if len(left):
-            found.merge(left, averaging.solve(problem.take(left), steps))
-        for make in (losses.sharpened, losses.faithful):  # the last is the paper's own
-            lost = (~found.square.isfinite()).nonzero()[:, 0]
-            if not len(lost):
-                break
-            rest = problem.take(lost)
-            one = penalty.solve(rest, make(clean[lost], rest.targets), polish=True)
-            found.merge(lost, one)
-            _onward(rest, found, lost)
-        return found
+        return routes.targeted(problem, clean, steps)
+    if problem.meter is not None:
+        settings = {"budget": problem.meter.budget, **settings}
     faithful = losses.faithful(clean, problem.targets, loss if callable(loss) else None)
     if loss != "sharpened":
         return penalty.solve(problem, faithful, **settings)

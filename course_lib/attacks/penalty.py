@@ -98,6 +98,8 @@ def objective(problem: Problem, loss, found: BestPoints | None):
             values = loss(logits, targets, rows)
             (slope,) = torch.autograd.grad(values.sum(), z)
         margin = losses.target_margin(logits.detach(), targets)
+        if problem.meter is not None:
+            problem.take(rows).seen(z.detach(), margin - problem.needed[rows], 1)
         if found is not None:
             found.note(problem.x, rows, z.detach(), margin >= problem.needed[rows])
         return values.detach(), slope, margin

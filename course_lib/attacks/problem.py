@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 
 from . import losses
+from .metering import Meter
 from .status import Status
 
 MEASURED = ("stationarity", "complementarity", "multiplier")  # of the point that is kept
@@ -20,7 +21,10 @@ class Problem:
 
     net: images (n, *shape) to logits (n, classes); x: (N, D) the images, flattened; targets: (N,);
     needed: (N,) the margin in the logits that counts as success; shape: of one image; pixels: the
-    type that the network's own images have, None for that of x.
+    type that the network's own images have, None for that of x. away: any class will do but
+    ``targets``, which is then the one to get away from. meter: what counts the gradients, if
+    somebody does, and numbers: (N,) those of the images there. most: how many
+    images the network is given at a time; None for no limit.
     """
 
     net: Callable
@@ -29,35 +33,94 @@ class Problem:
     needed: torch.Tensor
     shape: torch.Size
     pixels: torch.dtype | None = None
+    away: bool = False
+    meter: Meter | None = None
+    numbers: torch.Tensor | None = None
+    most: int | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, rows: torch.Tensor) -> "Problem":
         """The same for the images ``rows``."""
-        return dataclasses.replace(
+        some = dataclasses.replace(
             self, x=self.x[rows], targets=self.targets[rows], needed=self.needed[rows]
         )
+        some.numbers = None if self.numbers is None else self.numbers[rows]
+        return some
+
+    def metered(self, meter: Meter, numbers: torch.Tensor) -> "Problem":
+        """The same with its gradients counted by ``meter`` under ``numbers`` (N,)."""
+        return dataclasses.replace(self, meter=meter, numbers=numbers)
+
+    def for_each(self, classes: torch.Tensor) -> "Problem":
+        """For each image and each of its ``classes`` (N, k) a problem with that target."""
+        k = classes.shape[1]
+        many = self.take(torch.arange(len(self), device=self.x.device).repeat_interleave(k))
+        return dataclasses.replace(many, targets=classes.flatten(), away=False)
+
+    def exhausted(self) -> torch.Tensor:
+        """(N,) bool: which images have had all the gradients that their budget has."""
+        if self.meter is None:
+            return torch.zeros(len(self), dtype=torch.bool, device=self.x.device)
+        return self.meter.exhausted(self.numbers)
+
+    def seen(self, z: torch.Tensor, lead: torch.Tensor, gradients: int = 0) -> None:
+        """Tell the meter of the points ``z`` (N, D), their leads and the gradients taken there."""
+        if self.meter is not None:
+            free = dataclasses.replace(self, meter=None, numbers=None)
+            self.meter.count(free, self.numbers, z, lead, gradients, to_boundary)
 
     def logits(self, z: torch.Tensor) -> torch.Tensor:
         """(n, classes) the logits at the flat points ``z`` (n, D)."""
-        return self.net(z.unflatten(1, self.shape))
+        images = z.unflatten(1, self.shape)
+        if self.most is None or len(z) <= self.most:
+            return self.net(images)
+        return torch.cat([self.net(some) for some in images.split(self.most)])
 
     def as_given(self, z: torch.Tensor) -> torch.Tensor:
         """``z`` with pixels that the network's own type has."""
         return z if self.pixels in (None, z.dtype) else z.to(self.pixels).to(z.dtype)
 
     def lead(self, z: torch.Tensor) -> torch.Tensor:
-        """(N,) by how much the target leads beyond what is needed: >= 0 is success."""
-        return losses.target_margin(self.logits(z), self.targets) - self.needed
+        """(N,) by how much the target leads beyond what is needed: >= 0 is success.
+
+        With ``away`` by how much any other class leads all the rest.
+        """
+        sure = self._leads(z)[1]
+        self.seen(z, sure)
+        return sure
+
+    def _leads(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N,) the lead whose gradient shows the way, and (N,) that which is a success at 0."""
+        logits = self.logits(z)
+        lead = losses.target_margin(logits, self.targets)
+        if not self.away:
+            return lead - self.needed, lead - self.needed
+        # two other classes may lead the label together, and neither the other
+        top = logits.topk(2, dim=1)[0]
+        sure = torch.minimum(-lead, top[:, 0] - top[:, 1])
+        return -lead - self.needed, sure - self.needed
 
     def lead_and_normal(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(N,) the lead and (N, D) its gradient."""
         with torch.enable_grad():
             z = z.detach().requires_grad_(True)
-            lead = self.lead(z)
+            lead, sure = self._leads(z)
             (normal,) = torch.autograd.grad(lead.sum(), z)
+        self.seen(z.detach(), sure.detach(), 1)
         return lead.detach(), normal
+
+    def gap_and_normal(self, z: torch.Tensor, classes: torch.Tensor):
+        """(N,) by how much the ``targets`` lead the ``classes`` (N,), and (N, D) the gradient."""
+        with torch.enable_grad():
+            z = z.detach().requires_grad_(True)
+            logits = self.logits(z)
+            two = (logits.gather(1, j[:, None])[:, 0] for j in (self.targets, classes))
+            gap = next(two) - next(two)
+            (normal,) = torch.autograd.grad(gap.sum(), z)
+        self.seen(z.detach(), torch.full_like(self.needed, -torch.inf), 1)
+        return gap.detach(), normal
 
 
 @dataclasses.dataclass(eq=False)
@@ -106,6 +169,10 @@ class BestPoints:
             self.z[at], self.square[at] = z[better], square[better]
             for name in MEASURED:  # of the point that was there
                 getattr(self, name)[at] = torch.nan
+
+    def take(self, rows: torch.Tensor) -> "BestPoints":
+        """The same for the images ``rows``."""
+        return BestPoints(**{name: value[rows] for name, value in vars(self).items()})
 
     def merge(self, rows: torch.Tensor, other: "BestPoints") -> None:
         """Take over what ``other`` found for the images ``rows``, where it is better."""

@@ -20,7 +20,8 @@ class Call:
     interrupted result is known again.
 
     loss: its name, or a function as Python prints it; norm, eight_bit, steps: as there; settings:
-    of the penalty method, by name; nearest: whether there were no targets; margin: as there.
+    of the penalty method, by name; nearest: whether there were no targets; margin, budget: as
+    there.
     """
 
     loss: str
@@ -30,6 +31,7 @@ class Call:
     settings: dict[str, object]
     nearest: bool
     margin: float | None = None
+    budget: int | None = None
 
 
 @dataclasses.dataclass(eq=False)

@@ -31,9 +31,11 @@ LATE = 6  # iterations
 MEMORY = 4  # pairs of L-BFGS; each takes two numbers for every pixel
 CURVATURE = 0.05  # that a pair must show, sᵀy / sᵀs, to count; 1 is that of 1/2 |z - x|²
 ON_BOUNDARY = 5e-3  # an image is there when its smallest gap is within this share of the clean one
-# On a smooth network the linearised gaps come true. Where one falls short by more than this share
-# of the clean image's gap, after so many iterations, the image lies on a crease and is given up.
-CREASE = {0: 0.045, 2: 0.03, 8: 0.03}
+# A step that is not accepted is tried again at 0.4 of its length. On a smooth network the error of
+# the linearised gaps then falls with the square of the length, across a crease with the length: an
+# image where it does not fall faster than with this power is given up, after so many such trials.
+POWER, CREASES = 1.5, 2
+LOST = 1e-3  # so is one whose steps have become this short, as a share of |z - x|
 SHORT = 0.25  # of the lead may be missing at a success; the report takes up to half
 COMPACT = 0.08  # finished images leave once they are this share: leaving is a copy
 
@@ -110,20 +112,21 @@ def linearise(problem: Problem, z, classes=None, active=None, rows: int = ROWS) 
             torch.autograd.grad(total, z, retain_graph=k < last)[0]
             for k, total in enumerate(picked)
         ]
+    problem.seen(z.detach(), gaps.amin(1), len(normals))
     return Linearisation(gaps, chosen, torch.stack(normals, 1))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trial:
     """What a trial point of each image was. z: (n, D); lead: (n,) its smallest gap; square: (n,)
-    |z - x|²; step_length: (n,) the L2 norm of the step to it; shortfall: (n,) by how much the
-    linearised gaps came out too small, as a share of the clean image's."""
+    |z - x|²; step_length: (n,) the L2 norm of the step to it; hopeless: (n,) bool, whether it
+    lies on a crease."""
 
     z: torch.Tensor
     lead: torch.Tensor
     square: torch.Tensor
     step_length: torch.Tensor
-    shortfall: torch.Tensor
+    hopeless: torch.Tensor
 
 
 class Batch:
@@ -143,6 +146,9 @@ class Batch:
         self.remembered = 0  # pairs, those overwritten included
         self.trust_radius = x.new_full((n,), torch.inf)
         self.merit_weight = x.new_zeros(n)  # μ
+        # the last step, where it was not accepted: its length, and the error of the linearised gaps
+        self.last_length, self.last_error = x.new_full((n,), torch.nan), x.new_zeros(n)
+        self.creases = x.new_zeros(n)
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all images but ``rows``."""
@@ -239,7 +245,9 @@ class Batch:
         s = z - self.z
         length = torch.linalg.vector_norm(s, dim=1)
         self.trust_radius = torch.where(accepted, 1.5 * self.trust_radius, 0.4 * length)
-        shortfall = -there.gaps.gather(1, here.classes).amin(1) / self.clean_gap
+        expected = here.nearest_gaps() + rows_times(here.normals, s)
+        error = (expected - there.gaps.gather(1, here.classes)).abs().amax(1)
+        hopeless = self.on_a_crease(accepted, length, error, square.sqrt())
         multipliers_there = carried(multipliers, here.classes, there.classes)
         # y of the Lagrangian's gradient z - x - Aᵀλ, with the same λ at both ends
         slot = self.remembered % MEMORY
@@ -252,7 +260,20 @@ class Batch:
         )
         self.multipliers = torch.where(accepted[:, None], multipliers_there, multipliers)
         self.accept(accepted, z, there)
-        return Trial(z, there.gaps.amin(1), square, length, shortfall)
+        return Trial(z, there.gaps.amin(1), square, length, hopeless)
+
+    def on_a_crease(self, accepted, length, error, size) -> torch.Tensor:
+        """(n,) bool: whether shorter steps have not made the gaps come true.
+
+        accepted: (n,) bool, of the step just tried; length: (n,) its; error: (n,) that of its
+        linearised gaps; size: (n,) |z - x| there.
+        """
+        # NaN, of a first trial, compares as false
+        fallen = self.last_error * (length / self.last_length) ** POWER
+        self.creases = torch.where(accepted, 0.0, self.creases + (error > fallen))
+        self.last_length = torch.where(accepted, torch.nan, length)
+        self.last_error = error
+        return ~accepted & ((self.creases >= CREASES) | (length < LOST * size))
 
     def accept(self, accepted: torch.Tensor, z: torch.Tensor, there: Linearisation) -> None:
         """Go to the trial points ``z`` that are ``accepted`` (n,)."""
@@ -309,7 +330,7 @@ def solve(
         settled = (trial.step_length <= tolerance * trial.square.sqrt()) & (
             batch.gap_share().abs() <= ON_BOUNDARY
         )
-        over = settled | (trial.shortfall > CREASE.get(k, torch.inf))
+        over = settled | trial.hopeless | batch.problem.exhausted()
         found.status[batch.rows[settled]] = Status.SETTLED
         ends[batch.rows] = batch.z
         found.c[batch.rows] = 1 / (2 * batch.multipliers.sum(1))

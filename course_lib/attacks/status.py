@@ -28,3 +28,5 @@ class Status(CodedReason):
     # the network's gradient is 0 at the clean image (it rounds, or is saturated, or dead): a
     # success was found along lines, and its distance is an upper bound; a failure says nothing
     NO_GRADIENT = 8, "no gradient to follow"
+    # the gradients that were allowed have been taken: the best success within them, or none
+    BUDGET = 9, "out of budget"

@@ -1,0 +1,133 @@
+"""The nearest image of a class by several ways in turn, and which classes are worth one.
+
+Quadratic programming first (:mod:`.sqp`): where it settles soon there is nothing better. Where it
+does not, because the network is rough there or bends many times on the way, the image is attacked
+in three other ways, which fail at different places: averaged normals (:mod:`.averaging`), which
+need gradients that have something in common, normalised steps (:mod:`.descent`), which need none to
+be of the right length, and the paper's own method (:mod:`.penalty`), so that nothing it finds is
+missed. From the nearest point a second pass goes on with small steps, and quadratic programming
+once more. What decides is how the image at hand behaved, not what layers there are.
+"""
+
+import torch
+
+from . import averaging, conditions, descent, losses, penalty, sqp
+from .problem import BestPoints, Problem
+from .status import Status
+
+# Quadratic programming that settles only after so many gradients has had creases in its way, and
+# may have settled at the first hollow: the other ways are asked, too, and the nearest one kept.
+SLOW = 60
+PAPER = 2  # times the gradients of another way: the paper's method searches for its c with them
+NEAR = 1.25  # which classes are attacked in full, in units of the nearest: see near()
+CANDIDATES = 10  # classes of an image that are looked at at all: all of ten
+RANKED = 3 * CANDIDATES  # and those with the largest logits, whose gradients choose them
+FIRST = 10  # gradients of an image with a budget before its classes are compared
+
+
+@torch.no_grad()
+def targeted(problem: Problem, clean: torch.Tensor, steps: int) -> BestPoints:
+    """The nearest points of the targets. clean: (N, classes) the logits of the images; steps: the
+    gradients of one pass of the later ways."""
+    found = sqp.solve(problem)
+    conditions.settle(problem, found)
+    settled = (found.status == Status.SETTLED) & found.square.isfinite()
+    left = ~(settled & (found.evaluations <= SLOW)) & ~problem.exhausted()
+    left = left.nonzero()[:, 0]
+    if len(left):
+        some = problem.take(left)
+        everything = torch.arange(len(left), device=left.device)
+        second = averaging.solve(some, steps)
+        second.merge(everything, descent.solve(some, steps))
+        paper = losses.faithful(clean[left], some.targets)
+        second.merge(everything, penalty.solve(some, paper, polish=True, budget=PAPER * steps))
+        second.merge(everything, averaging.solve(some, steps, start=second))
+        onward(some, second, everything)
+        found.merge(left, second)
+    for make in (losses.sharpened, losses.faithful):  # the last is the paper's own
+        lost = (~found.square.isfinite() & ~problem.exhausted()).nonzero()[:, 0]
+        if not len(lost):
+            break
+        rest = problem.take(lost)
+        one = penalty.solve(rest, make(clean[lost], rest.targets), polish=True)
+        found.merge(lost, one)
+        onward(rest, found, lost)
+    return found
+
+
+def onward(problem: Problem, found: BestPoints, rows: torch.Tensor) -> None:
+    """From the points of ``found`` for ``problem``, its ``rows``, to nearest ones, if possible."""
+    won = (found.square[rows].isfinite() & ~problem.exhausted()).nonzero()[:, 0]
+    if len(won):
+        some = problem.take(won)
+        again = sqp.solve(some, start=found.z[rows[won]])
+        conditions.settle(some, again)
+        found.merge(rows[won], again)
+
+
+@torch.no_grad()
+def candidates(problem: Problem, clean: torch.Tensor, every: bool = False) -> torch.Tensor:
+    """(N, k) the classes that can be the nearest mistakes of ``problem``, whose targets are the
+    labels: all others if these are few, else those whose planes are the nearest.
+
+    clean: (N, classes) logits of the images; every: all others, however many. Of many classes only
+    those with the largest logits are looked at: one far behind would need a far larger gradient.
+    """
+    labels, few = problem.targets, clean.shape[1] - 1
+    if every or few <= CANDIDATES:
+        k = torch.arange(few, device=labels.device).expand(len(labels), -1)
+        return k + (k >= labels[:, None])
+    return _by_distance(problem, clean, min(RANKED, few))[:, :CANDIDATES]
+
+
+def _by_distance(problem: Problem, clean, k: int) -> torch.Tensor:
+    """(N, k) the classes with the ``k`` largest logits beside the label's, those first whose planes
+    are the nearest: of the gaps linearised at the images (DeepFool's; Moosavi-Dezfooli et al., CVPR
+    2016). A gradient for each."""
+    others = clean.scatter(1, problem.targets[:, None], -torch.inf)
+    classes, far = others.topk(k, dim=1)[1], []
+    for j in classes.T:
+        gap, normal = problem.gap_and_normal(problem.x, j)
+        length = torch.linalg.vector_norm(normal, dim=1)
+        far.append(gap / length.clamp_min(torch.finfo(gap.dtype).tiny))
+    order = torch.stack(far, 1).nan_to_num(torch.inf).argsort(1)
+    return classes.gather(1, order)
+
+
+@torch.no_grad()
+def soon(problem: Problem, clean: torch.Tensor) -> None:
+    """First mistakes of any class, for small budgets: what is found is for the meter to keep.
+
+    problem: one with ``away``, metered; clean: (N, classes) logits of its images. Some gradients
+    away from the label, some for the class whose plane is the nearest, and onward from there.
+    """
+    rows = torch.arange(len(problem), device=problem.x.device)
+    found = averaging.solve(problem, FIRST)
+    k = min(sqp.FIRST - 1, clean.shape[1] - 1)
+    one = problem.for_each(_by_distance(problem, clean, k)[:, :1])
+    found.merge(rows, averaging.solve(one, FIRST))
+    there = problem.logits(found.z).scatter(1, problem.targets[:, None], -torch.inf).argmax(1)
+    onward(problem.for_each(there[:, None]), found, rows)
+
+
+def in_pieces(solve, problem: Problem, size: int) -> BestPoints:
+    """``solve(problem)``, for at most ``size`` images at a time."""
+    if len(problem) <= size:
+        return solve(problem)
+    found = BestPoints.nothing(problem, Status.FAILED)
+    for rows in torch.arange(len(problem), device=problem.x.device).split(size):
+        found.merge(rows, solve(problem.take(rows)))
+    return found
+
+
+def near(problem: Problem, found: BestPoints, others: int, size: int) -> torch.Tensor:
+    """(N · others,) bool: which of each image's classes can be its nearest.
+
+    A few steps of averaged normals bring all of them within some per cent of their distance
+    (on the networks here: the nearest one within 7 % of the least); only those within 25 % of
+    the least are attacked in full. A class that was not reached stays in. size: images at a time.
+    """
+    first = in_pieces(lambda some: averaging.solve(some, sqp.FIRST), problem, size)
+    found.evaluations += first.evaluations
+    far = first.square.sqrt().unflatten(0, (-1, others))
+    return ((far <= NEAR * far.amin(1, keepdim=True)) | far.isinf()).flatten()
