@@ -1247,7 +1247,8 @@ found = {
     for name, of in small["targeted"]["attacks"].items()
 }
 sure = sum(p["proven"] for p in sides)
-print(f"{sure} of {len(sides)} images: the bounds agree within {proof['gap']:.1%}")
+print(f"{sure} of {len(sides)} images: the two bounds agree")
+print(f"within {proof['gap']:.1%} of the distance")
 
 # %% id="proof-figure"
 figures.beside_proof(lower, upper, found)

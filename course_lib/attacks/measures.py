@@ -127,8 +127,9 @@ def distortion(adversarial, images):
     The paper's figure for a set of images is the mean of these. Raises
     ValueError for two shapes.
     """
-    if not all(torch.is_tensor(x) and x.is_floating_point() for x in (adversarial, images)):
-        raise TypeError("Images must be float tensors: use torch.as_tensor(images).float().")
+    for x in (adversarial, images):
+        if not (torch.is_tensor(x) and x.is_floating_point()):
+            raise TypeError("Images are float tensors, as torch makes them.")
     if adversarial.shape != images.shape:
         shapes = f"{tuple(adversarial.shape)} and {tuple(images.shape)}"
         raise ValueError(f"These images have two shapes, {shapes}.")
