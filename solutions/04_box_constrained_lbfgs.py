@@ -1273,7 +1273,7 @@ plotting.table(
 # %% [markdown] id="proof-note"
 # Every attack's dot is above its bar: nothing is found where there is proven to be nothing. And some
 # dots are far above: there the attack settled in another hollow, and no number of further steps would
-# have told. The proof took {{=sum(p["cpu_seconds"] for p in records["proof"]["networks"]["784-20-20-10"]["targeted"]["proofs"]) / len(records["proof"]["networks"]["784-20-20-10"]["targeted"]["proofs"])|.0f}} seconds an image on average, and grows with the number of units as fast as
+# have told. The proof took {{=sum(p["cpu_seconds"] for p in records["proof"]["networks"]["784-20-20-10"]["targeted"]["proofs"]) / len(records["proof"]["networks"]["784-20-20-10"]["targeted"]["proofs"])|.1f}} seconds an image on average, and grows with the number of units as fast as
 # it can: that is why attacks are used, and why their distances are upper bounds.
 
 # %% [markdown] id="now"
