@@ -1,9 +1,12 @@
 """Adversarial examples (section 4.1 and 4.2 of the paper).
 
 ``minimal``      :func:`minimal_adversarial`, the smallest change that leads to a mistake
+``routes``       the ways to it in turn, and which classes are worth one
 ``penalty``      the paper's way: box-constrained L-BFGS on c·|r| + loss, and the search for c
 ``sqp``          to the boundary itself, for smooth networks
 ``averaging``    the same for networks with kinks
+``descent``      the same where gradients turn quickly: steps of a fixed length
+``metering``     gradients counted, for a budget
 ``linear``       the exact answer for linear networks, by the quadratic program of ``dual``
 ``exact``        the attack on a network that turns out to be linear
 ``proven``       lower and upper bounds for networks of rectified units, by ``branching`` on
