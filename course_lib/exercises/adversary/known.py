@@ -27,8 +27,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "clamped in the middle: adversary.clamped(torch.zeros": A_MILLIONTH,
     },
     "paired-difference": {
-        "clamped in the middle: ...reach": "It differs where the interval is longer than 2 and says "
-        "nothing; one that is cut off at -1 and 1 is taken, too.",
+        "clamped in the middle: ...reach": "It differs where the interval is longer than 2 and "
+        "says nothing; one that is cut off at -1 and 1 is taken, too.",
     },
     "haar-bases": {
         "narrow in the middle: gaussian = ...'float16'": "Rounded to three digits they are "
