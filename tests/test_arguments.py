@@ -128,6 +128,8 @@ TABLE = {
     attacks.deepfool: first_ | {"steps": (3, "whole"), "overshoot": (0.02, "number")},
     attacks.distortion: {"adversarial": (X.roll(1, 0), "images"), "images": x_},
     attacks.exact_minimum: first_ | {"targets": (AIMS, "labels?")},
+    attacks.proven_minimum: first_
+    | {"targets": (AIMS, "labels?"), "gap": (0.1, "number"), "seconds": (1.0, "number")},
     attacks.linear_distance: first_ | {"targets": (AIMS, "labels?")},
     attacks.linear_map: {"net": line_, "image_shape": ((1, 4, 4), "shape")},
     attacks.gaussian_noise: {"images": x_, "stddev": (0.1, "number"), "seed": (0, "whole")},

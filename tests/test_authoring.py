@@ -1104,6 +1104,7 @@ def test_the_modules_that_code_reads():
     read_by = execute.modules_read
     assert read_by("import numpy") == []
     assert read_by("from course_lib import data") == [
+        "course_lib.checked",
         "course_lib.data",
         "course_lib.device",
         "course_lib.storage",
