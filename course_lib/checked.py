@@ -14,7 +14,7 @@ import functools
 import inspect
 import numbers
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
@@ -84,11 +84,18 @@ def tensor(words: str, axes: int, floats: bool) -> Kind:
     return Kind(words, fits, lambda value: value.ndim == axes)
 
 
+def is_row(value) -> bool:
+    """Whether ``value`` is several values in a row: a list, a tuple, a range, an array (N,), the
+    keys of a dict; a text is one value, and a dict says more than a row."""
+    several = isinstance(value, Collection) and not isinstance(value, str | bytes | dict)
+    return several and getattr(value, "ndim", 1) == 1
+
+
 def all_are(kind: Kind, words: str) -> Kind:
-    """Lists and tuples of values of one kind."""
+    """Values of one kind in a row."""
     return Kind(
         words,
-        lambda value: isinstance(value, list | tuple) and all(map(kind.fits, value)),
+        lambda value: is_row(value) and all(map(kind.fits, value)),
         lambda value: all(map(kind.holds, value)),
     )
 

@@ -32,6 +32,7 @@ from .checked import (
     WHOLE,
     Kind,
     instance,
+    is_row,
     takes,
 )
 from .data import Dataset, load_mnist
@@ -65,7 +66,7 @@ SCORES_AT_ONCE = 2**22  # numbers of a chunk of scores: 16 MB of float32, which 
 SIZE = Kind("a whole number from 0 on", WHOLE.fits, lambda value: value >= 0)
 DIFFERENCES = Kind(
     "numbers, one for each network",
-    lambda value: isinstance(value, list | tuple) and all(map(NUMBER.fits, value)),
+    lambda value: is_row(value) and all(map(NUMBER.fits, value)),
 )
 
 RECORD = storage.ASSETS / "records" / "unit_semantics.json"

@@ -15,7 +15,18 @@ import torch
 from torch import nn
 
 import course_lib
-from course_lib import attacks, data, lbfgsb, models, spectral, training, transfer, units, zoo
+from course_lib import (
+    attacks,
+    checked,
+    data,
+    lbfgsb,
+    models,
+    spectral,
+    training,
+    transfer,
+    units,
+    zoo,
+)
 from course_lib import device as devices
 
 NAN = float("nan")
@@ -537,3 +548,34 @@ def not_ours(error) -> str:
         return f"{where}: {type(error).__name__}: {text}"
     sentence = re.fullmatch(r"\S.{15,}[.)]", text, re.DOTALL)
     return "" if sentence else f"{where}: no sentence: {text}"
+
+
+ROWS = {
+    "list": [0.1, 0.2],
+    "tuple": (0.1, 0.2),
+    "array": np.array([0.1, 0.2]),
+    "keys": {0.1: 1, 0.2: 2}.keys(),
+}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_values_in_a_row_need_not_be_a_list(row):
+    checked.NUMBERS.check(row, "levels")
+    few = data.load_mnist("test", "cpu").sample(4, seed=0)
+    table = transfer.transfer_table(["FC10(1)"], None, few, stddev=row, noise=row, cache=False)
+    assert table.rows
+    assert units.equivalence(row, 0.5).verdict == units.equivalence([0.1, 0.2], 0.5).verdict
+
+
+@pytest.mark.parametrize("seeds", [range(1), np.arange(1), {0: "a"}.keys(), (0,), [0]])
+def test_seeds_need_not_be_a_list(seeds):
+    few = data.load_mnist("test", "cpu").sample(4, seed=0)
+    table = transfer.transfer_table(["FC10(1)"], None, few, seeds=seeds, noise=(), cache=False)
+    assert table.rows
+
+
+@pytest.mark.parametrize("no_row", ["ab", b"ab", {"a": 1}, 3, None, torch.zeros(2, 2)])
+def test_what_is_no_row_of_values(no_row):
+    assert not checked.is_row(no_row)
+    with pytest.raises(TypeError, match="levels"):
+        checked.NUMBERS.check(no_row, "levels")

@@ -9,7 +9,7 @@ from torch import nn
 
 from .. import attacks, identity, models, zoo
 from .. import device as devices
-from ..checked import SEED, TEXTS, WHOLE, Kind, all_are, instance, shown, takes
+from ..checked import SEED, TEXTS, WHOLE, Kind, all_are, instance, is_row, shown, takes
 from ..data import Dataset
 from ..modes import in_training
 from .intervals import wilson
@@ -102,7 +102,7 @@ def transfer_table(
 def levels(given) -> list:
     """One stddev or several, as a list; TypeError for what is neither. Whether each is one,
     check_stddev says."""
-    if isinstance(given, list | tuple | np.ndarray):
+    if is_row(given):
         return list(given)
     if not isinstance(given, numbers.Real | str):
         raise TypeError(f"The argument `stddev` must be a number or several, not {shown(given)}.")
@@ -163,11 +163,11 @@ def _replicates(given, seeds, device, what: str) -> dict[str, list]:
     """{label: networks, one per seed, or a single one}."""
     if isinstance(given, str):
         given = [given]
-    if given is not None and not isinstance(given, dict | list | tuple):
+    if not (given is None or isinstance(given, dict) or is_row(given)):
         raise TypeError(
             f"The {what} must be names, or a dict of networks by their labels, not {shown(given)}."
         )
-    if not given:
+    if given is None or not len(given):
         raise ValueError(f"There are no {what}: give at least one network, by its name.")
     if not isinstance(given, dict):
         TEXTS.check(given, what)
