@@ -12,7 +12,7 @@ they settle. Success at every point is checked, and the best one kept.
 
 import torch
 
-from .problem import BestPoints, Problem, to_boundary
+from .problem import BestPoints, Problem, finish
 from .status import Status
 
 STEPS = 100  # twice as many bring 0.1 % on FC100-100-10-ReLU, 0.7 % on CONV
@@ -78,8 +78,6 @@ def solve(problem: Problem, steps: int = STEPS, start: BestPoints | None = None)
     if start is not None:
         found.z, found.square = start.z.clone(), start.square.clone()
     z, multiplier = approach(problem, found, steps, again=start is not None)
-    ends = torch.where(found.square.isfinite()[:, None], found.z, z)
-    point, success = to_boundary(problem, ends)
-    found.note(problem.x, torch.arange(len(z), device=z.device), point, success)
+    finish(problem, found, z)
     found.c = 1 / (2 * multiplier)
     return found

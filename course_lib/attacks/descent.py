@@ -13,7 +13,7 @@ import math
 
 import torch
 
-from .problem import BestPoints, Problem, to_boundary
+from .problem import BestPoints, Problem, finish
 from .status import Status
 
 STEPS = 100
@@ -54,7 +54,5 @@ def solve(problem: Problem, steps: int = STEPS) -> BestPoints:
         r *= (radius / torch.linalg.vector_norm(r, dim=1).clamp_min(tiny))[:, None]
         r = (x + r).clamp_(0, 1) - x
     found.evaluations += steps
-    ends = torch.where(found.square.isfinite()[:, None], found.z, x + r)
-    point, success = to_boundary(problem, ends)
-    found.note(x, rows, point, success)
+    finish(problem, found, x + r)
     return found

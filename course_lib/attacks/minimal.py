@@ -302,8 +302,7 @@ def _within(meter: Meter, one: Problem, problem: Problem, found: BestPoints, oth
     found.status[better] = torch.where(out[better], Status.BUDGET, Status.ENDED)
     problem = dataclasses.replace(problem, meter=None, numbers=None)
     if one.away:
-        there = problem.logits(found.z).scatter(1, one.targets[:, None], -torch.inf).argmax(1)
-        problem.targets = torch.where(better, there, problem.targets)
+        problem.targets = torch.where(better, one.best_other(found.z), problem.targets)
     return problem, found
 
 

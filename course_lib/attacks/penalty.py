@@ -20,7 +20,7 @@ import torch
 
 from .. import lbfgsb
 from . import losses
-from .problem import BestPoints, Problem, to_boundary
+from .problem import BestPoints, Problem, finish
 from .status import Status
 
 RANGE = 1e8  # c is looked for within this factor of the first guess
@@ -148,7 +148,6 @@ def solve(
     per_solve: of the engine (:func:`course_lib.lbfgsb.minimize`). Ctrl-C raises KeyboardInterrupt.
     """
     x = problem.x
-    everything = torch.arange(len(x), device=x.device)
     found = BestPoints.nothing(problem, Status.FAILED) if start is None else start
     evaluate = objective(problem, loss, found if polish else None)
     search = begin(problem, evaluate, precision, found, polish)
@@ -170,9 +169,7 @@ def solve(
         raise KeyboardInterrupt
     found.evaluations += result.evaluations + 1
     if polish:
-        ends = torch.where(found.square.isfinite()[:, None], found.z, result.x)
-        point, success = to_boundary(problem, ends)
-        found.note(x, everything, point, success)
+        finish(problem, found, result.x)
     success = found.square.isfinite()
     ended = torch.where(search.closed, Status.CLOSED, Status.ENDED)
     found.status = torch.where(success, ended, Status.FAILED)

@@ -111,6 +111,10 @@ class Problem:
         self.seen(z.detach(), sure.detach(), 1)
         return lead.detach(), normal
 
+    def best_other(self, z: torch.Tensor) -> torch.Tensor:
+        """(N,) the class with the largest logit at ``z`` beside the ``targets``."""
+        return self.logits(z).scatter(1, self.targets[:, None], -torch.inf).argmax(1)
+
     def gap_and_normal(self, z: torch.Tensor, classes: torch.Tensor):
         """(N,) by how much the ``targets`` lead the ``classes`` (N,), and (N, D) the gradient."""
         with torch.enable_grad():
@@ -220,3 +224,11 @@ def to_boundary(problem: Problem, z: torch.Tensor, rounds: int = 6):
         high, low = torch.where(hit, t, high), torch.where(hit, low, t)
         side = torch.where(hit, 1.0, -1.0)
     return best, found
+
+
+def finish(problem: Problem, found: BestPoints, last: torch.Tensor) -> None:
+    """Move the points of ``found`` to the boundary, a solver's end; where nothing has succeeded,
+    its ``last`` points (N, D)."""
+    ends = torch.where(found.square.isfinite()[:, None], found.z, last)
+    point, success = to_boundary(problem, ends)
+    found.note(problem.x, torch.arange(len(last), device=last.device), point, success)

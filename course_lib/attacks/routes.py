@@ -12,6 +12,7 @@ once more. What decides is how the image at hand behaved, not what layers there 
 import torch
 
 from . import averaging, conditions, descent, losses, penalty, sqp
+from .measures import all_targets
 from .problem import BestPoints, Problem
 from .status import Status
 
@@ -73,10 +74,9 @@ def candidates(problem: Problem, clean: torch.Tensor, every: bool = False) -> to
     clean: (N, classes) logits of the images; every: all others, however many. Of many classes only
     those with the largest logits are looked at: one far behind would need a far larger gradient.
     """
-    labels, few = problem.targets, clean.shape[1] - 1
+    few = clean.shape[1] - 1
     if every or few <= CANDIDATES:
-        k = torch.arange(few, device=labels.device).expand(len(labels), -1)
-        return k + (k >= labels[:, None])
+        return all_targets(problem.targets, clean.shape[1])
     return _by_distance(problem, clean, min(RANKED, few))[:, :CANDIDATES]
 
 
@@ -106,7 +106,7 @@ def soon(problem: Problem, clean: torch.Tensor) -> None:
     k = min(sqp.FIRST - 1, clean.shape[1] - 1)
     one = problem.for_each(_by_distance(problem, clean, k)[:, :1])
     found.merge(rows, averaging.solve(one, FIRST))
-    there = problem.logits(found.z).scatter(1, problem.targets[:, None], -torch.inf).argmax(1)
+    there = problem.best_other(found.z)
     onward(problem.for_each(there[:, None]), found, rows)
 
 
