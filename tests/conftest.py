@@ -1,5 +1,7 @@
 """Every test writes into a folder of its own, and computes on the CPU unless it says otherwise."""
 
+import sys
+
 import pytest
 import torch
 
@@ -35,6 +37,14 @@ def _own_folder(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("COURSE_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("COURSE_DEVICE", "cpu")
     monkeypatch.delenv("COURSE_STRICT", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _compiled_apart():
+    """torch recompiles a function eight times in a process, and refuses then: start anew."""
+    yield
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()
 
 
 def _pretend():

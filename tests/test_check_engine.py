@@ -1,11 +1,13 @@
 """The check engine itself: its statuses, the holes it closes, what it keeps and what it shows."""
 
 import contextlib
+import cProfile
 import dataclasses
 import functools
 import json
 import multiprocessing
 import os
+import pstats
 import subprocess
 import sys
 import threading
@@ -698,6 +700,23 @@ def nested(matrix, weight=1.0):
     while True:
         with contextlib.suppress(BaseException):
             forgiving()
+
+
+@pytest.mark.parametrize("answer", [right, stubborn])
+def test_a_profiler_goes_on_when_an_answer_was_checked(answer, registry):
+    profile = cProfile.Profile()  # as %prun does
+    profile.enable()
+    try:
+        judge(registry.EXERCISES[0], answer, 0.1)
+        marked_for_the_profile()
+    finally:
+        profile.disable()
+    seen = {function for _, _, function in pstats.Stats(profile).stats}
+    assert "marked_for_the_profile" in seen
+
+
+def marked_for_the_profile():
+    pass
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no timer signals")

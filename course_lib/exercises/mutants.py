@@ -189,6 +189,7 @@ def passed_by(exercise: Exercise, answer: Callable, seconds: float) -> Feedback 
     Most wrong answers differ on the first case, and are not run on the others.
     """
     signature = exercise.signature()
+    seconds = trials.limit(exercise, seconds)
     cases = zip(exercise.draw(), exercise.draw(), trials.expected(exercise), strict=True)
     try:
         with running.time_limit(seconds):

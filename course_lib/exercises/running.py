@@ -75,6 +75,14 @@ class Stopwatch:
         return spent or elapsed >= PATIENCE * seconds
 
 
+def profile_again(before) -> None:
+    """Let ``before``, what ``sys.getprofile()`` gave, profile again. cProfile's is no function."""
+    if before is None or callable(before):
+        sys.setprofile(before)
+    else:  # cProfile, and so %prun: it is switched on, not called
+        before.enable()
+
+
 def _at_its_next_line(frame, event, arg):
     """A trace function; what raises in one ends the tracing, so an "exception" must not."""
     if event == "line":
@@ -115,7 +123,7 @@ def _by_signal(seconds: float):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         if rings > CAUGHT:
-            sys.setprofile(hooks[1])
+            profile_again(hooks[1])
             sys.settrace(hooks[0])
         signal.signal(signal.SIGALRM, old_handler or signal.SIG_DFL)
         if old_delay:  # somebody else's alarm (pytest-timeout has one): let it ring when it would

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from .. import running
+from .. import running, trials
 from ..exercise import Exercise
 from ..running import Case
 
@@ -147,10 +147,14 @@ def _more_rows(rows: torch.Tensor) -> torch.Tensor:
 
 
 @functools.lru_cache(maxsize=2)
-def _wanted(exercise: Exercise) -> list[tuple[Case, running.Outcome]]:
-    """The inputs, and what the solution gives; without those that it fails on or is slow for."""
+def _wanted(exercise: Exercise) -> list[tuple[Case, running.Outcome, float]]:
+    """The inputs, what the solution gives, and the seconds that it took.
+
+    Without those that it fails on or is slow for.
+    """
     plain, found = dataclasses.replace(exercise, observe=None), []
     for case in inputs(exercise):
+        watch = running.Stopwatch()
         try:
             with running.time_limit(SLOW):
                 want = running.call(
@@ -159,16 +163,16 @@ def _wanted(exercise: Exercise) -> list[tuple[Case, running.Outcome]]:
         except running.TimeIsUp:
             continue
         if not want.error:
-            found.append((case, want))
+            found.append((case, want, watch.computed()))
     return found
 
 
 def witness(exercise: Exercise, answer: Callable, seconds: float) -> str:
     """The label of an input on which ``answer`` gives another result than the solution; else ""."""
     plain, signature = dataclasses.replace(exercise, observe=None), exercise.signature()
-    for case, want in _wanted(exercise):
-        try:
-            with running.time_limit(seconds):
+    for case, want, own in _wanted(exercise):
+        try:  # on a machine that is slow for both, slow is no difference
+            with running.time_limit(max(seconds, trials.SLOWER * own)):
                 got = running.call(answer, fresh(case), fresh(case), plain, signature)
         except running.TimeIsUp:
             return case.label

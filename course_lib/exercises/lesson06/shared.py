@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from course_lib.exercises import running
+
 LOOSE = (
     "On these cases this is not below the norm, but it is not the norm. (Whether it is a bound for "
     "all kernels, the cases cannot say.)"
@@ -36,7 +38,7 @@ def called(function, *args):
     try:
         function(*args)
     finally:
-        sys.setprofile(before)
+        running.profile_again(before)
     return names
 
 
