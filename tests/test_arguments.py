@@ -139,6 +139,12 @@ TABLE = {
     attacks.deepfool: first_ | {"steps": (3, "whole"), "overshoot": (0.02, "number")},
     attacks.distortion: {"adversarial": (X.roll(1, 0), "images"), "images": x_},
     attacks.exact_minimum: first_ | {"targets": (AIMS, "labels?")},
+    attacks.dual_bound: first_
+    | {
+        "net": line_,
+        "targets": (AIMS, "labels?"),
+        "multipliers": (torch.ones(3, 5), "floats (N, M)"),
+    },
     attacks.proven_minimum: first_
     | {"targets": (AIMS, "labels?"), "gap": (0.1, "number"), "seconds": (1.0, "number")},
     attacks.linear_distance: first_ | {"targets": (AIMS, "labels?")},

@@ -1,6 +1,7 @@
 """The exact minimum of linear networks, against SciPy, the closed form and optimality itself."""
 
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from torch import nn
 
 from course_lib import device as devices
 from course_lib import zoo
-from course_lib.attacks import linear, measures
-from course_lib.attacks.linear import exact_minimum, linear_distance, linear_map
+from course_lib.attacks import linear, measures, minimal_adversarial
+from course_lib.attacks.linear import dual_bound, exact_minimum, linear_distance, linear_map
 from course_lib.data import load_mnist
 
 
@@ -350,3 +351,100 @@ def test_the_gpu_gives_the_same():
             results.append(found)
     for one, other in zip(results[:2], results[2:], strict=True):
         assert torch.allclose(one.l2, other.l2.cpu(), rtol=1e-9)
+
+
+# --- the proof that a reader can check ------------------------------------------------------------
+
+
+def exact_bound(weight, bias, x, of, multipliers, targeted):
+    """The square of the dual's bound in fractions, without any rounding: the formula of
+    ``dual_bound``, written out for one image."""
+    weight, bias, x, lam = (
+        np.vectorize(Fraction)(v.numpy()) for v in (weight, bias, x, multipliers)
+    )
+    if targeted:
+        sets = [{j: weight[of] - weight[j] for j in range(len(bias)) if j != of}]
+        signs = 1
+    else:
+        sets = [{j: weight[j] - weight[of]} for j in range(len(bias)) if j != of]
+        signs = -1
+    values = []
+    for planes in sets:
+        u = x + sum(lam[j] * a for j, a in planes.items())
+        z = np.array([min(max(value, Fraction(0)), Fraction(1)) for value in u])
+        value = ((z - x) ** 2).sum()
+        for j, a in planes.items():
+            value -= 2 * lam[j] * ((a * z).sum() + signs * (bias[of] - bias[j]))
+        values.append(value)
+    return min(values)
+
+
+@pytest.mark.parametrize("targeted", [True, False])
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e3])
+def test_the_bound_is_below_the_exact_value_of_its_formula_and_close(targeted, scale):
+    net, x = case(3, images=4, scale=scale)
+    weight, bias = linear_map(net, x.shape[1:])
+    labels = net(x).argmax(1)
+    targets = measures.random_targets(labels, 3, classes=4) if targeted else None
+    lam = exact_minimum(net, x, targets).multipliers
+    bound = dual_bound(net, x, lam, targets)
+    for k in range(len(x)):
+        of = int(targets[k] if targeted else labels[k])
+        wanted = exact_bound(weight, bias, x[k], of, lam[k], targeted)
+        assert Fraction(float(bound[k])) ** 2 <= max(wanted, 0)
+        assert float(bound[k]) >= (float(wanted) ** 0.5) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("targeted", [True, False])
+def test_no_multipliers_prove_more_than_is_true(targeted):
+    rng = devices.generator(5)
+    for seed in range(6):
+        net, x = case(seed)
+        labels = net(x).argmax(1)
+        targets = measures.random_targets(labels, seed, classes=4) if targeted else None
+        found = exact_minimum(net, x, targets)
+        best = dual_bound(net, x, found.multipliers, targets)
+        assert (best <= found.l2 + found.gap).all()
+        possible = found.l2.isfinite()
+        assert torch.allclose(best[possible], found.l2[possible], rtol=1e-7, atol=1e-7)
+        farthest = torch.maximum(x, 1 - x).norm(dim=1)
+        assert (best[~possible] > farthest[~possible]).all(), "no image in the box is so far"
+        for size in (1e-3, 1.0, 30.0):
+            other = found.multipliers + size * torch.rand(8, 4, generator=rng, dtype=torch.float64)
+            bound = dual_bound(net, x, other, targets)
+            assert (bound[possible] <= found.l2[possible] + found.gap[possible]).all()
+
+
+def test_classes_of_equal_weights_are_proven_out_of_reach():
+    net = affine(torch.tensor([[1.0, 2.0]] * 3), torch.tensor([0.0, -0.5, -1e-9])).double()
+    x = torch.tensor([[0.9, 0.6]], dtype=torch.float64)
+    found = exact_minimum(net, x)
+    assert found.l2.isinf().all()
+    assert (dual_bound(net, x, found.multipliers) > torch.maximum(x, 1 - x).norm(dim=1)).all()
+
+
+def test_the_bound_says_what_is_wrong_with_multipliers():
+    net, x = case(0)
+    lam = exact_minimum(net, x).multipliers
+    with pytest.raises(ValueError, match=r"\(images, classes\), here \(8, 4\), not \(8, 3\)"):
+        dual_bound(net, x, lam[:, :3])
+    with pytest.raises(ValueError, match="0 or more, and none NaN"):
+        dual_bound(net, x, -lam - 1)
+    with pytest.raises(ValueError, match="0 or more, and none NaN"):
+        dual_bound(net, x, lam * float("nan"))
+
+
+def test_every_target_of_the_linear_networks_is_within_a_thousandth_of_what_is_proven():
+    few = load_mnist("test").sample(20, seed=9)
+    for name in ("FC10(1e-4)", "FC10(1e-2)", "FC10(1)"):
+        net = zoo.load(name, device="cpu")
+        labels = net(few.images).argmax(1)
+        targets = measures.all_targets(labels, 10)
+        images, of = few.images.repeat_interleave(9, 0), labels.repeat_interleave(9)
+        found = minimal_adversarial(net, images, targets.flatten(), of)
+        lam = exact_minimum(net, images, targets.flatten(), of).multipliers
+        proven = dual_bound(net, images, lam, targets.flatten(), of)
+        assert (found.l2.double() <= 1.001 * proven).all()
+        assert (found.l2.double() >= proven * (1 - 1e-6)).all(), (
+            "float32 pixels, a proof in float64"
+        )

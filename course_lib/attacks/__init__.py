@@ -21,7 +21,7 @@
 
 from .branching import Proof
 from .first_order import FirstOrder, deepfool, fgsm
-from .linear import ExactMinimum, exact_minimum, linear_distance, linear_map
+from .linear import ExactMinimum, dual_bound, exact_minimum, linear_distance, linear_map
 from .measures import (
     all_targets,
     amplify,
@@ -48,6 +48,7 @@ __all__ = [
     "amplify",
     "deepfool",
     "distortion",
+    "dual_bound",
     "exact_minimum",
     "fgsm",
     "gaussian_noise",

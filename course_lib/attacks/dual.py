@@ -12,6 +12,7 @@ import dataclasses
 
 import torch
 
+EPSILON = torch.finfo(torch.float64).eps
 TOLERANCE = 1e-12  # of the conditions of optimality, relative to the terms that each one adds up
 WORKING = 4  # constraints at first; more are added as they are violated, image by image
 MEMORY = 2**24  # bytes that the rows of the constraints of one batch may take
@@ -153,15 +154,36 @@ def _nearest(x, weight, bias, targets, lead) -> Solution:
 
 def one_plane(x, a, d):
     """The nearest images in the box with a · z + d >= 0: images (P, pixels), |z - x| (P,), inf
-    where no image will do, and gap (P,). x, a: (P, pixels); d: (P,)."""
-    found, _, possible, square, gap = _solve(x, a[:, None], d[:, None], x.new_zeros(len(x), 1))
+    where no image will do, gap (P,) and λ (P,). x, a: (P, pixels); d: (P,)."""
+    found, lam, possible, square, gap = _solve(x, a[:, None], d[:, None], x.new_zeros(len(x), 1))
     infinite = torch.full_like(square, torch.inf)
     images = torch.where(possible[:, None], found, torch.nan)
     return (
         images,
         torch.where(possible, square.sqrt(), infinite),
         torch.where(possible, gap, infinite),
+        lam[:, 0],
     )
+
+
+def lower_bound(x, a, d, multipliers):
+    """(P,) a lower bound of |z - x| over all z in the box with a_j · z + d_j >= 0 for all j: the
+    dual function at the ``multipliers`` (P, m) >= 0, whatever they are.
+
+    x: (P, pixels); a: (P, m, pixels); d: (P, m); all float64. Its rounding is taken off: of sums of
+    so many terms, by n u / (1 - n u) of the sum of their sizes (Higham, *Accuracy and Stability of
+    Numerical Algorithms*, section 3.1), and what a z that is rounded is above the best one.
+    """
+    problem, lam = _Dual(x, a, d), multipliers.clamp(min=0)
+    state = problem.at(lam)
+    n = sum(a.shape[1:]) + 8
+    share = n * EPSILON / (1 - n * EPSILON)
+    size = torch.bmm(lam[:, None], a.abs())[:, 0]  # of what Aᵀλ adds up
+    sums = (lam * (torch.bmm(a.abs(), torch.ones_like(x)[:, :, None])[:, :, 0] + d.abs())).sum(1)
+    not_best = (share * (x + size)).square().sum(1)
+    rounding = 2 * share * (state.half_square + sums) + not_best
+    half = (-state.value(lam) - rounding).clamp(min=0)
+    return (2 * half).sqrt() * (1 - 4 * EPSILON)
 
 
 def _gaps(z, weight, bias, targets, lead):

@@ -12,7 +12,7 @@ import dataclasses
 import torch
 from torch import nn
 
-from ..checked import shape_of
+from ..checked import FLOATS, shape_of, takes
 from ..copies import in_double
 from . import dual
 from .checking import check_module, check_type
@@ -36,7 +36,9 @@ class ExactMinimum:
     l2, distortion: (N,) norm and rms of the change; inf where no image in the box will do.
     targets: (N,) int64, the class that each image ties with. labels: (N,) int64, from which.
     gap: (N,) by how much l2 may be off, from the dual's lower bound and what is left of the
-    constraints; inf where l2 is.
+    constraints; inf where l2 is. multipliers: (N, classes) float64, the λ >= 0 that prove it: with
+    targets Σ λ_j (w_t - w_j) is what pulls the image, without targets λ_j belongs to the plane of
+    class j alone. :func:`dual_bound` checks them.
     """
 
     images: torch.Tensor
@@ -45,6 +47,7 @@ class ExactMinimum:
     targets: torch.Tensor
     labels: torch.Tensor
     gap: torch.Tensor
+    multipliers: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.l2)
@@ -113,13 +116,54 @@ def exact_minimum(net: nn.Module, images: torch.Tensor, targets=None, labels=Non
             parts.append(_nearest(x[rows], weight, bias, labels[rows]))
         else:
             found = dual.nearest(x[rows], weight, bias, targets[rows])
-            parts.append((found.images, found.square.sqrt(), found.gap, targets[rows]))
+            lam = x.new_zeros(len(rows), len(bias))
+            lam.scatter_add_(1, found.classes, found.multipliers)
+            parts.append((found.images, found.square.sqrt(), found.gap, targets[rows], lam))
     if not parts:
-        parts = [(x, x.new_empty(0), x.new_empty(0), labels)]
-    found, l2, gap, reached = (torch.cat(column) for column in zip(*parts, strict=True))
+        parts = [(x, x.new_empty(0), x.new_empty(0), labels, x.new_empty(0, len(bias)))]
+    found, l2, gap, reached, lam = (torch.cat(column) for column in zip(*parts, strict=True))
     shape = (len(images), *images.shape[1:])
     rms = l2 / x.shape[1] ** 0.5
-    return ExactMinimum(found.reshape(shape), rms, l2, reached, labels, gap)
+    return ExactMinimum(found.reshape(shape), rms, l2, reached, labels, gap, lam)
+
+
+@takes(multipliers=FLOATS)
+def dual_bound(net, images, multipliers, targets=None, labels=None) -> torch.Tensor:
+    """(N,) float64: a lower bound of the L2 distance within [0, 1] to each image's mistake.
+
+    For any multipliers (N, classes) >= 0, those of :class:`ExactMinimum` or other ones: nothing
+    that the search did is trusted. With targets t, for z = clip(x + Σ λ_j (w_t - w_j), 0, 1),
+
+        ½ |z - x|² - Σ λ_j (z_t - z_j)(z)
+
+    is at most ½ |z' - x|² of every z' in the box that reaches t (weak duality), less its rounding
+    in float64. Without targets the same for the plane of each other class j alone, with the pull
+    λ_j (w_j - w_y); the least of these is the bound. A problem without a solution has a bound that
+    exceeds the distance of every image in the box. The rest as :func:`exact_minimum`; the linear
+    map is what :func:`linear_map` makes of the network.
+    """
+    weight, bias, labels, targets = _prepare(net, images, targets, labels)
+    x, lam = _flat(images, weight), multipliers.to(weight)
+    if lam.shape != (len(x), len(bias)):
+        raise ValueError(
+            f"The multipliers are (images, classes), here {(len(x), len(bias))}, not "
+            f"{tuple(lam.shape)}."
+        )
+    if not (lam >= 0).all():
+        raise ValueError("The multipliers must be 0 or more, and none NaN.")
+    bounds = []
+    for rows in torch.arange(len(x), device=x.device).split(CHUNK // len(bias) + 1):
+        of = (labels if targets is None else targets)[rows]
+        a = weight[of][:, None] - weight
+        d = bias[of][:, None] - bias
+        if targets is not None:
+            bounds.append(dual.lower_bound(x[rows], a, d, lam[rows]))
+            continue
+        many = x[rows].repeat_interleave(len(bias), 0)
+        planes = -a.flatten(0, 1)[:, None], -d.reshape(-1, 1)
+        each = dual.lower_bound(many, *planes, lam[rows].reshape(-1, 1))
+        bounds.append(each.view(len(rows), -1).scatter(1, of[:, None], torch.inf).amin(1))
+    return torch.cat(bounds) if bounds else x.new_empty(0)
 
 
 # --- the network -----------------------------------------------------------------------------
@@ -232,15 +276,23 @@ def _planes(logits, weight, labels) -> torch.Tensor:
 
 
 def _nearest(x, weight, bias, labels):
-    """x (N, pixels) -> the images, l2, gap and classes of the nearest of all other classes.
+    """x (N, pixels) -> the images, l2, gap and classes of the nearest of all other classes, and
+    the multipliers (N, classes) of all their planes.
 
     Class after class in the order of the distances without the box, as long as these, which are
     lower bounds, leave room for a nearer one.
     """
     logits = x @ weight.T + bias
-    bounds, order = _planes(logits, weight, labels).sort(dim=1)
+    bounds_of = _planes(logits, weight, labels)
+    bounds, order = bounds_of.sort(dim=1)
     best, found = torch.full_like(bounds[:, 0], float("inf")), torch.full_like(x, float("nan"))
     gap, reached = best.clone(), order[:, 0].clone()
+    # without the box λ is the distance over |a|; with it this proves no less than that distance
+    size = torch.cdist(weight, weight, compute_mode="donot_use_mm_for_euclid_dist")[labels]
+    ahead = logits.gather(1, labels[:, None]) - logits
+    # two classes of the same weights: their gap is everywhere the same, and no image is far enough
+    lam = torch.where(size > 0, bounds_of / size, x.shape[1] / ahead)
+    lam = lam.nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
     lost = bounds[:, 0] <= 0  # a mistake as it is: distance 0, and the class that it is taken for
     best[lost], gap[lost], found[lost] = 0.0, 0.0, x[lost]
     reached[lost] = logits[lost].scatter(1, labels[lost, None], -float("inf")).argmax(1)
@@ -250,9 +302,10 @@ def _nearest(x, weight, bias, labels):
             break
         j = classes[live]
         y = labels[live]
-        images, l2, off = dual.one_plane(x[live], weight[j] - weight[y], bias[j] - bias[y])
+        images, l2, off, one = dual.one_plane(x[live], weight[j] - weight[y], bias[j] - bias[y])
+        lam[live, j] = one
         nearer = l2 < best[live]
         rows = live[nearer]
         found[rows], best[rows], gap[rows] = images[nearer], l2[nearer], off[nearer]
         reached[rows] = j[nearer]
-    return found, best, gap, reached
+    return found, best, gap, reached, lam
