@@ -36,7 +36,7 @@ def points(n, d, seed=0):
 
 @pytest.fixture(scope="module")
 def few():
-    return load_mnist("test", "cpu").sample(100, 3)
+    return load_mnist("test", "cpu").sample(50, 3)
 
 
 # --- the sandwich -------------------------------------------------------------------------------

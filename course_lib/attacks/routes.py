@@ -1,17 +1,20 @@
 """The nearest image of a class by several ways in turn, and which classes are worth one.
 
 Quadratic programming first (:mod:`.sqp`): where it settles soon there is nothing better. Where it
-does not, because the network is rough there or bends many times on the way, the image is attacked
-in three other ways, which fail at different places: averaged normals (:mod:`.averaging`), which
-need gradients that have something in common, normalised steps (:mod:`.descent`), which need none to
-be of the right length, and the paper's own method (:mod:`.penalty`), so that nothing it finds is
-missed. From the nearest point a second pass goes on with small steps, and quadratic programming
-once more. What decides is how the image at hand behaved, not what layers there are.
+does not, because the network is rough there or bends many times on the way, there are hollows, and
+what a search finds is that of its own. So the image is attacked in other ways, which come to others
+(:data:`WAYS`): the paper's own method (:mod:`.penalty`), so that nothing it finds is missed,
+averaged normals (:mod:`.averaging`), which need gradients that have something in common, descent
+with long steps (:mod:`.primal_dual`), which passes over hollows, normalised steps
+(:mod:`.descent`), which need no gradient of the right length, and a second pass of small steps from
+the nearest point. From the end of each quadratic programming goes on by itself: which hollow is the
+deepest shows at its bottom only. Once two ways have come to the same distance the rest is left out.
+What decides is how the image at hand behaved, not what layers there are.
 """
 
 import torch
 
-from . import averaging, conditions, descent, losses, penalty, sqp
+from . import averaging, conditions, descent, losses, penalty, primal_dual, sqp
 from .measures import all_targets
 from .problem import BestPoints, Problem
 from .status import Status
@@ -19,7 +22,9 @@ from .status import Status
 # Quadratic programming that settles only after so many gradients has had creases in its way, and
 # may have settled at the first hollow: the other ways are asked, too, and the nearest one kept.
 SLOW = 60
-PAPER = 2  # times the gradients of another way: the paper's method searches for its c with them
+LONG = 2  # times the gradients of another way: the paper's method searches for its c with them,
+# and descent with long steps wants many of them
+SAME = 3e-4  # two ways whose distances agree within this share have come to the same place
 NEAR = 1.25  # which classes are attacked in full, in units of the nearest: see near()
 CANDIDATES = 10  # classes of an image that are looked at at all: all of ten
 RANKED = 3 * CANDIDATES  # and those with the largest logits, whose gradients choose them
@@ -35,16 +40,7 @@ def targeted(problem: Problem, clean: torch.Tensor, steps: int) -> BestPoints:
     settled = (found.status == Status.SETTLED) & found.square.isfinite()
     left = ~(settled & (found.evaluations <= SLOW)) & ~problem.exhausted()
     left = left.nonzero()[:, 0]
-    if len(left):
-        some = problem.take(left)
-        everything = torch.arange(len(left), device=left.device)
-        second = averaging.solve(some, steps)
-        second.merge(everything, descent.solve(some, steps))
-        paper = losses.faithful(clean[left], some.targets)
-        second.merge(everything, penalty.solve(some, paper, polish=True, budget=PAPER * steps))
-        second.merge(everything, averaging.solve(some, steps, start=second))
-        onward(some, second, everything)
-        found.merge(left, second)
+    by_turns(problem, clean, steps, found, left)
     for make in (losses.sharpened, losses.faithful):  # the last is the paper's own
         lost = (~found.square.isfinite() & ~problem.exhausted()).nonzero()[:, 0]
         if not len(lost):
@@ -54,6 +50,54 @@ def targeted(problem: Problem, clean: torch.Tensor, steps: int) -> BestPoints:
         found.merge(lost, one)
         onward(rest, found, lost)
     return found
+
+
+def papers(problem: Problem, clean, steps: int, _known: BestPoints) -> BestPoints:
+    """The paper's method, every success on its way kept."""
+    paper = losses.faithful(clean, problem.targets)
+    return penalty.solve(problem, paper, polish=True, budget=LONG * steps)
+
+
+def averaged(problem: Problem, _clean, steps: int, _known: BestPoints) -> BestPoints:
+    """Averaged normals, from the clean images."""
+    return averaging.solve(problem, steps)
+
+
+def long_steps(problem: Problem, _clean, steps: int, known: BestPoints) -> BestPoints:
+    """Primal-dual descent, with steps of the length that is known."""
+    return primal_dual.solve(problem, LONG * steps, known.square.sqrt())
+
+
+def normalised(problem: Problem, _clean, steps: int, _known: BestPoints) -> BestPoints:
+    """Normalised steps."""
+    return descent.solve(problem, steps)
+
+
+def small_steps(problem: Problem, _clean, steps: int, known: BestPoints) -> BestPoints:
+    """Averaged normals once more, from the nearest points that are known."""
+    return averaging.solve(problem, steps, start=known)
+
+
+WAYS = (papers, averaged, long_steps, normalised, small_steps)
+
+
+def by_turns(problem: Problem, clean, steps: int, found: BestPoints, rows: torch.Tensor) -> None:
+    """Attack the images ``rows`` in the :data:`WAYS`, one after the other; ``found`` is changed.
+
+    An image is left alone once its two nearest points, of two ways, are equally far.
+    """
+    second = torch.full_like(found.square, torch.inf)
+    for way in WAYS:
+        if not len(rows):
+            break
+        some = problem.take(rows)
+        one = way(some, clean[rows], steps, found.take(rows))
+        onward(some, one, torch.arange(len(rows), device=rows.device))
+        three = torch.stack([found.square[rows], second[rows], one.square])
+        second[rows] = three.sort(0)[0][1]
+        found.merge(rows, one)
+        apart = second[rows].sqrt() > (1 + SAME) * found.square[rows].sqrt()
+        rows = rows[(apart | found.square[rows].isinf()) & ~some.exhausted()]
 
 
 def onward(problem: Problem, found: BestPoints, rows: torch.Tensor) -> None:
