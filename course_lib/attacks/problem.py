@@ -24,7 +24,9 @@ class Problem:
     type that the network's own images have, None for that of x. away: any class will do but
     ``targets``, which is then the one to get away from. meter: what counts the gradients, if
     somebody does, and numbers: (N,) those of the images there. most: how many
-    images the network is given at a time; None for no limit.
+    images the network is given at a time; None for no limit. image: (N,) which of M images each
+    problem belongs to, where an image has one for each of several classes, of which the nearest is
+    wanted, and least: (M,) the smallest |z - x|² known of any, shared by what is taken from here.
     """
 
     net: Callable
@@ -37,6 +39,8 @@ class Problem:
     meter: Meter | None = None
     numbers: torch.Tensor | None = None
     most: int | None = None
+    image: torch.Tensor | None = None
+    least: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -47,6 +51,7 @@ class Problem:
             self, x=self.x[rows], targets=self.targets[rows], needed=self.needed[rows]
         )
         some.numbers = None if self.numbers is None else self.numbers[rows]
+        some.image = None if self.image is None else self.image[rows]
         return some
 
     def metered(self, meter: Meter, numbers: torch.Tensor) -> "Problem":
@@ -56,8 +61,20 @@ class Problem:
     def for_each(self, classes: torch.Tensor) -> "Problem":
         """For each image and each of its ``classes`` (N, k) a problem with that target."""
         k = classes.shape[1]
-        many = self.take(torch.arange(len(self), device=self.x.device).repeat_interleave(k))
-        return dataclasses.replace(many, targets=classes.flatten(), away=False)
+        image = torch.arange(len(self), device=self.x.device).repeat_interleave(k)
+        many = self.take(image)
+        least = self.x.new_full((len(self),), torch.inf)
+        kept = {"image": image, "least": least} if k > 1 else {}
+        return dataclasses.replace(many, targets=classes.flatten(), away=False, **kept)
+
+    def within(self, square: torch.Tensor, times: float) -> torch.Tensor:
+        """(N,) bool: which problems are at most ``times`` as far as the nearest known one of their
+        image; of a class that was not reached nothing is known. square: (N,) the |z - x|² found,
+        noted in ``least``."""
+        if self.image is None:
+            return torch.ones_like(square, dtype=torch.bool)
+        self.least.scatter_reduce_(0, self.image, square, "amin")
+        return (square <= times**2 * self.least[self.image]) | square.isinf()
 
     def exhausted(self) -> torch.Tensor:
         """(N,) bool: which images have had all the gradients that their budget has."""

@@ -24,6 +24,7 @@ from .status import Status
 SLOW = 60
 LONG = 2  # times the gradients of another way: the paper's method searches for its c with them,
 # and descent with long steps wants many of them
+WORTH = 1.05  # a class this much farther than the nearest one known is not attacked in more ways
 SAME = 3e-4  # two ways whose distances agree within this share have come to the same place
 NEAR = 1.25  # which classes are attacked in full, in units of the nearest: see near()
 CANDIDATES = 10  # classes of an image that are looked at at all: all of ten
@@ -88,6 +89,7 @@ def by_turns(problem: Problem, clean, steps: int, found: BestPoints, rows: torch
     """
     second = torch.full_like(found.square, torch.inf)
     for way in WAYS:
+        rows = rows[problem.take(rows).within(found.square[rows], WORTH)]
         if not len(rows):
             break
         some = problem.take(rows)
