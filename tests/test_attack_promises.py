@@ -254,7 +254,8 @@ def test_a_point_that_is_no_nearest_one_is_not_settled(monkeypatch):
         found.square = found.square * 1.44
         return found
 
-    for way in (routes.sqp, routes.averaging, routes.descent, routes.penalty):
+    ways = routes.sqp, routes.averaging, routes.descent, routes.penalty, routes.primal_dual
+    for way in ways:
         monkeypatch.setattr(way, "solve", too_far)
     found = minimal_adversarial(net, x, right.targets)
     far = found.l2 > 1.05 * right.l2
