@@ -227,8 +227,12 @@ def test_gradients_that_point_anywhere_do_not_send_an_image_away():
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
-@pytest.mark.parametrize("solve", [descent.solve, lambda p: primal_dual.solve(p, 100)])
-def test_the_steps_of_a_length_do_not_know_the_scale_of_the_logits(solve, factor):
+@pytest.mark.parametrize(
+    ("solve", "reached"),
+    # long steps miss a target now and then, and are one way of several
+    [(descent.solve, 12), (lambda problem: primal_dual.solve(problem, 100), 11)],
+)
+def test_the_steps_of_a_length_do_not_know_the_scale_of_the_logits(solve, reached, factor):
     net, x = net_of(nn.ReLU()), some()
     targets = targets_of(net, x)
 
@@ -237,7 +241,7 @@ def test_the_steps_of_a_length_do_not_know_the_scale_of_the_logits(solve, factor
 
     found = solve(problem_of(scaled, x, targets, 1e-4 * factor))
     plain = solve(problem_of(net, x, targets, 1e-4))
-    assert plain.square.isfinite().sum() >= 11
+    assert found.square.isfinite().sum() >= reached
     assert torch.allclose(found.square, plain.square, rtol=1e-2)
 
 
@@ -384,7 +388,7 @@ def test_an_image_is_left_alone_once_two_ways_agree(monkeypatch):
     assert found.square.tolist() == [1.0, 4.0, 2.0, 8.0]
 
 
-def test_a_class_that_is_far_behind_is_not_attacked_in_more_ways(monkeypatch):
+def test_a_class_that_is_far_behind_is_not_attacked_in_more_ways():
     net = net_of(nn.ReLU())
     one = problem_of(net, torch.rand(2, 1, 6, 6), torch.tensor([0, 0]))
     many = one.for_each(torch.tensor([[1, 2, 3], [1, 2, 3]]))

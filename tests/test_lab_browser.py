@@ -398,9 +398,10 @@ def test_an_exercise_of_a_real_lesson(lab):
     assert "torch.special.xlogy" in book.cell("kl-sparsity").inner_text()
 
 
-# lesson, exercise, a wrong answer, words of the sentence that names the mistake, a right answer
-# a minute and more each, and every cell of theirs runs by nbval as well
+# half a minute to a minute each, and every cell of theirs runs by nbval as well
 SLOW = pytest.mark.skipif(not os.environ.get("COURSE_THOROUGH"), reason="needs COURSE_THOROUGH=1")
+
+# lesson, exercise, a wrong answer, words of the sentence that names the mistake, a right answer
 SOLVED = [
     pytest.param(
         "02_do_units_mean_anything.ipynb",
