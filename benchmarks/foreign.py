@@ -38,7 +38,7 @@ RESULTS = HERE / "foreign.json"
 REPORT = HERE / "FOREIGN.md"
 PHOTOGRAPHS = "photographs"  # the environment with the weights and the pictures of lite0.py
 NETWORKS = (*foreign_nets.RECIPES, lite0.NAME)
-IMAGES = 100
+IMAGES = 50
 CW = {"binary_search_steps": 9, "max_iterations": 1000}
 
 # what they take is counted on few images: it is the same for each, but for ours and SuperDeepFool

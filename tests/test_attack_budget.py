@@ -374,18 +374,48 @@ def numbered(n):
     )
 
 
-def test_an_image_is_left_alone_once_two_ways_agree(monkeypatch):
-    monkeypatch.setattr(routes, "onward", lambda problem, found, rows: None)
+def by_turns_of(monkeypatch, before, first, ways, rough=()):
+    """What :func:`routes.by_turns` makes of ways that end at these squares: what each of them was
+    given, in turn, and the nearest squares. before: those of quadratic programming."""
     seen = []
-    ends = [[1.0, 4.0, 3.0, 9.0], [1.0001, 3.0, 3.5, 8.0], [0.5, 3.0005, 2.0, 8.5]]
-    monkeypatch.setattr(routes, "WAYS", [a_way(square, seen) for square in [*ends, ends[0]]])
-    problem = numbered(4)
+    followed = []
+
+    def onward(problem, found, rows):
+        followed.append(problem.image_numbers.tolist())
+
+    monkeypatch.setattr(routes, "onward", onward)
+    monkeypatch.setattr(routes, "FIRST_WAY", a_way(first, seen))
+    monkeypatch.setattr(routes, "WAYS", [a_way(square, seen) for square in ways])
+    monkeypatch.setattr(routes, "ROUGH_WAYS", [a_way(square, seen) for square in rough])
+    problem, n = numbered(len(before)), len(before)
     found = BestPoints.nothing(problem, Status.FAILED)
-    found.square = torch.tensor([2.0, 4.0005, torch.inf, 8.0])
-    routes.by_turns(problem, torch.zeros(4, 5), 10, found, torch.arange(4))
-    # the second has agreed with what was known before; the others after the second way, or never
-    assert seen == [[0, 1, 2, 3], [0, 2, 3], [2], [2]]
-    assert found.square.tolist() == [1.0, 4.0, 2.0, 8.0]
+    found.square = torch.tensor(before)
+    routes.by_turns(problem, torch.zeros(n, 5), 10, found, torch.arange(n))
+    return seen, found.square.tolist(), followed
+
+
+def test_an_image_is_left_alone_once_two_ways_agree(monkeypatch):
+    ends = [[1.0001, 3.0, 3.5, 8.0], [0.5, 3.0005, 2.0, 8.5], [1.0, 1.0, 1.0, 1.0]]
+    before = [1.05, 3.0, 3.0, 8.0]
+    seen, square, _ = by_turns_of(monkeypatch, before, [1.0, 3.2, 3.0, 9.0], ends)
+    # quadratic programming is no other way: it goes on from the end of each; the last agrees late
+    assert seen == [[0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3], [2, 3]]
+    assert square == [1.0, 3.0, 1.0, 1.0]
+
+
+def test_an_image_where_normalised_steps_are_much_nearer_gets_more_of_them(monkeypatch):
+    before = [1.0, 1.2, torch.inf, torch.inf]
+    first = [1.0, 1.0, 1.0, torch.inf]
+    ways, rough = [[2.0, 9.0, 9.0, 5.0]], [[9.0, 0.5, 0.4, 9.0]]
+    seen, square, _ = by_turns_of(monkeypatch, before, first, ways, rough)
+    assert seen == [[0, 1, 2, 3], [0, 3], [1, 2]]
+    assert square == [1.0, 0.5, pytest.approx(0.4), 5.0]
+
+
+def test_a_way_that_ends_far_behind_is_not_followed_on(monkeypatch):
+    before, first = [1.0, 1.0, torch.inf], [3.9, 4.1, 9.0]
+    *_, followed = by_turns_of(monkeypatch, before, first, [])
+    assert followed == [[0, 2]]
 
 
 def test_a_class_that_is_far_behind_is_not_attacked_in_more_ways():

@@ -2,15 +2,19 @@
 
 Quadratic programming first (:mod:`.sqp`): where it settles soon there is nothing better. Where it
 does not, because the network is rough there or bends many times on the way, there are hollows, and
-what a search finds is that of its own. So the image is attacked in other ways, which come to others
-(:data:`WAYS`): the paper's own method (:mod:`.penalty`), so that nothing it finds is missed,
-averaged normals (:mod:`.averaging`), which need gradients that have something in common, descent
-with long steps (:mod:`.primal_dual`), which passes over hollows, normalised steps
-(:mod:`.descent`), which need no gradient of the right length, and a second pass of small steps from
-the nearest point. From the end of each quadratic programming goes on by itself: which hollow is the
-deepest shows at its bottom only. Once two ways have come to the same distance the rest is left out.
-What decides is how the image at hand behaved, not what layers there are.
+what a search finds is that of its own. So the image is attacked in other ways, which come to other
+hollows: normalised steps (:mod:`.descent`), which need no gradient of the right length, the paper's
+own method (:mod:`.penalty`), so that nothing it finds is missed, averaged normals
+(:mod:`.averaging`), which need gradients that have something in common, descent with long steps
+(:mod:`.primal_dual`), which passes over hollows, and a second pass of small steps from the nearest
+point. From the end of each quadratic programming goes on by itself: which hollow is the deepest
+shows at its bottom only. Once two ways have come to the same distance the rest is left out. Where
+normalised steps come much nearer than quadratic programming, gradients turn too quickly for it:
+more of them is what helps. What decides is how the image at hand behaved, not what layers there
+are.
 """
+
+import dataclasses
 
 import torch
 
@@ -23,8 +27,11 @@ from .status import Status
 # may have settled at the first hollow: the other ways are asked, too, and the nearest one kept.
 SLOW = 60
 LONG = 2  # times the gradients of another way: the paper's method searches for its c with them,
-# and descent with long steps wants many of them
+# descent with long steps wants many of them, and so do gradients that turn quickly
 WORTH = 1.05  # a class this much farther than the nearest one known is not attacked in more ways
+ONWARD = 20  # iterations from the end of a way: it is near a bottom, or on a crease
+FAR = 2.0  # a way that ends so many times as far as the nearest known point is not followed on
+ROUGH = 1.05  # see by_turns()
 SAME = 3e-4  # two ways whose distances agree within this share have come to the same place
 NEAR = 1.25  # which classes are attacked in full, in units of the nearest: see near()
 CANDIDATES = 10  # classes of an image that are looked at at all: all of ten
@@ -53,6 +60,11 @@ def targeted(problem: Problem, clean: torch.Tensor, steps: int) -> BestPoints:
     return found
 
 
+def normalised(problem: Problem, _clean, steps: int, _known: BestPoints) -> BestPoints:
+    """Normalised steps."""
+    return descent.solve(problem, steps)
+
+
 def papers(problem: Problem, clean, steps: int, _known: BestPoints) -> BestPoints:
     """The paper's method, every success on its way kept."""
     paper = losses.faithful(clean, problem.targets)
@@ -69,37 +81,65 @@ def long_steps(problem: Problem, _clean, steps: int, known: BestPoints) -> BestP
     return primal_dual.solve(problem, LONG * steps, known.square.sqrt())
 
 
-def normalised(problem: Problem, _clean, steps: int, _known: BestPoints) -> BestPoints:
-    """Normalised steps."""
-    return descent.solve(problem, steps)
-
-
 def small_steps(problem: Problem, _clean, steps: int, known: BestPoints) -> BestPoints:
     """Averaged normals once more, from the nearest points that are known."""
     return averaging.solve(problem, steps, start=known)
 
 
-WAYS = (papers, averaged, long_steps, normalised, small_steps)
+def more_steps(problem: Problem, _clean, steps: int, _known: BestPoints) -> BestPoints:
+    """More normalised steps, and shorter ones."""
+    return descent.solve(problem, LONG * steps)
+
+
+FIRST_WAY = normalised
+WAYS = (papers, averaged, long_steps, small_steps)
+ROUGH_WAYS = (more_steps, small_steps, long_steps)
+
+
+@dataclasses.dataclass(eq=False)
+class _Turns:
+    """What the ways have come to. problem, clean, steps, found: as in :func:`by_turns`; ends:
+    (2, N) the two smallest |z - x|² of different ways, infinite where there is none yet."""
+
+    problem: Problem
+    clean: torch.Tensor
+    steps: int
+    found: BestPoints
+    ends: torch.Tensor
+
+    def go(self, way, rows: torch.Tensor) -> torch.Tensor:
+        """Attack the images ``rows`` in one way; those of them that another may bring nearer."""
+        worth = self.problem.take(rows).within(self.found.square[rows], WORTH)
+        rows = rows[worth]
+        if not len(rows):
+            return rows
+        some, known = self.problem.take(rows), self.found.take(rows)
+        one = way(some, self.clean[rows], self.steps, known)
+        promising = (one.square <= FAR**2 * known.square).nonzero()[:, 0]
+        onward(some.take(promising), one, promising)
+        self.ends[:, rows] = torch.cat([self.ends[:, rows], one.square[None]]).sort(0)[0][:2]
+        self.found.merge(rows, one)
+        two = self.ends[:, rows].sqrt()
+        apart = (two[1] > (1 + SAME) * two[0]) | two[1].isinf()
+        return rows[apart & ~some.exhausted()]
 
 
 def by_turns(problem: Problem, clean, steps: int, found: BestPoints, rows: torch.Tensor) -> None:
-    """Attack the images ``rows`` in the :data:`WAYS`, one after the other; ``found`` is changed.
+    """Attack the images ``rows`` in the :data:`WAYS`, one after the other, and change ``found``,
+    which has what quadratic programming has come to.
 
-    An image is left alone once its two nearest points, of two ways, are equally far.
+    An image is left alone once its two nearest points, of two ways, are equally far. Where
+    quadratic programming was led astray, farther than plain normalised steps by :data:`ROUGH`, a
+    gradient says little of its surroundings: there only ways with many steps lead on.
     """
-    second = torch.full_like(found.square, torch.inf)
-    for way in WAYS:
-        rows = rows[problem.take(rows).within(found.square[rows], WORTH)]
-        if not len(rows):
-            break
-        some = problem.take(rows)
-        one = way(some, clean[rows], steps, found.take(rows))
-        onward(some, one, torch.arange(len(rows), device=rows.device))
-        three = torch.stack([found.square[rows], second[rows], one.square])
-        second[rows] = three.sort(0)[0][1]
-        found.merge(rows, one)
-        apart = second[rows].sqrt() > (1 + SAME) * found.square[rows].sqrt()
-        rows = rows[(apart | found.square[rows].isinf()) & ~some.exhausted()]
+    ends = found.square.new_full((2, len(problem)), torch.inf)
+    turns = _Turns(problem, clean, steps, found, ends)
+    before = found.square.clone()
+    rows = turns.go(FIRST_WAY, rows)
+    rough = before[rows] > ROUGH**2 * turns.ends[0, rows]
+    for ways, some in ((WAYS, rows[~rough]), (ROUGH_WAYS, rows[rough])):
+        for way in ways:
+            some = turns.go(way, some)
 
 
 def onward(problem: Problem, found: BestPoints, rows: torch.Tensor) -> None:
@@ -107,7 +147,7 @@ def onward(problem: Problem, found: BestPoints, rows: torch.Tensor) -> None:
     won = (found.square[rows].isfinite() & ~problem.exhausted()).nonzero()[:, 0]
     if len(won):
         some = problem.take(won)
-        again = sqp.solve(some, start=found.z[rows[won]])
+        again = sqp.solve(some, ONWARD, start=found.z[rows[won]])
         conditions.settle(some, again)
         found.merge(rows[won], again)
 

@@ -28,6 +28,8 @@ FIRST = 10  # steps of averaged normals: a start that is near and on no detour
 ROWS = 3  # classes whose gradients are taken, the nearest; more are rarely active together
 LATE_ROWS = 5  # for the images that are still unfinished after
 LATE = 6  # iterations
+LOSING = 8  # iterations, after which an image without any success is left to other ways
+ITERATIONS = 40
 MEMORY = 4  # pairs of L-BFGS; each takes two numbers for every pixel
 CURVATURE = 0.05  # that a pair must show, sᵀy / sᵀs, to count; 1 is that of 1/2 |z - x|²
 ON_BOUNDARY = 5e-3  # an image is there when its smallest gap is within this share of the clean one
@@ -298,7 +300,7 @@ def carried(multipliers, before, after) -> torch.Tensor:
 @torch.no_grad()
 def solve(
     problem: Problem,
-    iterations: int = 40,
+    iterations: int = ITERATIONS,
     tolerance: float = 2e-3,
     first: int = FIRST,
     start: torch.Tensor | None = None,
@@ -331,6 +333,8 @@ def solve(
             batch.gap_share().abs() <= ON_BOUNDARY
         )
         over = settled | trial.hopeless | batch.problem.exhausted()
+        if k == LOSING and start is None:
+            over |= found.square[batch.rows].isinf()
         found.status[batch.rows[settled]] = Status.SETTLED
         ends[batch.rows] = batch.z
         found.c[batch.rows] = 1 / (2 * batch.multipliers.sum(1))
