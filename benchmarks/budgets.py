@@ -39,7 +39,7 @@ ZOO = ("FC100-100-10", "FC100-100-10-ReLU", "CONV")
 FOREIGN = ("gelu", "transformer")
 NETWORKS = ZOO + FOREIGN
 BUDGETS = (10, 30, 100, 300, 1000)
-IMAGES = 100
+IMAGES = 50
 SCORES = "attackbench"  # the environment that computes AttackBench's score
 PEER = Method("", "modern", "budget", "", {}, runs=1, counted=4)
 
