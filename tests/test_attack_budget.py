@@ -374,9 +374,10 @@ def numbered(n):
     )
 
 
-def by_turns_of(monkeypatch, before, first, ways, rough=()):
+def by_turns_of(monkeypatch, before, first, ways, rough=(), settled=False):
     """What :func:`routes.by_turns` makes of ways that end at these squares: what each of them was
-    given, in turn, and the nearest squares. before: those of quadratic programming."""
+    given, in turn, the nearest squares, and what was refined. before: those of quadratic
+    programming; settled: whether it has."""
     seen = []
     followed = []
 
@@ -388,7 +389,7 @@ def by_turns_of(monkeypatch, before, first, ways, rough=()):
     monkeypatch.setattr(routes, "WAYS", [a_way(square, seen) for square in ways])
     monkeypatch.setattr(routes, "ROUGH_WAYS", [a_way(square, seen) for square in rough])
     problem, n = numbered(len(before)), len(before)
-    found = BestPoints.nothing(problem, Status.FAILED)
+    found = BestPoints.nothing(problem, Status.SETTLED if settled else Status.FAILED)
     found.square = torch.tensor(before)
     routes.by_turns(problem, torch.zeros(n, 5), 10, found, torch.arange(n))
     return seen, found.square.tolist(), followed
@@ -398,9 +399,12 @@ def test_an_image_is_left_alone_once_two_ways_agree(monkeypatch):
     ends = [[1.0001, 3.0, 3.5, 8.0], [0.5, 3.0005, 2.0, 8.5], [1.0, 1.0, 1.0, 1.0]]
     before = [1.05, 3.0, 3.0, 8.0]
     seen, square, _ = by_turns_of(monkeypatch, before, [1.0, 3.2, 3.0, 9.0], ends)
-    # quadratic programming is no other way: it goes on from the end of each; the last agrees late
+    # quadratic programming that has not settled is no way of its own
     assert seen == [[0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3], [2, 3]]
     assert square == [1.0, 3.0, 1.0, 1.0]
+    seen, square, _ = by_turns_of(monkeypatch, before, [1.0, 3.2, 3.0, 9.0], ends, settled=True)
+    assert seen == [[0, 1, 2, 3], [0, 1, 3]]
+    assert square == [1.0, 3.0, 3.0, 8.0]
 
 
 def test_an_image_where_normalised_steps_are_much_nearer_gets_more_of_them(monkeypatch):

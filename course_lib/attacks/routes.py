@@ -128,15 +128,17 @@ def by_turns(problem: Problem, clean, steps: int, found: BestPoints, rows: torch
     """Attack the images ``rows`` in the :data:`WAYS`, one after the other, and change ``found``,
     which has what quadratic programming has come to.
 
-    An image is left alone once its two nearest points, of two ways, are equally far. Where
+    An image is left alone once its two nearest points, of two ways, are equally far; quadratic
+    programming was one if it has settled, else its end is where the others begin to refine. Where
     quadratic programming was led astray, farther than plain normalised steps by :data:`ROUGH`, a
     gradient says little of its surroundings: there only ways with many steps lead on.
     """
     ends = found.square.new_full((2, len(problem)), torch.inf)
+    ends[0] = torch.where(found.status == Status.SETTLED, found.square, torch.inf)
     turns = _Turns(problem, clean, steps, found, ends)
     before = found.square.clone()
     rows = turns.go(FIRST_WAY, rows)
-    rough = before[rows] > ROUGH**2 * turns.ends[0, rows]
+    rough = before[rows] > ROUGH**2 * turns.found.square[rows]
     for ways, some in ((WAYS, rows[~rough]), (ROUGH_WAYS, rows[rough])):
         for way in ways:
             some = turns.go(way, some)
