@@ -116,7 +116,7 @@ def test_the_papers_numbers_are_those_of_the_module_paper():
     assert printed["table 1, errors by decay"] == "7.4 %, 9.4 %, 20 %"
     assert printed["table 3, half the images"] == "2 % and 2.1 %, against 1.64 %"
     assert printed["training, pools"] == "below 1.2 %"
-    assert printed["table 5"] == "2.75 to 11 a layer, their product 7.93e+05"
+    assert printed["table 5"] == "2.75 to 11 a layer, their product 792792"
 
 
 # ---------------------------------------------------------------- records that lack things

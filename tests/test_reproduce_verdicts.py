@@ -34,7 +34,16 @@ def test_a_number_that_is_known_worse_than_the_papers_does_not_agree():
 
 @pytest.mark.parametrize(
     ("printed", "scale", "half"),
-    [(0.067, 100, 0.0005), (0.0164, 100, 0.00005), (0.02, 100, 0.005), (0.058, 1, 0.0005)],
+    [
+        (0.067, 100, 0.0005),
+        (0.0164, 100, 0.00005),
+        (0.02, 100, 0.0005),  # 2.0 %
+        (0.2, 100, 0.005),
+        (0.0, 100, 0.0005),
+        (0.058, 1, 0.0005),
+        (0.1, 1, 0.005),  # 0.10
+        (0.14, 1, 0.005),
+    ],
 )
 def test_what_rounding_hides(printed, scale, half):
     assert rules.half_unit(printed, scale) == pytest.approx(half)
@@ -43,8 +52,8 @@ def test_what_rounding_hides(printed, scale, half):
 def test_the_papers_error_is_that_of_256_images():
     share = rules.printed_share(0.5)
     assert share.high - share.low == pytest.approx(2 * (1.96 * 0.5 / 16 + 0.005), rel=0.02)
-    mean = rules.printed_mean(0.06, 0.032)
-    assert mean.half == pytest.approx(1.96 * 0.032 / 16 + 0.005, rel=1e-3)
+    mean = rules.printed_mean(0.062, 0.032)
+    assert mean.half == pytest.approx(1.96 * 0.032 / 16 + 0.0005, rel=1e-3)
 
 
 def test_how_many_right_numbers_miss():

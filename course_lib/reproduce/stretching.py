@@ -98,7 +98,7 @@ def table5(evidence: Evidence) -> Finding:
     theirs = sum(math.log(bound) for _, _, bound in paper.TABLE5.values())
     said = (
         f"Bounds of {len(found)} layers of these sizes, their product {math.exp(total):.3g} here "
-        f"and {math.exp(theirs):.3g} in the paper"
+        f"and {math.exp(theirs):.0f} in the paper"
     )
     if record.get("weights") != "trained":
         said += (

@@ -155,7 +155,7 @@ TABLES = (
         "A proven upper bound of a layer of each size, and a lower one beside it.",
         "Only for trained weights: not reproduced, if a layer surely stretches more than the "
         "paper's bound allows; reproduced, if none of the eight does.",
-        f"{min(NORMS):g} to {max(NORMS):g} a layer, their product {math.prod(NORMS):.3g}",
+        f"{min(NORMS):g} to {max(NORMS):g} a layer, their product {math.prod(NORMS):.0f}",
         ("table5",),
         stretching.table5,
     ),

@@ -85,10 +85,13 @@ class Pair:
 def half_unit(printed: float, scale: float = 1.0) -> float:
     """Half a unit of the last place of a number that is printed as ``printed`` times ``scale``.
 
-    Trailing zeros are not known to a float: 20 % counts as rounded to a whole per cent.
+    The paper's tables print two significant digits or more, without zeros at the end: 0.1 beside
+    0.062 is 0.10, 2 % beside 2.4 % is 2.0 %; and 0 % is 0.0 %.
     """
-    places = len(f"{printed * scale:.6g}".partition(".")[2])
-    return 0.5 * 10.0**-places / scale
+    shown = printed * scale
+    places = len(f"{shown:.6g}".partition(".")[2])
+    least = 1 - math.floor(math.log10(abs(shown))) if shown else 1
+    return 0.5 * 10.0 ** -max(places, least) / scale
 
 
 def printed_share(share: float, n: int = paper.SAMPLE) -> Measured:
