@@ -14,6 +14,7 @@ from course_lib import storage
 from course_lib.reproduce import claims, figures, page, pictures, report, report_text, showing
 from course_lib.reproduce.verdicts import VERDICTS
 
+NOTED = "table5 (mode full, version 0.0.9)"
 RECORDS = storage.ASSETS / "records"
 
 
@@ -23,6 +24,8 @@ def folder(tmp_path_factory):
     where = tmp_path_factory.mktemp("results")
     shutil.copytree(RECORDS, where / "records")
     (where / "records" / "pictures.json").write_text(json.dumps(made_up()), encoding="utf-8")
+    noted = {"table5": {"mode": "full", "version": "0.0.9"}}
+    (where / "made.json").write_text(json.dumps(noted), encoding="utf-8")
     report.write(where, "default")
     return where
 
@@ -87,7 +90,7 @@ def test_every_claim_is_in_all_three(folder, data, text):
 
 def test_the_machine_and_the_mode_are_told(folder, data, text):
     markdown = (folder / "report.md").read_text(encoding="utf-8")
-    for words in ("mode default", f"version {data['version']}", "pictures (2026-01-31)"):
+    for words in ("mode default", f"version {data['version']}", "pictures (2026-01-31)", NOTED):
         assert words in markdown
         assert words in text
     torch_version = json.loads((RECORDS / "table5.json").read_text("utf-8"))["machine"]["torch"]
@@ -97,6 +100,7 @@ def test_the_machine_and_the_mode_are_told(folder, data, text):
 
 def test_the_same_records_give_the_same_bytes(folder, tmp_path):
     shutil.copytree(folder / "records", tmp_path / "records")
+    shutil.copy(folder / "made.json", tmp_path)
     files = report.write(tmp_path, "default")
     for path in files:
         assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes(), path.name

@@ -5,6 +5,7 @@ and verdicts are in report.json; nothing else is computed for the other files.
 """
 
 import json
+import math
 from pathlib import Path
 
 from .. import __version__, paper, storage
@@ -15,8 +16,13 @@ from .report_text import markdown
 NAME = "report"
 
 
-def data_of(evidence: Evidence, mode: str, drawn: list[dict] | None = None) -> dict:
-    """The report as data: what was found of each claim, the tables, and what made the records."""
+def data_of(
+    evidence: Evidence, mode: str, drawn: list[dict] | None = None, made: dict | None = None
+) -> dict:
+    """The report as data: what was found of each claim, the tables, and what made the records.
+
+    drawn: what :func:`figures.write` says of the figures; made: by record, how it was made.
+    """
     findings = [(claim, claims.found(claim, evidence)) for claim in claims.LEDGER]
     rules = list(dict.fromkeys(claim.rule for claim, _ in findings))
     rows = [
@@ -43,7 +49,6 @@ def data_of(evidence: Evidence, mode: str, drawn: list[dict] | None = None) -> d
         }
         for claim, found in findings
     ]
-    made = tables.made(evidence)
     return {
         "paper": paper.CITATION,
         "version": __version__,
@@ -51,16 +56,37 @@ def data_of(evidence: Evidence, mode: str, drawn: list[dict] | None = None) -> d
         "counts": {v: sum(row["verdict"] == v for row in rows) for v in verdicts.VERDICTS},
         "ledger": rows,
         "rules": rules,
-        "tables": made,
+        "tables": tables.made(evidence),
         "figures": drawn or [],
-        "records": [about(name, found) for name, found in evidence.there().items()],
+        "records": [
+            about(name, found, (made or {}).get(name)) for name, found in evidence.there().items()
+        ],
         "problems": list(evidence.problems),
     }
 
 
-def about(name: str, found: dict) -> dict:
-    """What made a record: its date if it holds one ("made"), and its machine."""
-    return {"name": name, "made": found.get("made"), "machine": found.get("machine", {})}
+def about(name: str, found: dict, made: dict | None = None) -> dict:
+    """What made a record: machine, date, and the mode and version of the run where they are known.
+
+    found: the record, whose "made" is the date if it has one; made: what the run notes of it.
+    """
+    made = made if isinstance(made, dict) else {}
+    return {
+        "name": name,
+        "date": made.get("date") or found.get("made"),
+        "mode": made.get("mode"),
+        "version": made.get("version"),
+        "machine": found.get("machine", {}),
+    }
+
+
+def noted(folder: Path) -> dict:
+    """What the run notes of each record in ``made.json``; {} where there is none to be read."""
+    try:
+        found = json.loads((folder / "made.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write(folder: Path, mode: str) -> list[Path]:
@@ -78,7 +104,7 @@ def write(folder: Path, mode: str) -> list[Path]:
         )
     evidence = Evidence(folder / "records")
     drawn, files = figures.write(evidence, folder / "figures")
-    data = data_of(evidence, mode, drawn)
+    data = data_of(evidence, mode, drawn, noted(folder))
     texts = {
         "json": json.dumps(data, indent=1, ensure_ascii=False) + "\n",
         "md": markdown(data),
@@ -101,3 +127,52 @@ def read(folder: Path) -> dict:
         raise ValueError(
             f"The report {path} is damaged ({error}): `course reproduce` writes it anew."
         ) from None
+
+
+def disagreements(folder: Path) -> list[str]:
+    """A sentence for each place where the report in ``folder`` is not what its records say; the
+    figures' pixels apart, which another machine draws otherwise.
+
+    Raises as :func:`read`, and FileNotFoundError for a file of the report that is not there.
+    """
+    folder = Path(folder)
+    data = read(folder)
+    evidence = Evidence(folder / "records")
+    now = data_of(evidence, data.get("mode", ""), data.get("figures", []), noted(folder))
+    now = json.loads(json.dumps(now))
+    found = [f"{NAME}.json: {where}" for where in _differences(data, now)]
+    try:
+        texts = {"md": markdown(data), "html": page.html(data, folder)}
+    except (KeyError, TypeError) as error:
+        return [*found, f"{NAME}.json is another version's ({error!r}): write the report anew."]
+    for ending, text in texts.items():
+        path = folder / f"{NAME}.{ending}"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        wrong = [k for k, line in enumerate(text.splitlines()) if lines[k : k + 1] != [line]]
+        if wrong or len(lines) != len(text.splitlines()):
+            place = wrong[0] + 1 if wrong else len(lines)
+            found.append(f"{path.name}: line {place} is not what {NAME}.json says.")
+    return found
+
+
+def _differences(said, now, place: str = "") -> list[str]:
+    """Where two values read from JSON differ; numbers by more than rounding on another machine."""
+    if isinstance(said, dict) and isinstance(now, dict):
+        keys = list(dict.fromkeys([*said, *now]))
+        pairs = [(said.get(key), now.get(key), f"{place}/{key}") for key in keys]
+    elif isinstance(said, list) and isinstance(now, list) and len(said) == len(now):
+        pairs = [
+            (a, b, f"{place}/{_named(k, b)}")
+            for k, (a, b) in enumerate(zip(said, now, strict=True))
+        ]
+    else:
+        numbers = [v for v in (said, now) if isinstance(v, float)]
+        near = len(numbers) == 2 and math.isclose(*numbers, rel_tol=1e-9, abs_tol=1e-12)
+        return [] if said == now or near else [f"{place} is {said!r}, the records say {now!r}."]
+    return [found for a, b, where in pairs for found in _differences(a, b, where)]
+
+
+def _named(key, value) -> str:
+    """A place in the report, by the name of a row where it has one."""
+    row = value.get("key") or value.get("name") if isinstance(value, dict) else None
+    return str(row or key)

@@ -87,8 +87,14 @@ def machines(records: list[dict]) -> list[str]:
             for key in ("processor", "cores", "threads", "device", "python", "torch")
             if key in machine
         )
-        when = f" ({entry['made']})" if entry["made"] else ""
-        lines.setdefault(what or "a machine that is not told", []).append(entry["name"] + when)
+        how = [entry["date"], f"mode {entry['mode']}", f"version {entry['version']}"]
+        known = [
+            text
+            for text, key in zip(how, ("date", "mode", "version"), strict=True)
+            if entry[key] is not None
+        ]
+        word = f"{entry['name']} ({', '.join(known)})" if known else entry["name"]
+        lines.setdefault(what or "a machine that is not told", []).append(word)
     return [f"{', '.join(names)}: {what}" for what, names in lines.items()]
 
 
