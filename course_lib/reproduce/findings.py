@@ -350,90 +350,34 @@ def figure7_noise(evidence: Evidence) -> Finding:
         pairs[name] = rules.Pair(name, "accuracy", here, printed)
     words = {name: rules.number(pair) for name, pair in pairs.items()}
     order = (REPRODUCED, UNDECIDED, NOT)
-    verdict = min(words.values(), key=order.index)
-    near = min(pairs, key=lambda name: abs(pairs[name].here.value - printed.value))
-    here = pairs[near].here
+    best = min(
+        pairs,
+        key=lambda n: (order.index(words[n]), abs(pairs[n].here.value - printed.value)),
+    )
+    here = pairs[best].here
     said = "; ".join(f"{name} {100 * pair.here.value:.1f} %" for name, pair in pairs.items())
     return Finding(
-        verdict,
-        f"{said}. The paper does not say of which network its number is.",
-        here.value,
-        here.low,
-        here.high,
-        "%",
+        words[best],
+        f"{said}. The paper does not say of which network its number is; here it is {best}.",
+        *scaled(here),
+        unit="%",
         n=here.n,
         seeds=here.seeds,
     )
 
 
-# --- section 4.2: training -----------------------------------------------------------------------
-
-
-def trained_with(method: str):
-    """A finder: the test error of a way of training beside the paper's."""
-
-    def find(evidence: Evidence) -> Finding:
-        values = list(read.in_pools(evidence, method).values())
-        here = read.over_networks("FC100-100-10", values, read.SIZES["test"])
-        if here is None:
-            return not_measured("Not measured here yet.")
-        printed = paper.ADVERSARIAL_TRAINING[method]
-        theirs = rules.printed_share(printed, read.SIZES["test"])
-        verdict = rules.number(rules.Pair(method, "test", here, theirs))
-        said = f"Test error in the mean of {len(values)} networks."
-        return Finding(
-            verdict, said, here.value, here.low, here.high, "%", n=here.n, seeds=here.seeds
+def figure7_sizes(evidence: Evidence) -> Finding:
+    """The distortions that Figure 7 tells of its two networks, beside those of Table 1's images."""
+    pairs = [
+        rules.Pair(
+            name,
+            "distortion",
+            read.distortion(evidence, name),
+            rules.printed_mean(size, read.spread_over_images(evidence, name) or 0.0),
         )
-
-    return find
-
-
-def pools_help(evidence: Evidence) -> Finding:
-    """Adversarial pools: below 1.2 %, or at least better than decay and dropout."""
-    pools, decay, dropout = (
-        read.in_pools(evidence, method) for method in paper.ADVERSARIAL_TRAINING
-    )
-    here = read.over_networks("FC100-100-10", list(pools.values()), read.SIZES["test"])
-    if here is None:
-        return not_measured("Not measured here yet.")
-    limit = paper.ADVERSARIAL_TRAINING["adversarial pools"]
-    if here.high is None:
-        verdict = UNDECIDED
-    elif here.high < limit:
-        verdict = REPRODUCED
-    else:
-        gaps = [
-            read.over_networks("FC100-100-10", [other[s] - pools[s] for s in pools if s in other])
-            for other in (decay, dropout)
-        ]
-        better = rules.directions(gaps) if None not in gaps else UNDECIDED
-        verdict = {REPRODUCED: DIRECTION}.get(better, better)
-        if verdict == DIRECTION and here.low <= limit:
-            verdict = UNDECIDED
-    said = f"Test error in the mean of {len(pools)} networks."
-    return Finding(verdict, said, here.value, here.low, here.high, "%", n=here.n, seeds=here.seeds)
-
-
-def pool_by_pool(first: str, second: str):
-    """A finder: that networks trained in the ``first`` way err less than in the ``second``."""
-
-    def find(evidence: Evidence) -> Finding:
-        one, two = (read.in_pools(evidence, method) for method in (first, second))
-        gap = read.over_networks("FC100-100-10", [100 * (two[s] - one[s]) for s in one if s in two])
-        if gap is None:
-            return not_measured("Not measured here yet.")
-        return Finding(
-            rules.directions([gap]),
-            f"Test error of {second} minus that of {first}, the same seeds.",
-            gap.value,
-            gap.low,
-            gap.high,
-            "points",
-            n=read.SIZES["test"],
-            seeds=gap.seeds,
-        )
-
-    return find
+        for name, size in paper.FIGURE7.items()
+    ]
+    return rules.numbers(pairs, "distortions")
 
 
 error_rise = rising(

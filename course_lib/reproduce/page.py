@@ -75,7 +75,6 @@ figcaption { max-width: 50rem; margin-top: .4rem; }
   .ledger .none { display: none; }
   figure img { max-width: none; width: 46rem; }
 }
-@media print { details > * { display: block; } }
 """
 
 

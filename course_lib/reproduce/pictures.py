@@ -22,8 +22,8 @@ def make(n: int, seed: int = 0, networks: int = 1) -> dict:
     """The record ``pictures``: the images of Figures 1, 2 and 7, and the numbers beside them.
 
     n: images under noise, and for the distance to the nearest image of another class (there at
-    most :data:`NEAR`); seed: draws the units, the directions, the images and the noise, and names
-    the networks that are shown; networks: how many of each name read the noisy images, from 0 on.
+    most :data:`NEAR`); seed: draws the units, the directions, the images and the noise; networks:
+    how many of each name read the noisy images. Shown are those that come with the course.
     Images of MNIST are told by their number in its test or training part; changed ones are 28 x 28
     bytes in base64. Raises ValueError for an n or a count of networks below 1.
     """
@@ -44,7 +44,7 @@ def make(n: int, seed: int = 0, networks: int = 1) -> dict:
 
 def top(seed: int) -> dict:
     """Figures 1 and 2: the test images that excite some units most, and some random directions."""
-    net, test = zoo.load(UNITS, seed), units.held_out()
+    net, test = zoo.load(UNITS), units.held_out()
     h = units.activations(net, test.images, LAYER)
     ties = units.activations(net, test.images, units.pre_activation(net, LAYER))
     rng = device.generator(seed)
@@ -67,7 +67,7 @@ def top(seed: int) -> dict:
 
 def neighbours(seed: int) -> dict:
     """Figure 7: images that both networks have right, the paper's attack on them, and noise."""
-    nets = {name: zoo.load(name, zoo.replicate(name, seed)) for name in paper.FIGURE7}
+    nets = {name: zoo.load(name) for name in paper.FIGURE7}
     few = load_mnist("train").sample(10 * SHOWN, seed)
     right = torch.ones(len(few), dtype=torch.bool, device=few.images.device)
     for net in nets.values():

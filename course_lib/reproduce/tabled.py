@@ -5,7 +5,7 @@ import math
 from .. import paper
 from ..transfer.statements import STATEMENTS
 from . import findings as find
-from . import stretching
+from . import stretching, trained
 from . import verdicts as rules
 from .claim import Claim, percent
 
@@ -222,7 +222,7 @@ TRAINING = (
         "95 %). Not reproduced, if it is above one of those; else undecided.",
         f"below {percent(paper.ADVERSARIAL_TRAINING['adversarial pools'])}",
         ("pools",),
-        find.pools_help,
+        trained.pools_help,
     ),
     Claim(
         "training, decay",
@@ -234,7 +234,7 @@ TRAINING = (
         rules.NUMBER_RULE,
         percent(paper.ADVERSARIAL_TRAINING["weight decay"]),
         ("pools",),
-        find.trained_with("weight decay"),
+        trained.trained_with("weight decay"),
     ),
     Claim(
         "training, dropout",
@@ -246,7 +246,7 @@ TRAINING = (
         rules.NUMBER_RULE,
         f"about {percent(paper.ADVERSARIAL_TRAINING['dropout'])}",
         ("pools",),
-        find.trained_with("dropout"),
+        trained.trained_with("dropout"),
     ),
     Claim(
         "training, every layer",
@@ -258,7 +258,7 @@ TRAINING = (
         rules.DIRECTION_RULE,
         "no number",
         ("pools",),
-        find.pool_by_pool("adversarial pools", "input pool"),
+        trained.pool_by_pool("adversarial pools", "input pool"),
     ),
     Claim(
         "training, higher layers",
@@ -271,6 +271,6 @@ TRAINING = (
         rules.DIRECTION_RULE,
         "no number",
         ("pools",),
-        find.pool_by_pool("hidden pools", "input pool"),
+        trained.pool_by_pool("hidden pools", "input pool"),
     ),
 )
