@@ -12,6 +12,7 @@ import torch
 
 from course_lib import storage
 from course_lib.reproduce import claims, figures, page, pictures, report, report_text, showing
+from course_lib.reproduce.evidence import Evidence
 from course_lib.reproduce.verdicts import VERDICTS
 
 NOTED = "table5 (mode full, version 0.0.9)"
@@ -98,12 +99,17 @@ def test_the_machine_and_the_mode_are_told(folder, data, text):
     assert "processor an abacus" in text
 
 
-def test_the_same_records_give_the_same_bytes(folder, tmp_path):
-    shutil.copytree(folder / "records", tmp_path / "records")
-    shutil.copy(folder / "made.json", tmp_path)
-    files = report.write(tmp_path, "default")
+def test_the_same_records_give_the_same_bytes(folder, data, tmp_path, monkeypatch):
+    some = [entry for entry in figures.FIGURES if entry[0] in ("figures-1-2", "beside-the-paper")]
+    monkeypatch.setattr(figures, "FIGURES", some)
+    evidence = Evidence(folder / "records")
+    drawn, files = figures.write(evidence, tmp_path / "figures")
+    assert len(files) == 4
     for path in files:
         assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes(), path.name
+    again = report.data_of(evidence, "default", data["figures"], report.noted(folder))
+    assert json.loads(json.dumps(again)) == data
+    assert [entry for entry in data["figures"] if entry in drawn] == drawn
 
 
 # ---------------------------------------------------------------- the page
