@@ -352,3 +352,23 @@ def test_the_courses_records_are_read_without_a_problem():
     ]
     row = rows["table 2, shares"]
     assert row.value == row.of - len(off)  # lesson 05 counts by the same rule
+
+
+@pytest.mark.parametrize(
+    ("cell", "seeds", "verdict"),
+    [
+        ((0.01, 0.005, 0.02), 2, verdicts.REPRODUCED),
+        ((0.04, 0.02, 0.06), 2, verdicts.UNDECIDED),
+        ((0.08, 0.06, 0.09), 2, verdicts.NOT),
+        ((0.01, 0.005, 0.02), 1, verdicts.UNDECIDED),
+    ],
+)
+def test_low_probability_is_a_share_that_is_rare_in_every_network(tmp_path, cell, seeds, verdict):
+    rows = {"FC10(1)": {"kind": "minimal"}, "CONV": {"kind": "minimal"}}
+    strict = {f"noise as large as for {name}": {name: [0.0, 0.0, 0.001]} for name in rows}
+    strict["noise as large as for CONV"]["CONV"] = list(cell)
+    table = {"rows": rows, "strict": strict}
+    record = {"n": 100, "seeds": {"table2": list(range(seeds))}, "tables": {"table2": table}}
+    row = found("low probability", evidence(tmp_path, transfer=record))
+    assert (row.verdict, row.value, row.seeds) == (verdict, cell[0], seeds)
+    assert "CONV" in row.said

@@ -26,7 +26,7 @@ UNITS = (
         "direction of its layer (Figures 1 and 2).",
         "02",
         "The share of the most frequent class among the eight test images that excite a direction "
-        "most: units minus random orthonormal bases, in each hidden layer of four networks.",
+        "most: units minus random orthonormal bases, in hidden layers of networks trained so.",
         rules.EQUIVALENCE_RULE,
         "pictures alone",
         ("unit_semantics",),

@@ -284,6 +284,8 @@ def stated(key: str):
         said = f"For it {entry['for']} of {entry['of']} comparisons, against it {entry['against']}"
         if least:
             said += f"; least: {least['what']}"
+        if seeds < 2:
+            said += ". One network of each name says nothing of the next"
         return Finding(
             rules.of_statement(entry, seeds),
             f"{said}.",
@@ -325,7 +327,9 @@ def low_probability(evidence: Evidence) -> Finding:
         return not_measured(NO_RECORD)
     worst = max(found, key=lambda name: found[name][2])
     mean, low, high = found[worst][:3]
+    seeds = max((len(s) for s in transfer.get("seeds", {}).values()), default=1)
     verdict = REPRODUCED if high < RARE else NOT if low > RARE else UNDECIDED
+    verdict = UNDECIDED if seeds < 2 else verdict
     return Finding(
         verdict,
         f"The largest share among {len(found)} networks is that of {worst}.",
@@ -334,7 +338,7 @@ def low_probability(evidence: Evidence) -> Finding:
         high,
         "%",
         n=transfer.get("n"),
-        seeds=max(len(s) for s in transfer.get("seeds", {"": [0]}).values()),
+        seeds=seeds,
     )
 
 

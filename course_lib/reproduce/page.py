@@ -56,8 +56,8 @@ details { font-size: .9rem; color: var(--soft); }
 summary { color: var(--link); cursor: pointer; }
 details p { margin: .4rem 0; }
 figure { margin: 2rem 0; }
-figure img { display: block; max-width: 100%; height: auto; padding: .5rem; background: #ffffff;
-  border: 1px solid var(--line); }
+figure img { display: block; max-width: min(100%, 58rem); height: auto; padding: .5rem;
+  background: #ffffff; border: 1px solid var(--line); }
 figure .scroll { margin: 0; }
 figcaption { max-width: 50rem; margin-top: .4rem; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);

@@ -38,8 +38,7 @@ TABLES = (
         "4.2",
         "Training and test errors of six networks.",
         "01",
-        "The error on all 60 000 and 10 000 images, five networks of each name that has more than "
-        "one optimum.",
+        "The error on all 60 000 training and 10 000 test images, over networks of each name.",
         rules.NUMBERS_RULE,
         "Table 1",
         ("networks",),
@@ -186,8 +185,8 @@ TRANSFER = (
         "image, turns into a mistake of the network that the change was made for; the largest of "
         "all networks.",
         f"Reproduced, if the 95 % interval of the largest share lies below {100 * find.RARE:g} %, "
-        "not reproduced, if above, else undecided. It is the chance in one cloud of noise, not "
-        "under the distribution of images, which nobody has.",
+        "not reproduced, if above; else, or with a single network of a name, undecided. It is the "
+        "chance in one cloud of noise, not under the distribution of images, which nobody has.",
         "no number",
         ("transfer",),
         find.low_probability,

@@ -226,7 +226,8 @@ def number(pair: Pair) -> str:
 DIRECTION_RULE = (
     "Reproduced, if the 95 % interval of every difference, taken so that it is positive where the "
     "claim is right, lies above 0; not reproduced, if one lies below 0 with all intervals widened "
-    "to 95 % together; else undecided. A single network of a name leaves it undecided."
+    "to 95 % together; else undecided. So it is, too, with a single network of a name of which "
+    "training makes several."
 )
 WORDS = {"holds": REPRODUCED, "does not hold": NOT, "undecided": UNDECIDED}
 
