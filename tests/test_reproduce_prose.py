@@ -184,7 +184,7 @@ def take_away(number):
 
 @pytest.fixture(scope="module")
 def rows():
-    where = Evidence(RESULTS / "records" if THERE else RECORDS)
+    where = Evidence(RESULTS / "records" if THERE else RECORDS, RECORDS)
     return {claim.key: claims.found(claim, where) for claim in claims.LEDGER}
 
 

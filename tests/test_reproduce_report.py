@@ -12,7 +12,7 @@ import torch
 
 from course_lib import storage
 from course_lib.reproduce import claims, figures, page, pictures, report, report_text, showing
-from course_lib.reproduce.evidence import Evidence
+from course_lib.reproduce.evidence import KEPT, Evidence
 from course_lib.reproduce.verdicts import VERDICTS
 
 NOTED = "table5 (mode full, version 0.0.9)"
@@ -102,7 +102,7 @@ def test_the_machine_and_the_mode_are_told(folder, data, text):
 def test_the_same_records_give_the_same_bytes(folder, data, tmp_path, monkeypatch):
     some = [entry for entry in figures.FIGURES if entry[0] in ("figures-1-2", "beside-the-paper")]
     monkeypatch.setattr(figures, "FIGURES", some)
-    evidence = Evidence(folder / "records")
+    evidence = Evidence(folder / "records", RECORDS)
     drawn, files = figures.write(evidence, tmp_path / "figures")
     assert len(files) == 4
     for path in files:
@@ -213,6 +213,23 @@ def test_a_run_with_one_record_has_a_report(tmp_path):
     rows = {row["key"]: row for row in data["ledger"]}
     assert rows["table 2, shares"]["verdict"] == "not measured"
     assert "Table 2:" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_no_run_makes_comes_from_the_course_and_that_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "FIGURES", ())
+    (tmp_path / "records").mkdir()
+    report.write(tmp_path, "quick")
+    data = report.read(tmp_path)
+    rows = {row["key"]: row for row in data["ledger"]}
+    assert rows["dense"]["verdict"] == "not reproduced"
+    assert rows["every image"]["verdict"] == "not measured"
+    assert {entry["name"] for entry in data["records"]} <= set(KEPT)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "certificates (the course's own, not of this run)" in text
+    (tmp_path / "records" / "certificates.json").write_text("{}", encoding="utf-8")
+    report.write(tmp_path, "quick")
+    rows = {row["key"]: row for row in report.read(tmp_path)["ledger"]}
+    assert rows["dense"]["verdict"] == "not measured"
 
 
 def test_a_damaged_record_is_told_on_every_page(tmp_path):

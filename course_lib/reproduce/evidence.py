@@ -24,6 +24,8 @@ NAMES = (
     "pictures",
     "formulas",
 )
+# made by programs of their own, and not by a run: a report takes the course's where it has none
+KEPT = ("robust", "certificates", "pools", "formulas")
 # how the paper's attack is read: a recorded random class, cross-entropy, the squared norm
 CELL = "recorded/cross-entropy/squared"
 Z = float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
@@ -31,29 +33,39 @@ SIZES = {"train": 60_000, "test": 10_000, "P1": 30_000, "P2": 30_000}
 
 
 class Evidence:
-    """The records in the folder ``records``, each read when it is first asked for.
+    """The records in the folder ``folder``, each read when it is first asked for.
 
-    problems: a sentence for each that could not be used, in the order in which that was noticed.
+    also: a folder for those of :data:`KEPT` that ``folder`` has not; borrowed: which were read
+    there. problems: a sentence for each record that could not be used, in the order in which that
+    was noticed.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, also: Path | None = None):
         self.folder = Path(folder)
+        self.also = also
         self.problems: list[str] = []
+        self.borrowed: list[str] = []
         self._read: dict[str, dict] = {}
 
     def get(self, name: str) -> dict:
         """The record called ``name``, {} if there is none or it cannot be read."""
         if name not in self._read:
             path = self.folder / f"{name}.json"
-            try:
-                self._read[name] = record.stored(path)
-            except record.DamagedRecord as error:
-                self.problems.append(str(error))
-                self._read[name] = {}
-            except OSError as error:
-                self.problems.append(f"The record {path} cannot be read ({error.strerror}).")
-                self._read[name] = {}
+            if self.also is not None and name in KEPT and not path.exists():
+                path = Path(self.also) / f"{name}.json"
+            self._read[name] = self._stored(path)
+            if self._read[name] and path.parent != self.folder:
+                self.borrowed.append(name)
         return self._read[name]
+
+    def _stored(self, path: Path) -> dict:
+        try:
+            return record.stored(path)
+        except record.DamagedRecord as error:
+            self.problems.append(str(error))
+        except OSError as error:
+            self.problems.append(f"The record {path} cannot be read ({error.strerror}).")
+        return {}
 
     def there(self) -> dict[str, dict]:
         """The records that are there, by name."""

@@ -1,16 +1,20 @@
 """What section 4 says in formulas, checked in numbers: the penalty method's exactness for convex
-networks, and the norms of strided convolutions, of max pooling and of contrast normalisation."""
+networks, and the norms of strided convolutions, of max pooling and of contrast normalisation.
+
+``python -m course_lib.reproduce.formulas`` makes the course's record of it.
+"""
 
 import itertools
 
 import torch
 from torch import nn
 
-from .. import attacks, device, record, spectral, zoo
+from .. import attacks, device, record, spectral, storage, zoo
 from ..data import load_mnist
 from .evidence import Z
 from .findings import CONVEX
 
+PATH = storage.ASSETS / "records" / "formulas.json"
 GRID = 12  # of the convolutions: small enough for the explicit matrix, a multiple of each stride
 STRIDES = (1, 2, 3)
 CHANNELS = 3, 4  # in, out
@@ -88,3 +92,13 @@ def contrast(seed: int) -> dict:
             slope = torch.autograd.functional.jacobian(layer, size * direction)
             ratios.append(float(torch.linalg.matrix_norm(slope, 2)) * eps**gamma)
     return {"largest": max(ratios), "points": len(ratios)}
+
+
+def main() -> None:
+    """Make the record."""
+    given = record.parser(__doc__, PATH, n=1000).parse_args()
+    record.merged(given.output, None, make(given.n))
+
+
+if __name__ == "__main__":
+    record.run(main)

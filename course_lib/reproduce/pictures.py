@@ -13,38 +13,36 @@ from .evidence import over_networks
 
 UNITS, LAYER = "FC100-100-10", "sigmoid2"  # of Figures 1 and 2, as in lesson 02
 ROWS, SHOWN = 4, 8  # directions of each kind; images of a row, as in the paper
-MOST = 32  # images in a row: more cannot be seen
 STDDEV = 1.0  # of Figure 7's noise
 AT_ONCE = 100  # images compared with all training images: 24 MB of distances
 NEAR = 500  # images whose nearest one of another class is sought
 
 
-def make(n: int = SHOWN, seed: int = 0, networks: int = 1) -> dict:
+def make(n: int, seed: int = 0, networks: int = 1) -> dict:
     """The record ``pictures``: the images of Figures 1, 2 and 7, and the numbers beside them.
 
-    n: images in a row; seed: draws the units, the directions, the images and the noise; networks:
-    how many of each name read all test images under noise. Shown are those that come with the
-    course. Images of the test set are told by their number in it; changed ones, of the training
-    images, are 28 x 28 bytes in base64. Some seconds. Raises ValueError unless n is 2 to
-    :data:`MOST`, and for a count of networks below 1.
+    n: test images under noise, and images whose nearest one of another class is sought (there at
+    most :data:`NEAR`); seed: draws the units, the directions, the images and the noise; networks:
+    how many of each name read the noisy images. Shown are those that come with the course. Images
+    of the test set are told by their number in it; changed ones, of the training images, are 28 x
+    28 bytes in base64. Some seconds. Raises ValueError for an n or a count of networks below 1.
     """
-    if not 2 <= n <= MOST or networks < 1:
+    if n < 1 or networks < 1:
         raise ValueError(
-            f"Pictures need 2 to {MOST} images in a row and one network or more, not {n} and "
-            f"{networks}."
+            f"Pictures need one image and one network or more, not {n} and {networks}."
         )
     return {
         "machine": machine(),
         "n": n,
         "seed": seed,
-        "top": top(n, seed),
-        "neighbours": neighbours(n, seed),
-        "noise": noise(seed, networks),
-        "other_class": other_class(NEAR, seed),
+        "top": top(seed),
+        "neighbours": neighbours(seed),
+        "noise": noise(n, seed, networks),
+        "other_class": other_class(min(n, NEAR), seed),
     }
 
 
-def top(n: int, seed: int) -> dict:
+def top(seed: int) -> dict:
     """Figures 1 and 2: the test images that excite some units most, and some random directions."""
     net, test = zoo.load(UNITS), units.held_out()
     h = units.activations(net, test.images, LAYER)
@@ -58,7 +56,7 @@ def top(n: int, seed: int) -> dict:
     }
     found = {"network": UNITS, "layer": LAYER, "unit": chosen.tolist()}
     for kind, directions in kinds.items():
-        rows = units.top_images(h, directions.to(h), n, ties)
+        rows = units.top_images(h, directions.to(h), SHOWN, ties)
         found[kind] = {
             "images": test.index[rows.cpu()].tolist(),
             "labels": test.labels[rows].tolist(),
@@ -67,14 +65,14 @@ def top(n: int, seed: int) -> dict:
     return found
 
 
-def neighbours(n: int, seed: int) -> dict:
+def neighbours(seed: int) -> dict:
     """Figure 7: images that both networks have right, the paper's attack on them, and noise."""
     nets = {name: zoo.load(name) for name in paper.FIGURE7}
-    few = load_mnist("train").sample(10 * n, seed)
+    few = load_mnist("train").sample(10 * SHOWN, seed)
     right = torch.ones(len(few), dtype=torch.bool, device=few.images.device)
     for net in nets.values():
         right &= models.predictions(net, few.images) == few.labels
-    few = few[right.nonzero()[:n, 0]]
+    few = few[right.nonzero()[:SHOWN, 0]]
     targets = attacks.recorded_targets(few)
     found = {"labels": few.labels.tolist(), "clean": encoded(few.images), "networks": {}}
     for name, net in nets.items():
@@ -94,18 +92,19 @@ def neighbours(n: int, seed: int) -> dict:
     return found
 
 
-def noise(seed: int, networks: int) -> dict:
-    """The accuracy of Figure 7's networks on all test images with Gaussian noise, not clipped."""
+def noise(n: int, seed: int, networks: int) -> dict:
+    """The accuracy of Figure 7's networks on test images with Gaussian noise, not clipped."""
     test = load_mnist("test")
-    noisy = attacks.gaussian_noise(test.images, STDDEV, seed)
+    few = test.sample(min(n, len(test)), seed)
+    noisy = attacks.gaussian_noise(few.images, STDDEV, seed)
     found = {}
     for name in paper.FIGURE7:
         seeds = sorted({zoo.replicate(name, s) for s in range(networks)})
         shares = [
-            float((models.predictions(zoo.load(name, s), noisy) == test.labels).double().mean())
+            float((models.predictions(zoo.load(name, s), noisy) == few.labels).double().mean())
             for s in seeds
         ]
-        found[name] = {"networks": shares} | interval_of(name, shares, len(test))
+        found[name] = {"networks": shares} | interval_of(name, shares, len(few))
     return {"stddev": STDDEV, "accuracy": found}
 
 

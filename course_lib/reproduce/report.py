@@ -14,6 +14,7 @@ from .evidence import Evidence
 from .report_text import markdown
 
 NAME = "report"
+RECORDS = storage.ASSETS / "records"  # of the course
 
 
 def data_of(
@@ -59,7 +60,8 @@ def data_of(
         "tables": tables.made(evidence),
         "figures": drawn or [],
         "records": [
-            about(name, found, (made or {}).get(name)) for name, found in evidence.there().items()
+            about(name, found, (made or {}).get(name)) | {"own": name not in evidence.borrowed}
+            for name, found in evidence.there().items()
         ],
         "problems": list(evidence.problems),
     }
@@ -92,8 +94,9 @@ def noted(folder: Path) -> dict:
 def write(folder: Path, mode: str) -> list[Path]:
     """Write the report of the records in ``folder/records``; return the files, report.json first.
 
-    mode: of the run, such as "quick"; it is told in the report. What the records lack is told as
-    not measured, and a record that cannot be read is told too: nothing is raised for either.
+    mode: of the run, such as "quick"; it is told in the report. Records that no run makes are the
+    course's own, which is told, if the folder has none of that name. What the records lack is told
+    as not measured, and so is a record that cannot be read: nothing is raised for either.
     Raises FileNotFoundError if there is no folder of records, and OSError where nothing can be
     written.
     """
@@ -102,7 +105,7 @@ def write(folder: Path, mode: str) -> list[Path]:
         raise FileNotFoundError(
             f"There are no records in {folder}: make them with `course reproduce`."
         )
-    evidence = Evidence(folder / "records")
+    evidence = Evidence(folder / "records", RECORDS)
     drawn, files = figures.write(evidence, folder / "figures")
     data = data_of(evidence, mode, drawn, noted(folder))
     texts = {
@@ -137,7 +140,7 @@ def disagreements(folder: Path) -> list[str]:
     """
     folder = Path(folder)
     data = read(folder)
-    evidence = Evidence(folder / "records")
+    evidence = Evidence(folder / "records", RECORDS)
     now = data_of(evidence, data.get("mode", ""), data.get("figures", []), noted(folder))
     now = json.loads(json.dumps(now))
     found = [f"{NAME}.json: {where}" for where in _differences(data, now)]

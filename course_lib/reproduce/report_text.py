@@ -87,13 +87,14 @@ def machines(records: list[dict]) -> list[str]:
             for key in ("processor", "cores", "threads", "device", "python", "torch")
             if key in machine
         )
-        how = [entry["date"], f"mode {entry['mode']}", f"version {entry['version']}"]
         known = [
-            text
-            for text, key in zip(how, ("date", "mode", "version"), strict=True)
-            if entry[key] is not None
+            "" if entry["own"] else "the course's own, not of this run",
+            entry["date"] or "",
+            f"mode {entry['mode']}" if entry["mode"] else "",
+            f"version {entry['version']}" if entry["version"] else "",
         ]
-        word = f"{entry['name']} ({', '.join(known)})" if known else entry["name"]
+        known = ", ".join(text for text in known if text)
+        word = f"{entry['name']} ({known})" if known else entry["name"]
         lines.setdefault(what or "a machine that is not told", []).append(word)
     return [f"{', '.join(names)}: {what}" for what, names in lines.items()]
 
