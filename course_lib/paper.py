@@ -103,6 +103,9 @@ TABLE5 = {
     "FC. 3": ("4096 x 1000", None, 4.0),
 }
 
+# How many images Tables 2 and 4 rest on is not printed; their entries are multiples of 1/256
+SAMPLE = 256
+
 # Figure 5: the average distortion over 64 images turned into "ostrich", AlexNet
 OSTRICH_DISTORTION = 0.006508
 # Figure 7: distortions of the images shown, and the accuracy under Gaussian noise of stddev 1
@@ -114,8 +117,12 @@ ADVERSARIAL_TRAINING = {"adversarial pools": 0.012, "weight decay": 0.016, "drop
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A statement of the text that is not a table: in our words, and the section it stands in."""
+    """A statement of the text that is not a table: in our words, and the section it stands in.
 
+    key: what the ledger's rows that belong to it name (:mod:`course_lib.reproduce.claims`).
+    """
+
+    key: str
     text: str
     section: str
     lesson: str
@@ -123,28 +130,37 @@ class Claim:
 
 CLAIMS = (
     Claim(
+        "units",
         "A single unit carries no more meaning than a random direction of its layer: the meaning "
         "is in the space.",
         "3",
         "02",
     ),
     Claim(
+        "existence",
         "Every network has, for every image tried, a misclassified image that looks the same.",
         "4.1",
         "03, 04",
     ),
     Claim(
+        "transfer",
         "Such images also fool networks of another architecture, of other settings, and, less so, "
         "networks trained on other images.",
         "4.2",
         "05",
     ),
-    Claim("Random noise of the same size or larger does far less.", "4.2", "04, 05"),
+    Claim("noise", "Random noise of the same size or larger does far less.", "4.2", "04, 05"),
     Claim(
+        "bounds",
         "The layers can stretch small changes; bounds on how much can be computed, and small ones "
         "would exclude adversarial images.",
         "4.3",
         "06, 07",
     ),
-    Claim("Training on adversarial images of each layer improves the test error.", "4.2", "08"),
+    Claim(
+        "training",
+        "Training on adversarial images of each layer improves the test error.",
+        "4.2",
+        "08",
+    ),
 )

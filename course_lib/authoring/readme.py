@@ -1,11 +1,18 @@
-"""The README's table of networks, made from the committed record.
+"""The README's table of networks, made from the committed record, and its ledger of claims with
+two figures, made from the committed report (``results/``, by ``course reproduce``).
 
-``python -m course_lib.authoring.readme`` writes it; a test compares.
+``python -m course_lib.authoring.readme`` writes them; a test compares.
 """
 
 import re
+from pathlib import Path
 
 from .. import paper, record, storage
+from ..reproduce import report, report_text, showing
+
+RESULTS = "results"
+SHOWN = ("beside-the-paper", "transfer")  # of the report's figures
+BEFORE = "## The map\n"  # a README without a ledger gets one here
 
 
 def _errors(row: dict | None, part: str) -> str:
@@ -33,16 +40,58 @@ def networks_table() -> str:
     return "\n".join(lines)
 
 
-def updated(text: str) -> str:
-    """The README's ``text`` with today's table between its marks.
+def ledger(data: dict) -> str:
+    """Markdown: what was found of each claim, in short, and two figures, from a report's data."""
+    lines = [
+        f"Of {len(data['ledger'])} claims of the paper: {report_text.counted(data['counts'])} "
+        f"(mode {data['mode']}). What was measured, every rule, and Tables 1 to 5 beside the "
+        f"paper's: [{RESULTS}/{report.NAME}.md]({RESULTS}/{report.NAME}.md), or "
+        f"[the page]({RESULTS}/{report.NAME}.html).",
+        "",
+        "| § | claim | paper | here, with a 95 % interval | networks | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in data["ledger"]:
+        cells = [row["section"], row["claim"], row["paper"], showing.finding(row)]
+        cells += [showing.count(row["seeds"]), row["verdict"]]
+        lines.append(report_text.row_of(*cells))
+    for figure in data["figures"]:
+        if figure["name"] in SHOWN:
+            alt = figure["alt"].replace("[", "(").replace("]", ")")
+            picture = f"![{alt}]({RESULTS}/figures/{figure['name']}.png)"
+            lines += ["", picture, "", f"*{figure['title']}* {figure['note']}"]
+    return "\n".join(lines)
+
+
+def between(text: str, mark: str, inside: str) -> str:
+    """``text`` with ``inside`` between the marks of that name.
 
     Raises ValueError if the marks are not there exactly once.
     """
-    pattern = re.compile(r"(<!-- networks -->\n).*?(<!-- /networks -->)", re.S)
-    text, count = pattern.subn(lambda m: m[1] + networks_table() + "\n" + m[2], text)
+    pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.S)
+    text, count = pattern.subn(lambda m: m[1] + inside + "\n" + m[2], text)
     if count != 1:
-        raise ValueError("README.md needs the marks <!-- networks --> and <!-- /networks --> once.")
+        raise ValueError(f"README.md needs the marks <!-- {mark} --> and <!-- /{mark} --> once.")
     return text
+
+
+def updated(text: str, root: Path | None = None) -> str:
+    """The README's ``text`` with today's table of networks, and the ledger of the report in
+    ``root`` (default: the checkout) if there is one; a section for it is put in where none is.
+
+    Raises ValueError if marks are not there exactly once, or the report is damaged.
+    """
+    text = between(text, "networks", networks_table())
+    try:
+        data = report.read((root or storage.checkout()) / RESULTS)
+    except FileNotFoundError:
+        return text
+    if "<!-- ledger -->" not in text:
+        if BEFORE not in text:
+            raise ValueError("README.md needs the marks <!-- ledger --> and <!-- /ledger -->.")
+        section = "## The paper beside here\n\n<!-- ledger -->\n<!-- /ledger -->\n\n"
+        text = text.replace(BEFORE, section + BEFORE, 1)
+    return between(text, "ledger", ledger(data))
 
 
 if __name__ == "__main__":

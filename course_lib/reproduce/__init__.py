@@ -1,0 +1,1 @@
+"""The whole paper beside what came out here: tables, figures, and a verdict on each claim."""

@@ -1,0 +1,390 @@
+"""From the records to a finding about each claim; which claim takes which stands in ``claims``.
+
+A finder takes the :class:`Evidence` and gives a :class:`Finding`. What the records lack is "not
+measured". Rules that are more than a line are in ``verdicts``.
+"""
+
+import dataclasses
+import itertools
+import math
+
+from .. import paper, units
+from ..transfer.intervals import wilson
+from ..transfer.table import equal_label
+from . import evidence as read
+from . import verdicts as rules
+from .evidence import Evidence
+from .verdicts import DIRECTION, NOT, REPRODUCED, UNDECIDED, Finding, Measured, not_measured
+
+NO_RECORD = "The run has no record of it."
+IMAGENET = "Not measured here yet: it needs ImageNet's images and a network trained on them."
+FRAMES = "Not measured here yet: neither the network of Le et al. nor its data were ever published."
+LABELLED = ("FC100-100-10", "FC100-100-10-ReLU", "FC200-200-10", "CONV")
+CONVEX = tuple(name for name in paper.TABLE1 if read.alone(name))
+HIDDEN = tuple(name for name in paper.TABLE1 if not read.alone(name))
+CLASSES = 10
+RARE = 0.05  # "of low probability": below what is commonly called rare
+
+
+def absent(said: str):
+    """A finder for what no record of the course holds."""
+    return lambda evidence: not_measured(said)
+
+
+# --- section 3 -----------------------------------------------------------------------------------
+
+
+def units_of(names: tuple[str, ...]):
+    """A finder: units against random directions in the layers of some networks, by purity."""
+
+    def find(evidence: Evidence) -> Finding:
+        found = read.layers(evidence, names)
+        if not found:
+            return not_measured(NO_RECORD)
+        words = {place: e["purity"]["verdict"] for place, e in found.items()}
+        fewest = min(e["networks"] for e in found.values())
+        said = ", ".join(
+            f"{word} in {sum(w == word for w in words.values())}"
+            for word in ("equivalent", "worse", "better", "undecided")
+            if word in words.values()
+        )
+        named = [f"{place}: {word}" for place, word in words.items() if word not in ("equivalent",)]
+        said = f"By purity, of {len(words)} layer{'s' * (len(words) > 1)}: {said}" + (
+            f" ({'; '.join(named)})." if named else "."
+        )
+        extreme = max(found.values(), key=lambda e: abs(e["purity"]["difference"]["mean"]))
+        gap = extreme["purity"]["difference"]
+        return Finding(
+            rules.equivalences(list(words.values())),
+            said + " The number is the largest difference of a layer, units minus random.",
+            gap["mean"],
+            gap["low"],
+            gap["high"],
+            n=read.SIZES["test"],
+            seeds=fewest,
+            level=units.LEVEL,
+        )
+
+    return find
+
+
+def random_directions(evidence: Evidence) -> Finding:
+    """The purity of the top images of random directions, over that of images drawn blindly."""
+    found = read.layers(evidence)
+    chance = evidence.get("unit_semantics").get("chance", {}).get("purity")
+    if not found or chance is None:
+        return not_measured(NO_RECORD)
+    gaps = {}
+    for place, e in found.items():
+        haar, networks = e["purity"]["haar"], e["networks"]
+        low, high = (
+            (haar["mean"] - haar["half_width"], haar["mean"] + haar["half_width"])
+            if networks > 1
+            else (None, None)
+        )
+        gaps[place] = Measured(
+            haar["mean"] - chance,
+            None if low is None else low - chance,
+            None if high is None else high - chance,
+            seeds=networks,
+        )
+    least = min(gaps, key=lambda place: gaps[place].value)
+    return Finding(
+        rules.directions(list(gaps.values())),
+        f"Purity of rows of eight, minus {chance:.3f} by chance, in {len(gaps)} layers of trained "
+        f"networks; least in {least}.",
+        gaps[least].value,
+        gaps[least].low,
+        gaps[least].high,
+        n=read.SIZES["test"],
+        seeds=gaps[least].seeds,
+    )
+
+
+# --- sections 4.1 and 4.2: Tables 1 to 4 ---------------------------------------------------------
+
+
+def every_image(evidence: Evidence) -> Finding:
+    """How many of the attacks, of all networks, images and readings, succeeded."""
+    failed = tried = 0
+    seeds = []
+    for entry in evidence.get("attacks").get("networks", {}).values():
+        seeds.append(len(entry["seeds"]))
+        for run in entry["seeds"].values():
+            for key, cell in run.items():
+                each = CLASSES - 1 if key.startswith("all/") else 1
+                searches = each * (cell["images"] - cell["misclassified"])
+                tried += searches
+                failed += searches - math.floor(cell["success"] * searches + 1e-6)
+    if not tried:
+        return not_measured(NO_RECORD)
+    share = 1 - failed / tried
+    low, high = wilson(share, tried)
+    return Finding(
+        UNDECIDED if failed else REPRODUCED,
+        f"In {len(seeds)} kinds of network: of {tried} searches on images that the network had "
+        f"right, {tried - failed} ended in a mistake, {failed} did not.",
+        share,
+        low,
+        high,
+        unit="%",
+        n=evidence.get("attacks").get("n"),
+        seeds=max(seeds),
+    )
+
+
+def nearness(evidence: Evidence) -> Finding:
+    """How large the changes are; whether somebody sees them was not asked."""
+    sizes = {name: read.distortion(evidence, name) for name in paper.TABLE1}
+    sizes = {name: size for name, size in sizes.items() if size is not None}
+    if not sizes:
+        return not_measured(NO_RECORD)
+    values = [size.value for size in sizes.values()]
+    said = (
+        f"The changes are {min(values):.3f} to {max(values):.3f} of the grey scale (rms), in the "
+        f"mean of each of {len(sizes)} networks"
+    )
+    beside = evidence.get("pictures").get("other_class")
+    if beside:
+        said += (
+            f"; the nearest training image of another class is {beside['median']:.3f} away (median)"
+        )
+    largest = max(sizes.values(), key=lambda size: size.value)
+    return Finding(
+        UNDECIDED,
+        said + ". Nobody was asked what is seen.",
+        largest.value,
+        largest.low,
+        largest.high,
+        "distortion",
+        n=largest.n,
+        seeds=max(size.seeds for size in sizes.values()),
+    )
+
+
+def penalty(evidence: Evidence) -> Finding:
+    """By how much the penalty method misses the minimum of convex networks."""
+    found = evidence.get("formulas").get("penalty", {})
+    if found:
+        worst = max(found, key=lambda name: found[name]["excess"])
+        e = found[worst]
+        said = "; ".join(f"{name} {100 * e['excess']:.1f} %" for name, e in found.items())
+        return Finding(
+            NOT if e["excess"] - e["half_width"] > 0 else UNDECIDED,
+            f"The penalty method's distance above the exact minimum, in the mean: {said}.",
+            e["excess"],
+            e["excess"] - e["half_width"],
+            e["excess"] + e["half_width"],
+            "%",
+            n=e["n"],
+            seeds=1,
+        )
+    ratios = {}
+    for name in CONVEX:
+        ours, nearer = (
+            read.distortion(evidence, name, cell) for cell in (read.CELL, "recorded/margin/squared")
+        )
+        if ours is not None and nearer is not None:
+            ratios[name] = (ours.value / nearer.value - 1, ours.n)
+    if not ratios:
+        return not_measured(NO_RECORD)
+    worst = max(ratios, key=lambda name: ratios[name][0])
+    said = "; ".join(f"{name} {100 * gap:.1f} %" for name, (gap, _) in ratios.items())
+    return Finding(
+        NOT if ratios[worst][0] > 0 else UNDECIDED,
+        "The same images lead to the same classes by changes that are smaller in the mean, found "
+        f"with another loss, so the paper's are no minima. They are larger by: {said}.",
+        ratios[worst][0],
+        unit="%",
+        n=ratios[worst][1],
+        seeds=1,
+    )
+
+
+def table_errors(table: dict, parts: tuple[str, ...]):
+    """A finder: the errors of Table 1 or 3 beside the paper's."""
+    return lambda evidence: rules.numbers(read.error_pairs(evidence, table, parts), "errors")
+
+
+def table_distortions(table: dict):
+    """A finder: the distortions of Table 1 or 3 beside the paper's."""
+    return lambda evidence: rules.numbers(read.distortion_pairs(evidence, table), "distortions")
+
+
+def table_cells(table: str):
+    """A finder: the cells of Table 2 or 4 where a network gets others' examples, or noise."""
+    return lambda evidence: rules.numbers(read.others(read.cells(evidence, table)), "shares")
+
+
+def rising(measure, what: str, scale: float, unit: str):
+    """A finder: that ``measure`` of the FC10 rises with their decay, from each to the next."""
+
+    def find(evidence: Evidence) -> Finding:
+        values = [measure(evidence, name) for name in CONVEX]
+        if any(value is None for value in values):
+            return not_measured(NO_RECORD)
+        steps = [difference(b, a) for a, b in itertools.pairwise(values)]
+        least = min(steps, key=lambda step: step.value)
+        shown = ", ".join(
+            f"{name} {scale * v.value:.3g}" for name, v in zip(CONVEX, values, strict=True)
+        )
+        return Finding(
+            rules.directions(steps),
+            f"{what}: {shown}. The number is the smaller of the two steps.",
+            *scaled(least, scale),
+            unit=unit,
+            n=values[0].n,
+            seeds=1,
+        )
+
+    return find
+
+
+def scaled(measured: Measured, scale: float = 1.0) -> tuple[float | None, ...]:
+    """(value, low, high), each times ``scale``; None stays None."""
+    values = (measured.value, measured.low, measured.high)
+    return tuple(None if v is None else scale * v for v in values)
+
+
+def difference(a: Measured, b: Measured) -> Measured:
+    """a - b, two independent measurements."""
+    value, half = a.value - b.value, math.hypot(a.half, b.half)
+    if not math.isfinite(half):
+        return Measured(value, None, None, a.n, a.seeds)
+    return Measured(value, value - half, value + half, a.n, a.seeds)
+
+
+def halves_cost(evidence: Evidence) -> Finding:
+    """How much more FC100-100-10 errs when it was trained on half of the images."""
+    whole = read.error(evidence, "FC100-100-10", "test")
+    halves = [read.error(evidence, f"FC100-100-10@{p}", "test") for p in ("P1", "P2")]
+    if whole is None or None in halves:
+        return not_measured(NO_RECORD)
+    steps = [difference(half, whole) for half in halves]
+    least = min(steps, key=lambda step: step.value)
+    said = ", ".join(f"{100 * half.value:.2f} %" for half in halves)
+    return Finding(
+        rules.directions(steps),
+        f"Test error on half of the images {said}, on all {100 * whole.value:.2f} %.",
+        *scaled(least, 100),
+        "points",
+        n=read.SIZES["test"],
+        seeds=min(whole.seeds, *(half.seeds for half in halves)),
+    )
+
+
+def stated(key: str):
+    """A finder: a statement about transfer, decided by the rules of transfer.statements."""
+
+    def find(evidence: Evidence) -> Finding:
+        entry, seeds = read.statement(evidence, key)
+        if entry is None:
+            return not_measured(NO_RECORD)
+        least = entry.get("smallest", {})
+        said = f"For it {entry['for']} of {entry['of']} comparisons, against it {entry['against']}"
+        if least:
+            said += f"; least: {least['what']}"
+        if seeds < 2:
+            said += ". One network of each name says nothing of the next"
+        return Finding(
+            rules.of_statement(entry, seeds),
+            f"{said}.",
+            *(100 * least[k] if least else None for k in ("mean", "low", "high")),
+            unit="points",
+            n=evidence.get("transfer").get("n"),
+            seeds=seeds,
+        )
+
+    return find
+
+
+def equal_noise(evidence: Evidence) -> Finding:
+    """As :func:`stated`; in direction only where the examples do more, but not surely twice as
+    much."""
+    found = stated("equal noise")(evidence)
+    more = []
+    for table, columns in (("table2", paper.TABLE2_COLUMNS), ("table4", paper.TABLE4_COLUMNS)):
+        excess = evidence.get("transfer").get("tables", {}).get(table, {}).get("excess", {})
+        for row in columns:
+            more += [excess.get(row, {}).get(c) for c in columns if c != row]
+    sure = all(cell is not None and cell[1] > 0 for cell in more)
+    if found.verdict in (NOT, UNDECIDED) and sure and found.seeds > 1:
+        return dataclasses.replace(found, verdict=DIRECTION)
+    return found
+
+
+def low_probability(evidence: Evidence) -> Finding:
+    """The share of images that noise, as large as the adversarial change, turns into a mistake."""
+    transfer = evidence.get("transfer")
+    found = {}
+    for table in ("table2", "table4"):
+        entry = transfer.get("tables", {}).get(table, {})
+        for name, row in entry.get("rows", {}).items():
+            cell = entry["strict"].get(equal_label(name), {}).get(name)
+            if row["kind"] == "minimal" and cell is not None:
+                found[name] = cell
+    if not found:
+        return not_measured(NO_RECORD)
+    worst = max(found, key=lambda name: found[name][2])
+    mean, low, high = found[worst][:3]
+    seeds = max((len(s) for s in transfer.get("seeds", {}).values()), default=1)
+    verdict = REPRODUCED if high < RARE else NOT if low > RARE else UNDECIDED
+    verdict = UNDECIDED if seeds < 2 else verdict
+    return Finding(
+        verdict,
+        f"The largest share among {len(found)} networks is that of {worst}.",
+        mean,
+        low,
+        high,
+        "%",
+        n=transfer.get("n"),
+        seeds=seeds,
+    )
+
+
+def figure7_noise(evidence: Evidence) -> Finding:
+    """The accuracy under Gaussian noise of stddev 1, of the two networks of Figure 7."""
+    found = evidence.get("pictures").get("noise", {}).get("accuracy", {})
+    if not found:
+        return not_measured(NO_RECORD)
+    printed = rules.printed_share(paper.FIGURE7_NOISE_ACCURACY)
+    pairs = {}
+    for name, e in found.items():
+        here = Measured(e["mean"], e["low"], e["high"], e["n"], e["seeds"])
+        pairs[name] = rules.Pair(name, "accuracy", here, printed)
+    words = {name: rules.number(pair) for name, pair in pairs.items()}
+    order = (REPRODUCED, UNDECIDED, NOT)
+    best = min(
+        pairs,
+        key=lambda n: (order.index(words[n]), abs(pairs[n].here.value - printed.value)),
+    )
+    here = pairs[best].here
+    said = "; ".join(f"{name} {100 * pair.here.value:.1f} %" for name, pair in pairs.items())
+    return Finding(
+        words[best],
+        f"{said}. The paper does not say of which network its number is; here it is {best}.",
+        *scaled(here),
+        unit="%",
+        n=here.n,
+        seeds=here.seeds,
+    )
+
+
+def figure7_sizes(evidence: Evidence) -> Finding:
+    """The distortions that Figure 7 tells of its two networks, beside those of Table 1's images."""
+    pairs = [
+        rules.Pair(
+            name,
+            "distortion",
+            read.distortion(evidence, name),
+            rules.printed_mean(size, read.spread_over_images(evidence, name) or 0.0),
+        )
+        for name, size in paper.FIGURE7.items()
+    ]
+    return rules.numbers(pairs, "distortions")
+
+
+error_rise = rising(
+    lambda evidence, name: read.error(evidence, name, "test"), "Test errors, %", 100, "points"
+)
+distortion_rise = rising(read.distortion, "Mean distortions", 1, "distortion")

@@ -1,0 +1,275 @@
+"""The findings about section 4.3: what layers stretch, what bounds exclude, and the density of
+adversarial images, which bounds decide."""
+
+import math
+
+from .. import paper
+from . import evidence as read
+from . import verdicts as rules
+from .evidence import Evidence
+from .findings import NO_RECORD
+from .verdicts import NOT, REPRODUCED, UNDECIDED, Finding, Measured, not_measured
+
+EXACT = 1e-6  # relative: bounds of a layer are proven to about this
+
+
+def _all_of(evidence: Evidence) -> list[tuple[str, dict]]:
+    """(name, entry) of every certified network."""
+    return [(name, e) for name, seeds in read.certified(evidence).items() for e in seeds]
+
+
+def _seeds(evidence: Evidence) -> int:
+    return max(len(seeds) for seeds in read.certified(evidence).values())
+
+
+def _images(found: list[tuple[str, dict]]) -> int:
+    return max(e["images"] for _, e in found)
+
+
+def product(evidence: Evidence) -> Finding:
+    """Whether what a network surely stretches is below the product of its layers' bounds."""
+    found = _all_of(evidence)
+    if not found:
+        return not_measured(NO_RECORD)
+    gaps = {f"{name}": e["bounds"]["log_product"] - e["bounds"]["log_lower"] for name, e in found}
+    closest = min(gaps.values())
+    return Finding(
+        REPRODUCED if closest >= -EXACT else NOT,
+        f"In all {len(found)} networks the product is at least what a search found them to "
+        f"stretch; it is up to {math.exp(max(gaps.values())):.0f} times as much.",
+        math.exp(closest),
+        seeds=_seeds(evidence),
+    )
+
+
+def convolution(evidence: Evidence) -> Finding:
+    """The paper's formula for strided convolutions against the explicit matrix."""
+    found = evidence.get("formulas").get("convolution", {})
+    if not found:
+        return not_measured(NO_RECORD)
+    printed = max(abs(e["printed"] - 1) for e in found.values())
+    mended = max(abs(e["mended"] - 1) for e in found.values())
+    shown = ", ".join(f"stride {stride}: {e['printed']:.3g}" for stride, e in found.items())
+    verdict = NOT
+    if printed < EXACT:
+        verdict = REPRODUCED
+    elif mended < EXACT:
+        verdict = rules.DIRECTION
+    return Finding(
+        verdict,
+        f"The formula over the largest singular value of the explicit matrix, {shown}; with Δ⁻¹ in "
+        f"place of Δ⁻² it is right to {mended:.0e}.",
+        min(e["printed"] for e in found.values()),
+    )
+
+
+def pooling(evidence: Evidence) -> Finding:
+    """What max pooling can stretch, without and with overlap."""
+    found = evidence.get("formulas").get("pooling", {})
+    if found:
+        worst = max(found, key=lambda name: found[name]["lower"])
+        over = any(e["lower"] > 1 + EXACT for e in found.values())
+        within = all(e["upper"] <= 1 + EXACT for e in found.values())
+        verdict = REPRODUCED if within else NOT if over else UNDECIDED
+        shown = ", ".join(f"{name} {e['lower']:.3g}" for name, e in found.items())
+        return Finding(verdict, f"Proven norms: {shown}.", found[worst]["lower"])
+    return not_measured(NO_RECORD)
+
+
+def contrast(evidence: Evidence) -> Finding:
+    """The norm of contrast normalisation's derivative over the paper's bound."""
+    found = evidence.get("formulas").get("contrast", {})
+    if not found:
+        return not_measured(NO_RECORD)
+    return Finding(
+        REPRODUCED if found["largest"] <= 1 + EXACT else NOT,
+        f"The derivative's norm over ε^(-γ), the largest of {found['points']} settings and points.",
+        found["largest"],
+    )
+
+
+def table5(evidence: Evidence) -> Finding:
+    """The upper bounds of AlexNet's layers beside the paper's: only for trained weights."""
+    record = evidence.get("table5")
+    found = record.get("layers", {})
+    if not found:
+        return not_measured(NO_RECORD)
+    total = sum(math.log(e["upper"]) for e in found.values())
+    theirs = sum(math.log(bound) for _, _, bound in paper.TABLE5.values())
+    said = (
+        f"Bounds of {len(found)} layers of these sizes, their product {math.exp(total):.3g} here "
+        f"and {math.exp(theirs):.0f} in the paper"
+    )
+    if record.get("weights") != "trained":
+        said += (
+            f"; but here the weights are random (stddev {record.get('stddev', math.nan):g}), as "
+            "before a training, for the trained ones are not in the course"
+        )
+        return not_measured(f"{said}.")
+    over = [name for name, e in found.items() if e["lower"] > paper.TABLE5[name][2]]
+    verdict = NOT if over else REPRODUCED if len(found) == len(paper.TABLE5) else UNDECIDED
+    return Finding(verdict, f"{said}. Above the paper's: {', '.join(over) or 'none'}.")
+
+
+def first_layer(evidence: Evidence) -> Finding:
+    """What the first convolutional layer surely stretches."""
+    norms = [
+        e["bounds"]["layers"][0]["lower"]
+        for name, e in _all_of(evidence)
+        if e["bounds"]["layers"][0]["kind"] == "Conv2d"
+    ]
+    if not norms:
+        return not_measured(NO_RECORD)
+    verdict = REPRODUCED if min(norms) > 1 else NOT if max(norms) < 1 else UNDECIDED
+    return Finding(
+        verdict,
+        f"In the {len(norms)} trained CONV measured the first layer has a direction that it "
+        f"stretches {min(norms):.1f} times. That adversarial changes lie along it is not said.",
+        min(norms),
+        seeds=len(norms),
+    )
+
+
+def small_bounds(evidence: Evidence) -> Finding:
+    """Whether any attack found a mistake within the radius that a bound promises to be empty."""
+    found = _all_of(evidence)
+    ratios = [c["ratio"]["largest"] for _, e in found for c in e["certificates"].values()]
+    robust = evidence.get("robust").get("methods", {})
+    inside = sum(
+        run.get(f"{way}_above_attack") or 0
+        for e in robust.values()
+        for result in e["results"]
+        for run in result["seeds"].values()
+        for way in ("pairs", "tight", "local")
+    )
+    if not ratios:
+        return not_measured(NO_RECORD)
+    # a certificate that touches the boundary may end at the nearest mistake itself
+    verdict = REPRODUCED if max(ratios) <= 1 + 1e-3 and not inside else NOT
+    return Finding(
+        verdict,
+        f"In {len(found)} networks no attack came nearer than a bound promises: the largest "
+        f"promise is {max(ratios):.3f} of the distance of the attack."
+        if verdict == REPRODUCED
+        else f"An attack came nearer than a bound promises ({max(ratios):.3f} of its distance).",
+        max(ratios),
+        n=_images(found),
+        seeds=_seeds(evidence),
+    )
+
+
+def large_bounds(evidence: Evidence) -> Finding:
+    """How far images are proven safe beyond what the product of the layers' bounds promises."""
+    ratios = {}
+    for name, seeds in read.certified(evidence).items():
+        values = [
+            e["certificates"]["box"]["radius"]["median"]
+            / e["certificates"]["half"]["radius"]["median"]
+            for e in seeds
+        ]
+        ratios[name] = read.over_networks(name, values)
+    if not ratios:
+        return not_measured(NO_RECORD)
+    best = max(ratios, key=lambda name: ratios[name].value)
+    low, high = (min(r.value for r in ratios.values()), ratios[best].value)
+    return Finding(
+        REPRODUCED if low > 1 else NOT,
+        f"The median radius that is proven to be free of mistakes, over the one that the product "
+        f"promises by itself: {low:.1f} to {high:.1f} in {len(ratios)} kinds of network; the "
+        f"largest is that of {best}.",
+        ratios[best].value,
+        ratios[best].low,
+        ratios[best].high,
+        n=_images(_all_of(evidence)),
+        seeds=ratios[best].seeds,
+    )
+
+
+def discontinuous(evidence: Evidence) -> Finding:
+    """A network with a finite bound is no discontinuous mapping."""
+    found = _all_of(evidence)
+    if not found:
+        return not_measured(NO_RECORD)
+    bounds = {
+        name: max(e["bounds"]["log_product"] for _, e in found if _ == name) for name, _ in found
+    }
+    worst = max(bounds, key=bounds.get)
+    return Finding(
+        NOT if all(map(math.isfinite, bounds.values())) else UNDECIDED,
+        f"All {len(found)} networks have a proven constant; the largest is that of {worst}. What "
+        "jumps is the class, not the output.",
+        math.exp(bounds[worst]),
+        seeds=_seeds(evidence),
+    )
+
+
+def dense(evidence: Evidence) -> Finding:
+    """Around an image that has a certified radius, no mistake is arbitrarily near."""
+    found = _all_of(evidence)
+    if not found:
+        return not_measured(NO_RECORD)
+    radii = [e["certificates"]["box"]["radius"] for _, e in found]
+    smallest = min(r["smallest"] for r in radii)
+    shared = evidence.get("attacks").get("networks", {})
+    said = "Each image that is read correctly has a ball round it that is proven to hold no mistake"
+    if shared:
+        said += ", and each image tried has a mistake outside of it"
+    return Finding(
+        NOT if smallest > 0 else UNDECIDED,
+        f"{said}. The number is the smallest radius (L2, 784 pixels) in {len(found)} networks.",
+        smallest,
+        n=_images(found),
+        seeds=_seeds(evidence),
+    )
+
+
+def penalised(evidence: Evidence) -> Finding:
+    """Test error without and with a penalty on the bounds, settings chosen for the test error."""
+    plain, bounded = (read.in_pools(evidence, m) for m in ("plain", "penalised bounds"))
+    gap = read.over_networks(
+        "FC100-100-10", [100 * (plain[s] - bounded[s]) for s in bounded if s in plain]
+    )
+    if gap is not None:
+        return Finding(
+            rules.directions([gap]),
+            "Test error of plain training minus that with a penalty, the same seeds.",
+            gap.value,
+            gap.low,
+            gap.high,
+            "points",
+            n=read.SIZES["test"],
+            seeds=gap.seeds,
+        )
+    methods = evidence.get("robust").get("methods", {})
+    errors = {name: _accuracies(methods.get(name)) for name in ("plain", "sum", "log-product")}
+    steps = {
+        name: [100 * (runs[s] - errors["plain"][s]) for s in runs if s in errors["plain"]]
+        for name, runs in errors.items()
+        if name != "plain"
+    }
+    gaps = {
+        name: read.over_networks("FC100-100-10", values) for name, values in steps.items() if values
+    }
+    if not gaps:
+        return not_measured(NO_RECORD)
+    best = max(gaps, key=lambda name: gaps[name].value)
+    gap: Measured = gaps[best]
+    return Finding(
+        UNDECIDED,
+        f"Test error without a penalty minus that with the better of {len(gaps)} ({best}). But the "
+        "settings were chosen for what can be certified, not for the test error.",
+        gap.value,
+        gap.low,
+        gap.high,
+        "points",
+        n=read.SIZES["test"],
+        seeds=gap.seeds,
+    )
+
+
+def _accuracies(method: dict | None) -> dict[str, float]:
+    """Test accuracy by seed of the settings that were chosen for near certificates."""
+    for result in (method or {}).get("results", []):
+        if "near" in result["goals"]:
+            return {seed: run["accuracy"] for seed, run in result["seeds"].items()}
+    return {}

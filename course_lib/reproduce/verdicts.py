@@ -1,0 +1,274 @@
+"""The rules that decide on a claim, each in code and in the sentence that the report prints.
+
+They were written before the report was first made. A verdict says no more than was computed: where
+an interval leaves both answers open it is "undecided", and an interval over networks needs two.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable
+
+import scipy.stats
+
+from .. import paper
+from ..transfer.intervals import LEVEL, wilson
+
+REPRODUCED = "reproduced"
+DIRECTION = "in direction only"
+NOT = "not reproduced"
+UNDECIDED = "undecided"
+NOT_MEASURED = "not measured"
+VERDICTS = (REPRODUCED, DIRECTION, NOT, UNDECIDED, NOT_MEASURED)
+
+FEW = 0.05  # in a table that is right, so many numbers miss their 95 % interval
+MOST = 0.95  # of a table's order that has to be kept for "in direction only"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A number and its 95 % interval; low and high are None where one network says nothing of the
+    others. n: images, seeds: networks of the name, both None where they play no part."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: float | str | None = None
+    seeds: int | None = None
+
+    @property
+    def half(self) -> float:
+        """Half the interval's width; infinite where there is none."""
+        if self.low is None or self.high is None:
+            return math.inf
+        return (self.high - self.low) / 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What was found about a claim: the verdict, one number that stands for it, and a sentence.
+
+    unit: "%", "points", "distortion", "" (a ratio, a norm) or "count" (value of ``of``). level: of
+    the interval; n: images; seeds: networks of a name.
+    """
+
+    verdict: str
+    said: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    of: int | None = None
+    n: float | str | None = None
+    seeds: int | None = None
+    level: float = LEVEL
+
+
+def not_measured(said: str) -> Finding:
+    """The finding of a claim of which there is no record."""
+    return Finding(NOT_MEASURED, said)
+
+
+# --- numbers beside numbers ----------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A number of the paper and ours; here is None where it was not measured."""
+
+    row: str
+    column: str
+    here: Measured | None
+    paper: Measured
+
+
+def half_unit(printed: float, scale: float = 1.0) -> float:
+    """Half a unit of the last place of a number that is printed as ``printed`` times ``scale``.
+
+    The paper's tables print two significant digits or more, without zeros at the end: 0.1 beside
+    0.062 is 0.10, 2 % beside 2.4 % is 2.0 %; and 0 % is 0.0 %.
+    """
+    shown = printed * scale
+    places = len(f"{shown:.6g}".partition(".")[2])
+    least = 1 - math.floor(math.log10(abs(shown))) if shown else 1
+    return 0.5 * 10.0 ** -max(places, least) / scale
+
+
+def printed_share(share: float, n: int = paper.SAMPLE) -> Measured:
+    """A share that the paper prints: Wilson's interval for n images, and what rounding hides."""
+    low, high = wilson(share, n)
+    rounded = half_unit(share, 100)
+    return Measured(share, max(0.0, low - rounded), high + rounded, n, 1)
+
+
+def printed_mean(value: float, deviation: float, n: int = paper.SAMPLE) -> Measured:
+    """A mean that the paper prints of n images that spread by ``deviation``, and rounding."""
+    z = float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
+    half = z * deviation / n**0.5 + half_unit(value)
+    return Measured(value, value - half, value + half, n, 1)
+
+
+def apart(a: Measured, b: Measured) -> bool:
+    """Whether two numbers differ by more than the 95 % interval of their difference."""
+    return abs(a.value - b.value) > math.hypot(a.half, b.half)
+
+
+def misses(k: int) -> int:
+    """How many of k right numbers miss their 95 % interval, in 19 of 20 tables or more."""
+    return int(scipy.stats.binom.ppf(LEVEL, k, FEW)) if k else 0
+
+
+def orders(pairs: Iterable[Pair]) -> tuple[int, int, int]:
+    """(kept, turned, all): the pairs of numbers of a column that the paper's errors tell apart, by
+    whether they come in its order here, or in the other and told apart too."""
+    kept = turned = every = 0
+    columns: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        if pair.here is not None:
+            columns.setdefault(pair.column, []).append(pair)
+    for column in columns.values():
+        for a, b in itertools.combinations(column, 2):
+            if not apart(a.paper, b.paper):
+                continue
+            every += 1
+            same = (a.here.value - b.here.value) * (a.paper.value - b.paper.value) > 0
+            kept += same
+            turned += not same and apart(a.here, b.here)
+    return kept, turned, every
+
+
+NUMBERS_RULE = (
+    "A number agrees if it differs from the paper's by no more than the 95 % interval of the "
+    "difference, from our interval over networks and images and the paper's own error "
+    f"({paper.SAMPLE} images where it does not say; rounding). It must be known at least as well "
+    "as the paper's: an agreement within a wider interval of ours counts as open. Reproduced, if "
+    "no more numbers miss than chance lets miss in 19 of 20 right tables, and those that are open "
+    "or not measured would not change that. In direction only, if more miss, but 95 % of the pairs "
+    "of numbers of a column that the paper's errors tell apart come in the paper's order. Not "
+    "reproduced, if more miss, and of these pairs more than 5 % come, told apart, in the other "
+    "order, or there are none. Else undecided."
+)
+
+
+def numbers(pairs: list[Pair], what: str) -> Finding:
+    """The verdict on a table's numbers by :data:`NUMBERS_RULE`; ``what``: their name, plural."""
+    measured = [pair for pair in pairs if pair.here is not None]
+    if not measured:
+        return not_measured(f"None of these {len(pairs)} {what} was measured in this run.")
+    missed = [p for p in measured if math.isfinite(p.here.half) and apart(p.here, p.paper)]
+    agree = [p for p in measured if p not in missed and p.here.half <= p.paper.half]
+    unsure = len(pairs) - len(agree) - len(missed)
+    allowed = misses(len(pairs))
+    said = f"{len(agree)} of {len(pairs)} {what} agree"
+    if missed:
+        said += f", {len(missed)} {'does' if len(missed) == 1 else 'do'} not ({_few(missed)})"
+    if unsure:
+        said += f", {unsure} {'is' if unsure == 1 else 'are'} open or not measured"
+    kept, turned, every = orders(pairs)
+    if every:
+        said += f"; of {every} pairs that the paper's errors tell apart {kept} come in its order"
+    verdict = UNDECIDED
+    if len(missed) <= allowed:
+        if len(missed) + unsure <= allowed:
+            verdict = REPRODUCED
+    elif every and kept >= MOST * every:
+        verdict = DIRECTION
+    elif not every or turned > (1 - MOST) * every:
+        verdict = NOT
+    seeds = [p.here.seeds for p in measured if p.here.seeds is not None]
+    sizes = [p.here.n for p in measured if p.here.n is not None]
+    return Finding(
+        verdict,
+        f"{said}.",
+        value=len(agree),
+        unit="count",
+        of=len(pairs),
+        n=_range_of(sizes),
+        seeds=max(seeds, default=None),
+    )
+
+
+def _range_of(sizes: list) -> float | str | None:
+    """One size, or "a to b"."""
+    if not sizes or any(isinstance(size, str) for size in sizes):
+        return sizes[0] if sizes else None
+    low, high = min(sizes), max(sizes)
+    return low if low == high else f"{low:g} to {high:g}"
+
+
+def _few(pairs: list[Pair], most: int = 3) -> str:
+    """The worst of some pairs, by name."""
+    worst = sorted(pairs, key=lambda p: -abs(p.here.value - p.paper.value))[:most]
+    names = "; ".join(f"{p.row}, {p.column}" for p in worst)
+    return names if len(pairs) <= most else f"among them {names}"
+
+
+NUMBER_RULE = (
+    "Reproduced, if the number differs from the paper's by no more than the 95 % interval of the "
+    "difference, and is known at least as well; undecided, if only because it is known worse; else "
+    "not reproduced."
+)
+
+
+def number(pair: Pair) -> str:
+    """The verdict on one number by :data:`NUMBER_RULE`."""
+    if pair.here is None:
+        return NOT_MEASURED
+    if not math.isfinite(pair.here.half):
+        return UNDECIDED
+    if apart(pair.here, pair.paper):
+        return NOT
+    return REPRODUCED if pair.here.half <= pair.paper.half else UNDECIDED
+
+
+# --- directions ----------------------------------------------------------------------------------
+
+DIRECTION_RULE = (
+    "Reproduced, if the 95 % interval of every difference, taken so that it is positive where the "
+    "claim is right, lies above 0; not reproduced, if one lies below 0 with all intervals widened "
+    "to 95 % together; else undecided. So it is, too, with a single network of a name of which "
+    "training makes several."
+)
+WORDS = {"holds": REPRODUCED, "does not hold": NOT, "undecided": UNDECIDED}
+
+
+def widened(level: float, k: int) -> float:
+    """By how much k intervals of 95 % grow when they are to have ``level`` together (Bonferroni),
+    for normal errors."""
+    quantile = scipy.stats.norm.ppf
+    return float(quantile(1 - (1 - level) / (2 * max(k, 1))) / quantile((1 + level) / 2))
+
+
+def directions(differences: list[Measured]) -> str:
+    """The verdict on differences by :data:`DIRECTION_RULE`."""
+    if not differences:
+        return NOT_MEASURED
+    known = [d for d in differences if math.isfinite(d.half)]
+    grow = widened(LEVEL, len(differences))
+    if any(d.value + grow * (d.high - d.value) < 0 for d in known):
+        return NOT
+    if len(known) == len(differences) and all(d.low > 0 for d in known):
+        return REPRODUCED
+    return UNDECIDED
+
+
+def of_statement(entry: dict, seeds: int) -> str:
+    """The verdict on a statement about transfer, from the one of :mod:`transfer.statements`."""
+    return UNDECIDED if seeds < 2 else WORDS[entry["verdict"]]
+
+
+EQUIVALENCE_RULE = (
+    "Reproduced, if in every layer measured the purity of units is equivalent to that of random "
+    "directions or worse (the 90 % interval over networks lies below the margin of half an image "
+    "in eight); not reproduced, if in one layer or more it is better (the interval lies above that "
+    "margin); else undecided."
+)
+
+
+def equivalences(found: list[str]) -> str:
+    """The verdict by :data:`EQUIVALENCE_RULE` on the layers' own ("equivalent", "better", ...)."""
+    if not found:
+        return NOT_MEASURED
+    if "better" in found:
+        return NOT
+    return UNDECIDED if "undecided" in found else REPRODUCED
