@@ -31,6 +31,7 @@ first page, which says what each module is for and which to read first:
 ``attacks``   the nearest mistake: the paper's attack, faster and tighter, and the exact minimum
 ``transfer``  who is fooled by whose examples: Tables 2 to 4 with controls and intervals
 ``spectral``  exact norms of layers, bounds of networks, certificates
+``reproduce`` the whole paper by one command: every table and figure, and what to think of it
 
 Around them
 -----------
