@@ -120,7 +120,7 @@ def prediction_tasks(table: str, n: int | None, seeds) -> list[Task]:
     """A task for each source of a table and each seed; the first has an interval over images."""
     settings = transfers.settings_of(table, n, seeds)
     return [
-        Task("predictions", name, seed, settings | {"draws": 500 if seed == seeds[0] else 0})
+        Task("predictions", name, seed, settings | {"draws": 500 if seed == seeds[0] else 1})
         for name in settings["sources"]
         for seed in seeds
     ]

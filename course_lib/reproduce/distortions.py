@@ -6,6 +6,7 @@ rule of the targets, the loss and the norm changed one at a time. Images that th
 without any attack are counted and left out of every mean; so are failures.
 """
 
+import functools
 import itertools
 import time
 
@@ -92,6 +93,12 @@ def measure(net, few, rule: str, loss: str, norm: str) -> dict:
     return outcome
 
 
+@functools.cache
+def all_of(part: str) -> int:
+    """How many images there are."""
+    return len(load_mnist(part, "cpu"))
+
+
 def drawn(name: str, n: int | None, where=None):
     """``n`` images for a network, in a random order; all of them for None."""
     whole = load_mnist(part_of(name), where)
@@ -153,8 +160,7 @@ def tasks(names, seeds, n: int | None, cells=CELLS) -> list[Task]:
     """A task for each network, seed and cell; n: images of each network, None for all."""
     found = []
     for name in names:
-        whole = len(load_mnist(part_of(name), "cpu")) if n is None else n
-        whole = round(whole * SHARE.get(name, 1))
+        whole = round((all_of(part_of(name)) if n is None else n) * SHARE.get(name, 1))
         for seed in seeds_of(name, seeds):
             for rule, loss, norm, share in cells:
                 images = max(2, round(share * whole))  # the first of images in a random order

@@ -24,6 +24,7 @@ from .running import Finished, Outcome, Stopped
 from .task import Task
 
 TRIES = 3  # of one task: what kills its process three times will do so again
+COMMAND = [sys.executable, "-m", __name__]
 
 
 class Lost(RuntimeError):
@@ -40,7 +41,7 @@ class Helper:
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
