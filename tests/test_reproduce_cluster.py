@@ -1,4 +1,4 @@
-"""``course reproduce --scheduler``: the same results on a Dask cluster, also when a worker is lost."""
+"""``course reproduce --scheduler``: the same results on a Dask cluster, also without a worker."""
 
 import os
 import signal
@@ -64,10 +64,14 @@ def test_two_workers_one_of_them_killed_give_the_same(tmp_path, monkeypatch):
     alone = running.run(every, progress=False)
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "another"))
     monkeypatch.setenv("PYTHONPATH", str(storage.PACKAGE.parent))  # for the workers
-    # workers are not started anew here: the one that is left does the rest
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=2,
+        threads_per_worker=1,
+        dashboard_address=None,
+        silence_logs=50,
     ) as local:
+        for nanny in local.workers.values():
+            nanny.auto_restart = False  # the other one does the rest
         with distributed.Client(local) as client:
             pids = client.run(os.getpid)
         killed = []
@@ -84,5 +88,6 @@ def test_two_workers_one_of_them_killed_give_the_same(tmp_path, monkeypatch):
         assert killed
         assert timeless(made) == timeless(alone)
         assert running.finished_of(every) == made
-        with pytest.raises(Stopped, match=r"failed on the cluster \(ValueError: There is no"):
-            running.run([Task("literal", "nothing")], executor=cluster.on(address), progress=False)
+        impossible = Task("distortions", "FC10(1)", 0, {"n": 0})
+        with pytest.raises(Stopped, match=r"failed on the cluster \(ValueError: A sample of 0"):
+            running.run([impossible], executor=cluster.on(address), progress=False)

@@ -8,6 +8,7 @@ which another does again. ``docs/CLUSTER.md`` says how to start a cluster.
 
 import contextlib
 import dataclasses
+import queue
 import threading
 import time
 import warnings
@@ -122,6 +123,7 @@ class Cluster:
     def __init__(self, client, finished: Finished):
         self.client, self.finished = client, finished
         self.tasks: dict = {}  # futures -> tasks
+        self.done: queue.Queue = queue.Queue()  # futures
         self.sent: dict[Task, dict[str, bytes]] = {}  # the networks that went with a task
 
     def send(self, tasks: list[Task]) -> list[Task]:
@@ -140,31 +142,27 @@ class Cluster:
         # pure=False: a task that is asked for again, by another run, is another one
         future = self.client.submit(do, *what, self.sent.get(task, {}), pure=False)
         self.tasks[future] = task
+        future.add_done_callback(self.done.put)
 
-    def receive(self, distributed) -> list[Outcome]:
-        """What is done next; Stopped where a task failed, or all workers are gone for long."""
+    def receive(self) -> Outcome | None:
+        """What is done next, or None where a task was sent again; Stopped where one failed, or all
+        workers are gone for long."""
         began = time.monotonic()
         while True:
-            try:
-                done, _ = distributed.wait(
-                    list(self.tasks), timeout=2, return_when="FIRST_COMPLETED"
+            with contextlib.suppress(queue.Empty):
+                return self._outcome(self.done.get(timeout=2))
+            if self.client.status != "running":
+                raise Stopped(
+                    "The scheduler is gone. What is finished is kept: start it again, and the same "
+                    "command goes on."
                 )
-                outcomes = [self._outcome(future) for future in done]
-                return [outcome for outcome in outcomes if outcome is not None]
-            except distributed.TimeoutError:
-                if self.client.status != "running":
-                    raise Stopped(
-                        "The scheduler is gone. What is finished is kept: start it again, and the "
-                        "same command goes on."
-                    ) from None
-                if self.client.scheduler_info(n_workers=-1)["workers"]:
-                    began = time.monotonic()
-                elif time.monotonic() - began > ALONE:
-                    raise Stopped(
-                        f"The scheduler has had no worker for {ALONE} seconds: start some with "
-                        "`dask worker ADDRESS`. What is finished is kept, and the same command "
-                        "goes on."
-                    ) from None
+            if self.client.nthreads():
+                began = time.monotonic()
+            elif time.monotonic() - began > ALONE:
+                raise Stopped(
+                    f"The scheduler has had no worker for {ALONE} seconds: start some with `dask "
+                    "worker ADDRESS`. What is finished is kept, and the same command goes on."
+                )
 
     def _outcome(self, future) -> Outcome | None:
         """A task's outcome; None where it was sent again, with the networks that were missing."""
@@ -207,10 +205,13 @@ def on(address: str) -> running.Executor:
                 here = Cluster(client, finished)
                 rest = here.send(tasks)
                 while here.tasks:
-                    yield from here.receive(_distributed())
+                    outcome = here.receive()
+                    if outcome is not None:
+                        yield outcome
                     rest = here.send(rest)  # the networks of more tasks are there now
             finally:
-                client.cancel(list(here.tasks))
+                if client.status == "running":
+                    client.cancel(list(here.tasks))
                 client.close()
 
     return executor
