@@ -87,8 +87,9 @@ def of_images(task: Task) -> float:
 
 def of_units(task: Task) -> float:
     """Wide layers cost most."""
-    bases = task.settings["bases"]["bases"] / 199
-    return 5.0 + (140 if task.network == "CONV" else 60) * bases
+    bases = task.settings["bases"]["bases"] / 100
+    wide = {"CONV": 100, "AE400-10": 15, "FC200-200-10": 5, "pixels": 20}
+    return 1.0 + wide.get(task.network, 2.5) * bases
 
 
 EXPERIMENTS = {
@@ -150,7 +151,9 @@ class Mode:
     pictures: int
 
 
+# seconds for a layer of a hundred units, and a randomisation test that can still say p < 0.05
 FEW_BASES = {"bases": 39, "wide": 39, "control": 2, "ranked": 3, "wide control": 1}
+MORE_BASES = FEW_BASES | {"bases": 99, "control": 3}
 MODES = {
     "quick": Mode(
         n=100,
@@ -159,7 +162,7 @@ MODES = {
         nearest_seeds=0,
         cells=distortions.CELLS[:1],
         deep=False,
-        literal={"convex": 1},
+        literal={},
         studied={},
         unit_seeds=0,
         bases=FEW_BASES,
@@ -174,10 +177,10 @@ MODES = {
         nearest_seeds=1,
         cells=distortions.CELLS,
         deep=True,
-        literal={"convex": 1, "autoencoder": 1},
-        studied={name: units.STUDIED[name] for name in ("FC100-100-10", "FC100-100-10-ReLU")},
+        literal={},
+        studied={name: layers for name, layers in units.STUDIED.items() if name != "CONV"},
         unit_seeds=3,
-        bases=FEW_BASES,
+        bases=MORE_BASES,
         untrained=False,
         monotone=0,
         pictures=8,
