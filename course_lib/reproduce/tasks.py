@@ -13,22 +13,24 @@ from collections.abc import Callable
 
 from .. import models, paper, units, zoo
 from . import agreement, distortions, networks, norms, semantics, transfers
-from .task import Task, itself
+from .task import Task, itself, networks_of
 
 TABLES = ("table1", "table2", "table3", "table4", "table5", "figure1", "figure2", "figure7")
 TABLES += ("training",)
 
 
 def pictures(network: str, seed: int, settings: dict) -> dict:
-    """What Figures 1, 2 and 7 show: n of each kind (a setting)."""
+    """What Figures 1, 2 and 7 show, with n images under noise, read by so many networks of each
+    name (settings: n, networks)."""
     from . import pictures
 
-    return pictures.make(settings["n"], seed)
+    return pictures.make(settings["n"], seed, settings["networks"])
 
 
 def shown_in_pictures(task: Task) -> list[tuple[str, int]]:
-    """The networks of the figures: those that come with the course."""
-    return [(name, 0) for name in models.NETWORKS]
+    """The networks of the figures: the one of Figures 1 and 2, and several of Figure 7's."""
+    several = networks_of(paper.FIGURE7, range(task.settings["networks"]))
+    return [("FC100-100-10", 0), *several]
 
 
 def no_network(task: Task) -> list[tuple[str, int]]:
@@ -133,7 +135,7 @@ class Mode:
     for none; cells: of :data:`distortions.CELLS`; deep: also curves, cosines and predictions;
     literal: the seeds trained with the paper's own decay, by the method of training; studied:
     layers whose units are measured, in unit_seeds networks each, with so many bases; monotone:
-    images for the scan over c; pictures: of each kind.
+    images for the scan over c; pictures: images under Figure 7's noise.
     """
 
     n: int | None
@@ -168,7 +170,7 @@ MODES = {
         bases=FEW_BASES,
         untrained=False,
         monotone=0,
-        pictures=8,
+        pictures=1000,
     ),
     "default": Mode(
         n=256,
@@ -183,7 +185,7 @@ MODES = {
         bases=MORE_BASES,
         untrained=False,
         monotone=0,
-        pictures=8,
+        pictures=1000,
     ),
     "full": Mode(
         n=None,
@@ -198,7 +200,7 @@ MODES = {
         bases=semantics.BASES,
         untrained=True,
         monotone=60,
-        pictures=8,
+        pictures=10_000,
     ),
 }
 
@@ -255,7 +257,7 @@ def of_units_in(mode: Mode) -> list[Task]:
 
 def of_table(mode: Mode, table: str) -> list[Task]:
     """All tasks that a table or figure is made of, the training of networks apart."""
-    shown = [Task("pictures", "pictures", 0, {"n": mode.pictures})]
+    shown = [Task("pictures", "pictures", 0, {"n": mode.pictures, "networks": mode.seeds})]
     if table == "table1":
         wide = transfers.WIDE
         return [*of_networks(mode, wide), *of_distortions(mode, wide, mode.seeds)]
