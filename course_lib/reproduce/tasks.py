@@ -132,8 +132,8 @@ class Mode:
 
     n: images of each row, None for all; seeds: networks of each name, other than those of the
     convex ones; half_seeds: of each half's; nearest_seeds: of those with nine attacks an image, 0
-    for none; cells: of :data:`distortions.CELLS`; deep: also curves, cosines and predictions;
-    literal: the seeds trained with the paper's own decay, by the method of training; studied:
+    for none; cells: of :data:`distortions.CELLS`; deep_seeds: of cosines and predictions, 0 for
+    none, and for no curves; literal: the seeds trained with the paper's own decay, by the method of training; studied:
     layers whose units are measured, in unit_seeds networks each, with so many bases; monotone:
     images for the scan over c; pictures: images under Figure 7's noise.
     """
@@ -143,7 +143,7 @@ class Mode:
     half_seeds: int
     nearest_seeds: int
     cells: tuple
-    deep: bool
+    deep_seeds: int
     literal: dict[str, int]
     studied: dict[str, tuple[str, ...]]
     unit_seeds: int
@@ -163,10 +163,10 @@ MODES = {
         half_seeds=1,
         nearest_seeds=0,
         cells=distortions.CELLS[:1],
-        deep=False,
+        deep_seeds=0,
         literal={},
-        studied={},
-        unit_seeds=0,
+        studied={"FC100-100-10-ReLU": units.STUDIED["FC100-100-10-ReLU"]},
+        unit_seeds=2,
         bases=FEW_BASES,
         untrained=False,
         monotone=0,
@@ -177,8 +177,8 @@ MODES = {
         seeds=3,
         half_seeds=3,
         nearest_seeds=1,
-        cells=distortions.CELLS,
-        deep=True,
+        cells=tuple(distortions.CELLS[k] for k in (0, 2, 5)),
+        deep_seeds=1,
         literal={},
         studied={name: layers for name, layers in units.STUDIED.items() if name != "CONV"},
         unit_seeds=3,
@@ -193,7 +193,7 @@ MODES = {
         half_seeds=5,
         nearest_seeds=3,
         cells=distortions.CELLS,
-        deep=True,
+        deep_seeds=3,
         literal={"convex": 1, "autoencoder": 3, "steps": 3},
         studied=units.STUDIED,
         unit_seeds=10,
@@ -220,10 +220,10 @@ def of_transfer(mode: Mode, which: str, seeds: int) -> list[Task]:
     table, found = f"table{which}", []
     found += transfers.tasks(table, mode.n, range(seeds))
     if mode.nearest_seeds:
-        few = range(min(seeds, mode.nearest_seeds if which == "2" else seeds))
+        few = range(min(seeds, mode.nearest_seeds))
         found += transfers.tasks(f"nearest{which}", mode.n, few)
-    if mode.deep:
-        few = [s for s in range(seeds) if s in agreement.FEW_SEEDS]
+    if mode.deep_seeds:
+        few = list(range(min(seeds, mode.deep_seeds)))
         found += transfers.tasks(f"curve{which}", mode.n, (0,))
         found += agreement.cosine_tasks(table, mode.n, few)
         found += agreement.prediction_tasks(table, mode.n, few)
