@@ -60,7 +60,7 @@ def timeless(results):
 @pytest.mark.filterwarnings("ignore")  # the packages' own, on their way out
 def test_two_workers_one_of_them_killed_give_the_same(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
-    every = distortions.tasks(["FC10(1)"], [0], 6) + distortions.tasks(["FC10(1e-2)"], [0], 6)
+    every = distortions.tasks(["FC10(1)", "FC10(1e-2)"], [0], 6, distortions.CELLS[:4])
     alone = running.run(every, progress=False)
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "another"))
     monkeypatch.setenv("PYTHONPATH", str(storage.PACKAGE.parent))  # for the workers

@@ -133,9 +133,9 @@ class Mode:
     n: images of each row, None for all; seeds: networks of each name, other than those of the
     convex ones; half_seeds: of each half's; nearest_seeds: of those with nine attacks an image, 0
     for none; cells: of :data:`distortions.CELLS`; deep_seeds: of cosines and predictions, 0 for
-    none, and for no curves; literal: the seeds trained with the paper's own decay, by the method of training; studied:
-    layers whose units are measured, in unit_seeds networks each, with so many bases; monotone:
-    images for the scan over c; pictures: images under Figure 7's noise.
+    none, and for no curves; literal: the seeds trained with the paper's own decay, by the method of
+    training; studied: layers whose units are measured, in unit_seeds networks each, with so many
+    bases; monotone: images for the scan over c; pictures: images under Figure 7's noise.
     """
 
     n: int | None
