@@ -64,7 +64,7 @@ class Experiment:
 # seconds of one core, measured: to train a network, and for the attack on a thousand images
 TRAINING = {"FC100-100-10": 60, "FC200-200-10": 40, "AE400-10": 45, "FC100-100-10-ReLU": 22}
 TRAINING |= {"CONV": 70, "FC100-100-10@P1": 30, "FC100-100-10@P2": 30, "FC123-456-10@P1": 45}
-ATTACK = {"CONV": 60.0, "AE400-10": 2.7, "FC200-200-10": 2.2}
+ATTACK = {"CONV": 70.0, "AE400-10": 8.0, "FC10(1e-4)": 2.0, "FC10(1e-2)": 2.0, "FC10(1)": 2.0}
 
 
 def of_training(task: Task) -> float:
@@ -78,7 +78,7 @@ def of_attack(task: Task) -> float:
     settings = task.settings
     images = settings.get("images") or settings["n"] or 60_000
     nine = settings.get("rule") == "all" or settings.get("targets") == "nearest"
-    each = ATTACK.get(task.network, 1.5) * (6 if nine else 1)
+    each = ATTACK.get(task.network, 5.0) * (9 if nine else 1)
     return 1.0 + each * images / 1000
 
 
