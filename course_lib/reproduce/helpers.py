@@ -173,8 +173,11 @@ def serve() -> None:
             found = {"result": all_tasks.compute(task)}
         except Exception as error:
             found = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(found | {"seconds": time.perf_counter() - began}) + "\n")
-        answers.flush()
+        try:
+            answers.write(json.dumps(found | {"seconds": time.perf_counter() - began}) + "\n")
+            answers.flush()
+        except BrokenPipeError:  # the process that asked was killed meanwhile
+            os._exit(1)
 
 
 if __name__ == "__main__":
