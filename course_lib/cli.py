@@ -99,18 +99,42 @@ def doctor(arguments) -> int:
 def train(arguments) -> int:
     """Train networks again, or further seeds of them; --record remakes those of the course."""
     from . import record, zoo
+    from .reproduce import networks
 
     names = arguments.names or list(zoo.RECIPES)
     for name in names:
         zoo.recipe(name)  # an unknown name is said before anything is trained
     if arguments.record:
-        record.make(names, progress=not arguments.quiet)
+        networks.make(names, progress=not arguments.quiet)
         return 0
     for name in names:
         for seed in arguments.seeds:
             card = record.train_and_save(name, seed, zoo.kept(), progress=not arguments.quiet)
             errors = ", ".join(f"{part} {error:.2%}" for part, error in card["scores"].items())
             print(f"{name}, seed {seed}: {errors}", flush=True)
+    return 0
+
+
+def reproduce(arguments) -> int:
+    """Measure the paper's tables and figures here, and write a report of its claims."""
+    from .reproduce import command
+
+    schedulers = arguments.scheduler or [None]
+    if len(schedulers) > 1:
+        raise ValueError(
+            f"Two schedulers were named ({' and '.join(schedulers)}): a run has one. To use both, "
+            "start a run for each, with a --output of its own."
+        )
+    files = command.reproduce(
+        arguments.tables,
+        arguments.mode,
+        arguments.output,
+        schedulers[0],
+        arguments.fresh,
+        arguments.jobs,
+        progress=not arguments.quiet,
+    )
+    print("\n".join(f"Written: {path}" for path in files))
     return 0
 
 
@@ -152,6 +176,13 @@ def update(arguments) -> int:
     return 0
 
 
+def at_least_one(text: str) -> int:
+    """A whole number above 0, for an option."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(prog="course", description=__doc__)
@@ -178,6 +209,20 @@ def parser() -> argparse.ArgumentParser:
         help="five seeds of each, the first into the package, all into the record",
     )
     part.add_argument("--quiet", action="store_true", help="no progress bars")
+    part = command(reproduce)
+    part.add_argument(
+        "tables", nargs="*", metavar="TABLE", help="table1, figure7, ...; all if none"
+    )
+    part.add_argument("--mode", default="default", help="quick, default or full")
+    part.add_argument("--output", type=Path, default=Path("results"), help="where it is written")
+    part.add_argument(
+        "--scheduler", action="append", help="the address of a Dask scheduler, whose workers do it"
+    )
+    part.add_argument(
+        "--jobs", type=at_least_one, help="tasks at a time; default: one for each core"
+    )
+    part.add_argument("--fresh", action="store_true", help="forget what is finished; measure anew")
+    part.add_argument("--quiet", action="store_true", help="no progress bar")
     part = command(build)
     part.add_argument("names", nargs="*", help="lessons, such as 01; all of them if none is given")
     part.add_argument("--check", action="store_true", help="write nothing; say what is out of date")

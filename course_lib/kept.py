@@ -8,6 +8,7 @@ the device. A key over these is made here, so that no program can forget one of 
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -47,13 +48,12 @@ class Kept:
         again. Raises TypeError for an argument that has no digest.
         """
         what = description(make, arguments, uses)
-        found = self._read(what)
+        found = self.find(what)
         if found is not None:
             return found["result"]
         result = json.loads(json.dumps(make(*arguments, **aside)))
-        text = json.dumps({"what": what, "result": result, "checksum": digest([what, result])})
         try:
-            storage.write_text(self._path(what), text + "\n")
+            self.store(what, result)
         except OSError as error:
             warnings.warn(
                 f"A measurement could not be kept ({error}): name a folder that can be written to "
@@ -64,10 +64,21 @@ class Kept:
 
     def has(self, make: Callable, *arguments, uses=()) -> bool:
         """Whether :meth:`get` would find the measurement finished."""
-        return self._read(description(make, arguments, uses)) is not None
+        return self.find(description(make, arguments, uses)) is not None
 
-    def _read(self, what: dict) -> dict | None:
-        path = self._path(what)
+    def store(self, what: dict, result, **about) -> None:
+        """Keep the ``result``, as JSON gives it back, of what a :func:`description` describes.
+
+        about: what else is worth knowing of it, such as the seconds it took; no part of the key.
+        Raises OSError where nothing can be written.
+        """
+        entry = {"what": what, "result": result, "checksum": digest([what, result])}
+        storage.write_text(self.path(what), json.dumps(entry | about) + "\n")
+
+    def find(self, what: dict) -> dict | None:
+        """The entry that :meth:`store` wrote, with "result"; None if there is none that is right.
+        A damaged file is set aside with a warning."""
+        path = self.path(what)
         try:
             entry = json.loads(path.read_text(encoding="utf-8"))
             if entry["checksum"] != digest([entry["what"], entry["result"]]):
@@ -86,8 +97,8 @@ class Kept:
         for path in self.folder.glob("*.json"):
             path.unlink(missing_ok=True)
 
-    def _path(self, what: dict) -> Path:
-        """A name for people, and for the machine the key."""
+    def path(self, what: dict) -> Path:
+        """The file of a measurement: a name for people, and for the machine the key."""
         words = [what["make"][0], *(a for a in what["arguments"] if isinstance(a, str | int))]
         label = re.sub("[^A-Za-z0-9]+", "-", "-".join(map(str, words))).strip("-")[:80]
         return self.folder / f"{label}.{digest(what)[:16]}.json"
@@ -119,10 +130,21 @@ def description(make: Callable, arguments=(), uses=()) -> dict:
         "make": described(make),
         "arguments": described(arguments),
         "uses": described(uses),
-        "data": {path.name: storage.sha256(path) for path in files if path.is_file()},
+        "data": {path.name: _sum(path, _stamp(path)) for path in files if path.is_file()},
         "torch": torch.__version__,
         "device": str(devices.pick()),
     }
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+@functools.cache
+def _sum(path: Path, stamp: tuple[int, int]) -> str:
+    """The SHA-256 sum of a file that was last written at the time in ``stamp``."""
+    return storage.sha256(path)
 
 
 def described(value):

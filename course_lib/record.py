@@ -1,13 +1,8 @@
 """Records: figures with the machine that made them, written a part at a time; and that of the
-networks, five seeds of each, their errors with an interval.
-
-``course train --record`` remakes the latter; each seed that is done is kept, so that an interrupted
-run goes on where it stopped. Seed 0 of each network is the one that comes with the course: the
-first, not the best.
+networks' errors, which ``course train --record`` remakes (:mod:`course_lib.reproduce.networks`).
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import platform
@@ -20,9 +15,7 @@ import scipy.stats
 import torch
 
 from . import device as devices
-from . import models, paper, storage, zoo
-from .data import load_mnist
-from .kept import Kept
+from . import storage, zoo
 
 PATH = storage.ASSETS / "records" / "networks.json"
 SEEDS = (0, 1, 2, 3, 4)
@@ -185,84 +178,8 @@ def train_and_save(name: str, seed: int, folder: Path, progress: bool = True) ->
     return zoo.save(net, folder / zoo.file_name(name, seed), name, seed)
 
 
-def literal(name: str) -> zoo.Recipe:
-    """The recipe of ``name`` with the paper's own decay, λ · Σ w² / k, at the λ that it prints."""
-    return dataclasses.replace(zoo.recipe(name), decay=paper.DECAY[name], convention="paper")
-
-
 def read() -> dict:
     """The committed record. Raises FileNotFoundError, saying what makes one, if there is none."""
     if not PATH.is_file():
         raise FileNotFoundError(f"There is no record {PATH}: make it with `course train --record`.")
     return json.loads(PATH.read_text(encoding="utf-8"))
-
-
-def literal_scores(name: str, seed: int, progress: bool = True) -> dict[str, float]:
-    """Scores of a network trained with the paper's own decay; nothing is stored.
-
-    The autoencoder below AE400-10 has no part in that decay: the stored one is used again.
-    """
-    if zoo.recipe(name).method != "autoencoder":
-        return zoo.scores(name, zoo.train(name, seed, chosen=literal(name), progress=progress))
-    net = zoo.load(name, seed, progress=progress)
-    zoo.fit_last(net, load_mnist(models.network(name).trained_on), literal(name), progress)
-    return zoo.scores(name, net)
-
-
-def seeds_of(chosen: zoo.Recipe, variant: str) -> tuple[int, ...]:
-    """Which seeds are trained: five; three with the literal decay; one where the optimum is
-    unique, so that the seed plays no part."""
-    if chosen.method == "convex":
-        return SEEDS[:1]
-    return SEEDS if variant == "ours" else SEEDS[:3]
-
-
-def summarise(by_seed: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Mean and half-width of the interval of each error; half-width 0 for a unique optimum."""
-    runs = list(by_seed.values())
-    if len(runs) == 1:
-        return {part: {"mean": error, "half_width": 0.0} for part, error in runs[0].items()}
-    return {part: interval([run[part] for run in runs]) for part in runs[0]}
-
-
-def measure(name: str, variant: str, kept: Kept, progress: bool) -> dict:
-    """The record's entry of one network: "ours", or "literal" with the paper's own decay.
-
-    kept: what this run and interrupted ones have finished.
-    """
-    chosen = zoo.recipe(name) if variant == "ours" else literal(name)
-    by_seed = {}
-    for seed in seeds_of(chosen, variant):
-        if variant == "ours":
-            folder = zoo.SHIPPED if seed == 0 else zoo.kept()
-            how = {"uses": [chosen], "folder": folder, "progress": progress}
-            scores = kept.get(train_and_save, name, seed, **how)["scores"]
-        else:
-            below = [zoo.load(name, seed)] if chosen.method == "autoencoder" else []
-            how = {"uses": [chosen, *below], "progress": progress}
-            scores = kept.get(literal_scores, name, seed, **how)
-        by_seed[str(seed)] = scores
-        print(f"{name} ({variant}), seed {seed}: test {scores['test']:.2%}", flush=True)
-    return {
-        "recipe": dataclasses.asdict(chosen),
-        "fingerprint": zoo.recipe_fingerprint(name, chosen),
-        "seeds": by_seed,
-        "summary": summarise(by_seed),
-    }
-
-
-def make(names: list[str], progress: bool = True) -> None:
-    """Train ``names`` with our recipe, then with the paper's decay, and write the record.
-
-    Scores of finished seeds are kept while the rest is made, so that an interrupted run goes on
-    where it stopped; then they are forgotten.
-    """
-    kept = Kept("networks")
-    variants = [("ours", name) for name in names]
-    variants += [("literal", name) for name in names if name in paper.DECAY]
-    for variant, name in variants:
-        entry = measure(name, variant, kept, progress)
-        before = stored(PATH).get("networks", {}).get(name, {})
-        networks = {name: before | {variant: entry}}
-        merged(PATH, "networks", networks, {"machine": machine()}, models.NETWORKS)
-    kept.forget()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from course_lib import attacks, data, models, record, sourcecode, storage, units, zoo
-from course_lib.kept import Kept
+from course_lib.reproduce import running, semantics
 
 BENCHMARKS = storage.PACKAGE.parent / "benchmarks"
 CALLS = []
@@ -116,49 +116,53 @@ def test_an_unknown_name_is_answered_in_a_sentence(name, output, capsys):
 # --- units ---------------------------------------------------------------------------------------
 
 
-def cell(name, seed, state, layer):
-    CALLS.append((name, seed, state, layer))
+def layer(network, seed, settings):
+    CALLS.append((network, seed, settings["state"], settings["layer"]))
     return {"of": len(CALLS)}
 
 
-def pixels():
+def pixels(network, seed, settings):
     CALLS.append("pixels")
     return {"of": len(CALLS)}
 
 
 def test_units_are_measured_again_when_their_network_or_the_witness_changes(monkeypatch, retrain):
-    bench = program("unit_semantics")
-    monkeypatch.setattr(bench, "cell", cell)
-    kept = Kept("unit_semantics")
-    trained = (kept, "CONV", 0, "trained", "pool2")
-    untrained = (kept, "CONV", 0, "untrained", "pool2")
+    monkeypatch.setattr(semantics, "layer", layer)
+    _, trained, untrained = semantics.tasks({"CONV": ("pool2",)}, [0])
+
+    def measured(task):
+        return running.run([task], progress=False)[task]
+
     for _ in range(2):
-        assert bench.measured(*trained) == {"of": 1}
-        assert bench.measured(*untrained) == {"of": 2}
+        assert measured(trained) == {"of": 1}
+        assert measured(untrained) == {"of": 2}
     retrain()
-    assert bench.measured(*trained) == {"of": 3}
-    assert bench.measured(*untrained) == {"of": 4}  # by the features of a trained one
+    assert measured(trained) == {"of": 3}
+    assert measured(untrained) == {"of": 4}  # by the features of a trained one
 
 
 def test_the_record_of_units_waits_for_all_seeds(monkeypatch, output, capsys):
     bench = program("unit_semantics")
-    monkeypatch.setattr(bench, "cell", cell)
-    monkeypatch.setattr(bench, "pixels", pixels)
-    monkeypatch.setattr(bench, "SEEDS", range(2))
-    monkeypatch.setattr(bench, "assemble", lambda finished: {"cells": list(finished)})
+    monkeypatch.setattr(semantics, "layer", layer)
+    monkeypatch.setattr(semantics, "pixels", pixels)
+    monkeypatch.setattr(semantics, "SEEDS", range(2))
+    cells = {}
+    monkeypatch.setattr(semantics, "assemble", lambda made: cells.update(made) or {"cells": []})
     monkeypatch.setattr(units, "STUDIED", {"CONV": ("pool2",)})
     monkeypatch.setattr(zoo, "load", lambda name, seed=0, **how: models.build(name, seed))
+    monkeypatch.setattr(zoo, "find", lambda name, seed=0: ({}, {}))
     asked = ["--output", str(output), "--seeds"]
     bench.main([*asked, "0"])
     assert "Seeds [1] are missing" in capsys.readouterr().out
     assert not output.exists()
     bench.main([*asked, "1"])
-    assert json.loads(output.read_text(encoding="utf-8"))["cells"] == [
-        "pixels",
-        "CONV/1/trained/pool2",
-        "CONV/1/untrained/pool2",
-        "CONV/0/trained/pool2",
-        "CONV/0/untrained/pool2",
+    assert output.exists()
+    assert [(t.network, t.seed, t.settings.get("state")) for t in cells] == [
+        ("pixels", 0, None),
+        ("CONV", 0, "trained"),
+        ("CONV", 0, "untrained"),
+        ("CONV", 1, "trained"),
+        ("CONV", 1, "untrained"),
     ]
     assert len(CALLS) == 5
 

@@ -13,6 +13,7 @@ import torch
 
 from course_lib import attacks, data, kept, models, record, robust, sourcecode, storage, zoo
 from course_lib.kept import Kept
+from course_lib.reproduce import networks
 
 RECORDS = storage.ASSETS / "records"
 CALLS = []
@@ -481,18 +482,18 @@ def test_ctrl_c_says_how_to_go_on():
 def test_the_networks_record_goes_on_where_it_stopped(monkeypatch, tmp_path):
     monkeypatch.setattr(record, "PATH", tmp_path / "networks.json")
     monkeypatch.setattr(record, "train_and_save", pretended)
-    monkeypatch.setattr(record, "literal_scores", pretended_literal)
+    monkeypatch.setattr(networks, "literal_scores", pretended_literal)
     STOP.append("literal")
     with pytest.raises(KeyboardInterrupt):
-        record.make(["FC10(1)"], progress=False)
+        networks.make(["FC10(1)"], progress=False)
     STOP.clear()
     assert list(record.read()["networks"]["FC10(1)"]) == ["ours"]
-    record.make(["FC10(1)"], progress=False)
+    networks.make(["FC10(1)"], progress=False)
     assert [what[0] for what in CALLS] == ["ours", "literal"]
     entry = record.read()["networks"]["FC10(1)"]
     assert entry["ours"]["seeds"] == {"0": {"test": 0.5}}
     assert entry["literal"]["summary"]["test"] == {"mean": 0.25, "half_width": 0.0}
-    record.make(["FC10(1)"], progress=False)  # all was done: a new run begins anew
+    networks.make(["FC10(1)"], progress=False)  # all was done: a new run begins anew
     assert len(CALLS) == 4
 
 

@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import importlib.util
 import json
 import math
 from pathlib import Path
@@ -15,9 +14,9 @@ from torch import nn
 
 from course_lib import models, paper, spectral, storage, zoo
 from course_lib.exercises import as_tensor, entries, find, judge, sources
+from course_lib.reproduce import norms
 
 RECORD = storage.ASSETS / "records" / "table5.json"
-BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "table5.py"
 
 
 @pytest.fixture(autouse=True)
@@ -28,15 +27,6 @@ def own_home(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def record():
     return json.loads(RECORD.read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    """benchmarks/table5.py as a module."""
-    spec = importlib.util.spec_from_file_location("benchmark_table5", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def draw(seed, *shape):
@@ -331,7 +321,7 @@ def test_the_first_layer_of_the_record_by_another_way(record):
     assert entry["lower"] <= bound <= 1.01 * entry["upper"]
 
 
-def test_the_benchmark_knows_torchvisions_layers(benchmark):
+def test_torchvisions_layers_are_known():
     torchvision = pytest.importorskip("torchvision")
     with torch.device("meta"):
         net = torchvision.models.alexnet(weights=None)
@@ -343,22 +333,21 @@ def test_the_benchmark_knows_torchvisions_layers(benchmark):
     net(x)
     for hook in hooks:
         hook.remove()
-    layers = benchmark.of_alexnet(net)
+    layers = norms.of_alexnet(net)
     assert list(layers) == list(paper.TABLE5)
     for layer, shape in layers.values():
         assert isinstance(layer, nn.Conv2d | nn.Linear)
         assert shapes[layer] == shape
 
 
-def test_the_benchmark_measures_a_layer(benchmark, capsys):
+def test_a_layer_of_table_5_is_measured():
     layer = nn.Conv2d(2, 3, 3, stride=2, padding=1).double()
-    rows = benchmark.measure({"Conv. 1": (layer, (2, 6, 6))})
+    entry = norms.measure(layer, (2, 6, 6))
     true = dense_norm(spectral.explicit_matrix(layer, (2, 6, 6)))
-    entry = rows["Conv. 1"]
     assert entry["lower"] <= true * (1 + 1e-9)
     assert true <= entry["upper"] * (1 + 1e-9)
     assert (entry["size"], entry["stride"], entry["input"]) == ("2 x 3 x 3 x 3", 2, [2, 6, 6])
-    assert "printed 2.75" in capsys.readouterr().out
+    assert norms.printed("Conv. 1", entry).endswith("printed 2.75")
 
 
 def test_the_references_are_built():

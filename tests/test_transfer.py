@@ -668,7 +668,7 @@ def test_failures_are_left_out_and_counted(digits):
 
 def test_the_columns_show_every_image_to_every_network():
     images = data([0.1, 0.52, 0.8], [0, 0, 0]).images
-    columns = making._Columns(
+    columns = making.Columns(
         {"a": [threshold(0, 0.5), threshold(0, 0.6)], "b": [threshold(0, 0.9)]}, 2
     )
     assert columns.answers(images).tolist() == [

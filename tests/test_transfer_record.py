@@ -173,14 +173,14 @@ def test_curves_cosines_and_predictions_are_there(record):
 
 def test_compact_json_is_the_same_json(bench):
     found = {"a": [1, 2, [3, None]], "b": {"c": {"d": 0.25}, "e": "π → x, [y]"}, "f": []}
-    text = bench.compact(found)
+    text = bench.transfers.compact(found)
     assert json.loads(text) == found
     assert "[3, null]" in text or "[ 3, null ]" in text
     assert text.count("\n") < 14
 
 
 def test_a_small_record_is_made_and_made_again(bench, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "WIDE", ("FC10(1e-4)", "FC10(1e-2)"))
+    monkeypatch.setattr(bench.transfers, "WIDE", ("FC10(1e-4)", "FC10(1e-2)"))
     path = tmp_path / "small.json"
     arguments = ["transfer.py", "--n", "24", "--seeds", "1", "--half-seeds", "1"]
     monkeypatch.setattr(sys, "argv", [*arguments, "--device", "cpu", "--output", str(path)])

@@ -1,8 +1,6 @@
 """Units and directions: rankings, ties, measures, and the tests of the claim."""
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +10,7 @@ from torch import nn
 
 from course_lib import device, models, storage, units, zoo
 from course_lib.data import load_mnist
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+from course_lib.reproduce import semantics
 
 
 def rng(seed=0):
@@ -400,20 +397,16 @@ def entries():
 
 
 def test_the_record_holds_ten_networks_of_each_kind_at_todays_settings():
-    import unit_semantics
-
     record = units.read_record()
-    assert record["settings"] == unit_semantics.SETTINGS
+    assert record["settings"] == semantics.settings_of()
     assert record["settings"]["margins"] == units.MARGINS
     for _, _, _, entry in entries():
         assert sorted(entry["seeds"], key=int) == [str(seed) for seed in range(10)]
 
 
 def test_the_records_summary_follows_from_its_networks():
-    import unit_semantics
-
     for name, one, state, entry in entries():
-        again = unit_semantics.rounded(unit_semantics.summary(list(entry["seeds"].values())))
+        again = semantics.rounded(semantics.summary(list(entry["seeds"].values())))
         assert again == entry["summary"], (name, one, state)
 
 

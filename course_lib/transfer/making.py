@@ -71,7 +71,7 @@ def transfer_table(
             raise ValueError(f"{label!r} has {len(group)} networks where others have {t}.")
     modules = {label: group for label, group in made.items() if isinstance(group[0], nn.Module)}
     check_networks(modules | asked, dataset)
-    columns = _Columns(asked, t)
+    columns = Columns(asked, t)
     sets = {}
     for label, group in made.items():
         sets[label] = [
@@ -248,8 +248,9 @@ def _check_same_images(label: str, sets: list[AdversarialSet], dataset: Dataset)
 BATCH = {"cpu": 250}
 
 
-class _Columns:
-    """The columns' networks: every image is shown to each of them once."""
+class Columns:
+    """The columns' networks, {name: networks}, in so many replicates: every image is shown to each
+    of them once. ids: (C, T) which network of its name a column has in a replicate."""
 
     def __init__(self, groups: dict[str, list], replicates: int):
         self.groups, self.replicates = list(groups.values()), replicates
@@ -269,24 +270,39 @@ class _Columns:
 
 def _rows_of(sets, dataset, amplified, noise, noise_seed, columns) -> list[Row]:
     """All rows, in the paper's order: examples, their controls, amplified ones, noise, clean."""
-    rows = [
-        _row(label, "minimal", label, None, group, [s.adversarial for s in group], columns)
+    parts = {
+        label: source_rows(label, group, amplified, noise_seed, columns)
         for label, group in sets.items()
-    ]
-    for label, group in sets.items():
-        images = [s.equal_noise(noise_seed) for s in group]
-        name = equal_label(label)
-        rows.append(_row(name, "equal noise", label, None, group, images, columns))
-    for level in amplified:
-        for label, group in sets.items():
-            name = amplified_label(label, level)
-            images = [s.amplified(level) for s in group]
-            rows.append(_row(name, "amplified", label, level, group, images, columns))
-    for level in sorted({*noise, *amplified}):
-        noisy = attacks.gaussian_noise(dataset.images, level, noise_seed)
-        rows.append(_plain(noise_label(level), "noise", level, noisy, dataset, sets, columns))
-    rows.append(_plain(CLEAN, "clean", None, dataset.images, dataset, sets, columns))
+    }
+    rows = [row for kind in zip(*parts.values(), strict=True) for row in kind]
+    aims = [s.targets.cpu().numpy() for group in sets.values() for s in group]
+    for level in (*noise_levels(noise, amplified), None):
+        images = noisy(dataset, level, noise_seed)
+        answers = columns.answers(images)
+        size = attacks.distortion(images, dataset.images).cpu().numpy()
+        rows.append(plain_row(level, size, answers, aims))
     return rows
+
+
+def source_rows(label, group, amplified, noise_seed, columns) -> list[Row]:
+    """The rows of a source, S sets: its examples, noise as large as these, amplified ones."""
+    made = [("minimal", label, None, [s.adversarial for s in group])]
+    equal = [s.equal_noise(noise_seed) for s in group]
+    made.append(("equal noise", equal_label(label), None, equal))
+    for level in amplified:
+        images = [s.amplified(level) for s in group]
+        made.append(("amplified", amplified_label(label, level), level, images))
+    return [_row(name, kind, label, level, group, x, columns) for kind, name, level, x in made]
+
+
+def noise_levels(noise, amplified) -> list[float]:
+    """The stddevs of the rows of noise: those asked for, and that of each amplified row."""
+    return sorted({*noise, *amplified})
+
+
+def noisy(dataset: Dataset, level: float | None, seed: int) -> torch.Tensor:
+    """The images of a row without a source: with noise of the stddev ``level``; clean for None."""
+    return dataset.images if level is None else attacks.gaussian_noise(dataset.images, level, seed)
 
 
 def _row(label, kind, source, stddev, group, images, columns) -> Row:
@@ -302,17 +318,20 @@ def _row(label, kind, source, stddev, group, images, columns) -> Row:
     return Row(label, kind, source, stddev, ids, *(part[ids] for part in parts), answers[ids])
 
 
-def _plain(label, kind, stddev, images, dataset, sets, columns) -> Row:
-    """A row without a source. Its targets are those of the sources, if they all have the same."""
-    aims = [s.targets.cpu() for group in sets.values() for s in group]
-    shared = all(torch.equal(aims[0], other) for other in aims)
-    yes = np.ones(len(dataset), bool)
-    targets = aims[0].numpy() if shared else np.full(len(dataset), -1)
-    size = attacks.distortion(images, dataset.images).cpu().numpy()
-    values = (yes, yes, targets, size, np.full(len(dataset), np.nan), columns.answers(images))
-    t = columns.replicates
+def plain_row(level: float | None, size, answers, aims: list) -> Row:
+    """A row without a source: noise of the stddev ``level``, or the clean images for None.
+
+    size: (N,) of the noise; answers: (T, C, N); aims: the targets (N,) of each set of the table's
+    sources: those of the row, too, if they are all the same.
+    """
+    n, t = len(size), len(answers)
+    yes = np.ones(n, bool)
+    shared = all(np.array_equal(aims[0], other) for other in aims)
+    targets = aims[0] if shared else np.full(n, -1)
+    values = (yes, yes, targets, size, np.full(n, np.nan), answers)
     parts = (np.broadcast_to(value, (t, *value.shape)) for value in values)
-    return Row(label, kind, None, stddev, np.zeros(t, int), *parts)
+    label, kind = (CLEAN, "clean") if level is None else (noise_label(level), "noise")
+    return Row(label, kind, None, level, np.zeros(t, int), *parts)
 
 
 def _stack(tensors: list[torch.Tensor]) -> np.ndarray:
