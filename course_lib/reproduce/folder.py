@@ -2,11 +2,12 @@
 they were written.
 
 ``records/NAME.json``  a record, as in the course's own folder of records
-``made.json``          for each: its checksum, the mode, and a digest of the code that made it
+``made.json``          for each: its checksum, day and mode, and a digest of the code that made it
 """
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -76,7 +77,8 @@ def examine(folder: Path, mode: str) -> list[str]:
                 "was finished of it is put together again."
             )
             continue
-        before = {key: value for key, value in made.get(name, {}).items() if key != "sha256"}
+        noted = made.get(name, {})
+        before = {key: value for key, value in noted.items() if key not in ("sha256", "date")}
         now = made_by(name, mode)
         if before != now:
             told.append(
@@ -110,7 +112,8 @@ def write(folder: Path, mode: str, names: list[str], results: dict[Task, dict]) 
             path = folder / "records" / f"{name}.json"
             storage.write_text(path, all_tasks.RECORDS[name].text(found))
             made, _ = read_made(folder)  # just before it is written: there may be another run
-            made[name] = {"sha256": storage.sha256(path)} | made_by(name, mode)
+            when = {"sha256": storage.sha256(path), "date": datetime.now(UTC).date().isoformat()}
+            made[name] = when | made_by(name, mode)
             storage.write_text(folder / MADE, json.dumps(made, indent=1) + "\n")
             written.append(path)
     except OSError as error:
