@@ -8,6 +8,7 @@ suggestion (section 4.3) with what it competes with.
 ``places``       where in a network examples can be made: the pixels, and each layer's output
 ``examples``     examples made there: by one step, by several, by the attack
 ``pools``        a pool of examples of which a random part is replaced all the time
+``objectives``   what each training lowers in a step
 ``against``      :func:`train_against`, the paper's procedure and seven others, one call for all
 
 A lesson calls
@@ -20,7 +21,9 @@ A lesson calls
 made the records robust.json and pools.json.
 """
 
+from .against import AGAINST, Hardened, train_against
 from .bounded import ACTIVATIONS, VARIANTS, build, train_bounded
+from .examples import Nearest, nearest, several_steps, single_step, virtual_step
 from .orthonormal import (
     MarginLoss,
     MaxMin,
@@ -30,20 +33,33 @@ from .orthonormal import (
     settle_orthonormal,
 )
 from .penalties import KINDS, largest_singular_value, norms_of_layers, penalty
+from .places import Place, places
+from .pools import Pool
 
 __all__ = [
     "ACTIVATIONS",
+    "AGAINST",
     "KINDS",
     "VARIANTS",
+    "Hardened",
     "MarginLoss",
     "MaxMin",
+    "Nearest",
     "NearestOrthonormal",
     "OrthonormalRows",
+    "Place",
+    "Pool",
     "build",
     "largest_singular_value",
     "make_orthonormal",
+    "nearest",
     "norms_of_layers",
     "penalty",
+    "places",
     "settle_orthonormal",
+    "several_steps",
+    "single_step",
+    "train_against",
     "train_bounded",
+    "virtual_step",
 ]
