@@ -151,18 +151,18 @@ def train_against(
     see :data:`AGAINST`. "pools" is the paper's procedure; "input pool" has the one of images;
     "single-step" and "several-steps" make an example of each image of each batch anew.
 
-    share: of the loss that is on adversarial examples, in [0, 1]; the rest is on the images (not for
-    first four variants). For the two kinds of pools:
+    share: of the loss that is on adversarial examples, in [0, 1]; the rest is on the images (not
+    for the first four variants). For the two kinds of pools:
     adversary: "step" (:func:`single_step`; at a layer's output its length is the same share of the
         activations' mean length as the strength is of the images'), "several-steps" (likewise), or
         "attack" (:func:`nearest`: the strength is its stretch, 1 for just across the boundary);
     size: of each pool (at most one example of each image); replaced: the part of a pool that is
         replaced in an epoch, in ``rounds`` rounds; fresh: no pool, but examples of the batch;
     and for "pools" alone:
-    places: which have one, by their names, "input", "sigmoid1", ... (None: all); schedule: what
-        the strength is multiplied by at some of them, by name; alternate: a step for one place
-        after the other, which trains the layers above it and no others (the paper's), else all
-        places in each step.
+    places: which have one, by their names, "input", "sigmoid1", ... (None: all; () is alternation
+        alone); schedule: what the strength is multiplied by at some of them, by name; alternate: a
+        step for one place after the other, with a pool or without, which trains the layers above
+        it and no others (the paper's), else all places in each step.
 
     decay: weight decay beside any of them. average: of the weights, by a moving average with this
     decay, 0.999 for one (0: none). activation, hidden, seed, device: of :func:`train_bounded`;
@@ -179,7 +179,7 @@ def train_against(
     _check_numbers(strength, share, variant, size, replaced, rounds, decay, average)
     net = build(activation, hidden, seed).eval().to(devices.pick(device))
     chosen = some_places(net, places if variant == "pools" else ("input",))
-    some_places(net, tuple(schedule) if schedule else None)  # one of another name is refused
+    some_places(net, tuple(schedule or ()))  # one of another name is refused
     where = next(net.parameters()).device
     dataset = load_mnist("train", where) if dataset is None else dataset.to(where)
     training.check(dataset, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
@@ -189,14 +189,22 @@ def train_against(
     kind = "several-steps" if variant == "several-steps" else adversary
     making = Making(kind, strength, schedule or {}, max(reference, 1e-9))
     per_epoch = max(1, len(dataset) // batch_size)
-    pools = None
+    pools: dict[str, Pool] = {}
     if variant in POOLED:
         size = min(size, len(dataset))
         if not fresh:
-            pools = [Pool(place, making, dataset, size, generator) for place in chosen]
+            pools = {p.name: Pool(p, making, dataset, size, generator) for p in chosen}
         every = max(1, per_epoch // rounds)
-        count = min(size, round(size * replaced * every / per_epoch))
-        goal = objectives.Pooled(chosen, pools, making, share, alternate, every, count)
+        goal = objectives.Pooled(
+            some_places(net, None) if variant == "pools" else chosen,
+            pools,
+            making,
+            tuple(p.name for p in chosen) if fresh else (),
+            share,
+            alternate,
+            every,
+            min(size, round(size * replaced * every / per_epoch)),
+        )
     elif variant in ("single-step", "several-steps"):
         goal = objectives.stepped(net, making, share)
     elif variant == "virtual":
@@ -231,7 +239,7 @@ def train_against(
         time.process_time() - began,
         making.seconds,
         making.made,
-        sum(pool.made - len(pool) for pool in pools or []),
+        sum(pool.made - len(pool) for pool in pools.values()),
     )
 
 

@@ -24,49 +24,63 @@ class Pooled:
     """The paper's: step t is that of place t mod K, and trains the layers above it, on activations
     of the batch's images and on examples of that place's pool. No gradient goes further down.
 
-    pools: one for each of ``chosen``; None for examples of the batch itself, made by ``making``.
+    turns: the places that have a step, the input first; pools: by their names, of those that have
+    one; at the others a step is on the images alone, so that all layers are trained as often
+    whichever have pools. making: makes examples of the batch itself at the places in ``fresh``.
     every, count: after so many steps, so many examples of each pool are replaced.
-    alternate: False for the sum over all places in each step; the images then train all layers.
+    alternate: False for the mean over all examples in each step; the images then train all layers.
     """
 
     def __init__(
         self,
-        chosen: list[Place],
-        pools: list[Pool] | None,
-        making: Callable,
-        share: float,
-        alternate: bool,
-        every: int,
-        count: int,
+        turns: list[Place],
+        pools: dict[str, Pool],
+        making: Callable | None = None,
+        fresh: tuple[str, ...] = (),
+        share: float = 0.5,
+        alternate: bool = True,
+        every: int = 1,
+        count: int = 0,
     ):
-        self.chosen, self.pools, self.making = chosen, pools, making
+        self.turns, self.pools, self.making, self.fresh = turns, pools, making, fresh
         self.share, self.alternate = share, alternate
         self.every, self.count, self.step = every, count, 0
 
     def __call__(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        if self.pools and self.step and self.step % self.every == 0:
-            for pool in self.pools:
+        if self.step and self.step % self.every == 0:
+            for pool in self.pools.values():
                 pool.replace(self.count)
-        turn = self.step % len(self.chosen)
+        turn = self.turns[self.step % len(self.turns)]
         self.step += 1
-        if self.alternate:
-            return self.at(turn, images, labels)
-        values = [self.at(k, images, labels, self.share) for k in range(len(self.chosen))]
-        whole = self.chosen[0].below, self.chosen[0].above
-        clean = F.cross_entropy(whole[1](whole[0](images)), labels)
-        return torch.stack(values).mean() + (1 - self.share) * clean
+        return self.one(turn, images, labels) if self.alternate else self.all(images, labels)
 
-    def at(self, k: int, images, labels, only: float | None = None) -> torch.Tensor:
-        """The loss at the ``k``-th place; only: the weight of the examples, without the images."""
-        place = self.chosen[k]
+    def examples(self, place: Place, values, labels):
+        """As many examples as ``values`` and their labels; None where the place has none."""
+        if place.name in self.pools:
+            return self.pools[place.name].draw(len(labels))
+        if place.name in self.fresh:
+            return self.making(place, values, labels), labels
+        return None
+
+    def one(self, place: Place, images, labels) -> torch.Tensor:
+        """The loss of the step of ``place``."""
         values = place.values(images)
-        if self.pools:
-            found, classes = self.pools[k].draw(len(labels))
-        else:
-            found, classes = self.making(place, values, labels), labels
-        if only is not None:
-            return only * F.cross_entropy(place.above(found), classes)
-        return mixed(place.above, values, labels, found, classes, self.share)
+        drawn = self.examples(place, values, labels)
+        if drawn is None:
+            return F.cross_entropy(place.above(values), labels)
+        return mixed(place.above, values, labels, *drawn, self.share)
+
+    def all(self, images, labels) -> torch.Tensor:
+        """The loss of a step for all places."""
+        clean = F.cross_entropy(self.turns[0].above(images), labels)
+        fooled = []
+        for place in self.turns:
+            drawn = self.examples(place, place.values(images), labels)
+            if drawn is not None:
+                fooled.append(F.cross_entropy(place.above(drawn[0]), drawn[1]))
+        if not fooled:
+            return clean
+        return (1 - self.share) * clean + self.share * torch.stack(fooled).mean()
 
 
 def mixed(above, values, labels, found, classes, share: float) -> torch.Tensor:

@@ -64,14 +64,15 @@ def places(net: nn.Sequential) -> dict[str, Place]:
 
 def some_places(net: nn.Sequential, names: tuple[str, ...] | None) -> list[Place]:
     """The places called ``names``, in the network's order; None for all of them. Raises ValueError,
-    listing what there is, for another name or none at all."""
+    listing what there is, for another name."""
     known = places(net)
     if names is None:
         return list(known.values())
     if isinstance(names, str):
         names = (names,)
     strange = [name for name in names if name not in known]
-    if strange or not names:
-        what = f"a place called {strange[0]!r}" if strange else "no place"
-        raise ValueError(f"Examples cannot be made at {what}: use some of {', '.join(known)}.")
+    if strange:
+        raise ValueError(
+            f"The network has no place called {strange[0]!r}: use some of {', '.join(known)}."
+        )
     return [place for name, place in known.items() if name in names]
