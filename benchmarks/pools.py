@@ -42,7 +42,7 @@ ATTACK = {"variant": "pools", "adversary": "attack", "size": 2000, "replaced": 0
 METHODS = {  # name: the same for all candidates, the strengths (or shares) tried
     "decay": ({"variant": "decay"}, (1e-5, 3e-5, 1e-4)),
     "dropout": ({"variant": "dropout"}, (0.05, 0.1, 0.2)),
-    "bounds": ({"variant": "bounds"}, (0.003, 0.01, 0.03)),
+    "bounds": ({"variant": "bounds"}, (0.01, 0.03, 0.1)),
     "virtual": ({"variant": "virtual"}, (1.0, 1.5, 2.0)),
     "single-step": ({"variant": "single-step"}, (0.7, 1.0, 1.5)),
     "several-steps": ({"variant": "several-steps"}, (0.7, 1.0, 1.5)),
