@@ -271,12 +271,14 @@ def ablation(activation: str, subset: str, seeds: int, n: int, kept: Kept) -> di
 
 
 def lengthened(activation: str, method: str, seeds: int, n: int, kept: Kept) -> dict:
-    """What was chosen for ``method``, with more epochs and averaged weights: two candidates, the
-    strength as it was and half as large again, for a network that is trained longer bears more."""
+    """What was chosen for ``method``, with more epochs and averaged weights: two candidates. The
+    other one is half as strong again, for a network that is trained longer bears more; of the pools
+    it has examples of the batch at hand instead, at each place, the best that a pool could be."""
     name = f"{activation}: {method}, long"
     _, chosen = settle(f"{activation}: {method}", candidates(activation, method))
     longer = chosen | {"epochs": LONG, "average": 0.999}
-    tried = [longer, longer | {"strength": 1.5 * chosen["strength"]}]
+    other = {"fresh": True} if method == "pools" else {"strength": 1.5 * chosen["strength"]}
+    tried = [longer, longer | other]
     rows, best = settle(name, tried)
     return {"candidates": rows} | measured(name, best, seeds, n, kept)
 
