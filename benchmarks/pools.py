@@ -36,7 +36,7 @@ PLAIN = {"sigmoid": "FC100-100-10", "relu": "FC100-100-10-ReLU"}  # strangers, o
 PAPER = {"pools": 0.012, "decay": 0.016, "dropout": 0.013}  # the test errors that it prints
 EPOCHS, LONG = 30, 120
 RATES = {"sigmoid": (5e-3, 1e-2), "relu": (1e-3, 3e-3)}
-# The attack's pools are smaller, for its examples cost more. They are on the boundary, wherever that
+# The attack's pools are smaller, for its examples cost more. They are on the boundary wherever that
 # goes in training, and their loss never gets small: what is tried is their share, and small ones.
 ATTACK = {"variant": "pools", "adversary": "attack", "size": 1000, "replaced": 0.1, "rounds": 1}
 METHODS = {  # name: the same for all candidates, the strengths (or shares) tried
