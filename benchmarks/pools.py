@@ -40,7 +40,7 @@ RATES = {"sigmoid": (5e-3, 1e-2), "relu": (1e-3, 3e-3)}
 # goes in training, and their loss never gets small: what is tried is their share, and small ones.
 ATTACK = {"variant": "pools", "adversary": "attack", "size": 1000, "replaced": 0.1, "rounds": 1}
 METHODS = {  # name: the same for all candidates, the strengths (or shares) tried
-    "decay": ({"variant": "decay"}, (1e-5, 3e-5, 1e-4)),
+    "decay": ({"variant": "decay"}, (3e-5, 1e-4, 3e-4)),
     "dropout": ({"variant": "dropout"}, (0.05, 0.1, 0.2)),
     "bounds": ({"variant": "bounds"}, (0.01, 0.03, 0.1)),
     "virtual": ({"variant": "virtual"}, (1.0, 1.5, 2.0)),
