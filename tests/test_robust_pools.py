@@ -82,7 +82,7 @@ def test_places_are_refused_in_a_sentence():
 
 
 def test_the_attack_fools_what_stands_above_and_stays_in_the_units_range(cut, few):
-    some = few[:30]
+    some = few[:12]
     for place in cut.values():
         values = place.values(some.images)
         found = robust.nearest(place.above, values, some.labels, place.ceiling)
@@ -100,7 +100,7 @@ def test_the_attack_fools_what_stands_above_and_stays_in_the_units_range(cut, fe
 
 
 def test_a_place_is_attacked_as_an_image_is(cut, few):
-    some, place = few[:8], cut["input"]
+    some, place = few[:4], cut["input"]
     second = place.above(some.images).topk(2, dim=1)[1][:, 1]
     found = attacks.minimal_adversarial(
         place.above, some.images, second, some.labels, steps=examples.STEPS
