@@ -6,8 +6,7 @@ epochs, three strengths with two learning rates; they are trained on the 50 000 
 part "fit", and the least error on its validation part chooses. What is chosen is trained on all
 60 000 images with five seeds, and measured on the test set: error, the attack's distance on seeded
 random images, at the layers' outputs too, examples of a plain network, certified radii. Then pool
-by pool, with what "pools" chose; and "long": more epochs and averaged weights. ("At once" is what
-the paper did not do: all places in each step, in place of one after the other.)
+by pool, with what "pools" chose; and "long": more epochs and averaged weights.
 
 The outcome is course_lib/_assets/records/pools.json. Networks that are trained are kept in the
 course's folder, and so are finished measurements (:mod:`course_lib.kept`), until the code or a
@@ -40,6 +39,8 @@ RATES = {"sigmoid": (5e-3, 1e-2), "relu": (1e-3, 3e-3)}
 # The attack's pools are smaller, for its examples cost more. They are on the boundary wherever that
 # goes in training, and their loss never gets small: what is tried is their share, and small ones.
 ATTACK = {"variant": "pools", "adversary": "attack", "size": 1000, "replaced": 0.1, "rounds": 1}
+# what the paper did not do: no pool, and all layers in each step (which learns a pool by heart)
+AT_ONCE = {"variant": "pools", "alternate": False, "fresh": True}
 METHODS = {  # name: the same for all candidates, the strengths (or shares) tried
     "decay": ({"variant": "decay"}, (3e-5, 1e-4, 3e-4)),
     "dropout": ({"variant": "dropout"}, (0.05, 0.1, 0.2)),
@@ -49,7 +50,7 @@ METHODS = {  # name: the same for all candidates, the strengths (or shares) trie
     "several-steps": ({"variant": "several-steps"}, (0.7, 1.0, 1.5)),
     "input pool": ({"variant": "input pool"}, (0.7, 1.0, 1.5)),
     "pools": ({"variant": "pools"}, (0.5, 0.75, 1.0)),
-    "pools at once": ({"variant": "pools", "alternate": False}, (0.7, 1.0, 1.5)),
+    "layers at once": (AT_ONCE, (0.7, 1.0, 1.5)),
     "pools of the attack": (ATTACK, (0.003, 0.01, 0.03)),
 }
 # at the layers' outputs, beside what the same share of the activations' length would be: chosen on
@@ -73,7 +74,7 @@ def candidates(activation: str, method: str) -> list[dict]:
     """The full settings of each candidate of a method."""
     same, strengths = METHODS[method]
     same = {"activation": activation, "epochs": EPOCHS, "batch_size": 256} | same
-    if method in ("pools", "pools at once"):
+    if method in ("pools", "layers at once"):
         same["schedule"] = dict(zip(names_of(activation)[1:], UPPER, strict=True))
     return [
         same | {tuned(method): value, "learning_rate": rate}
@@ -274,20 +275,19 @@ def ablation(activation: str, subset: str, seeds: int, n: int, kept: Kept) -> di
 
 def lengthened(activation: str, method: str, seeds: int, n: int, kept: Kept) -> dict:
     """What was chosen for ``method``, with more epochs and averaged weights: two candidates. The
-    other one is half as strong again, for a network that is trained longer bears more; of the pools
-    it has examples of the batch at hand instead, at each place, the best that a pool could be."""
+    other one is half as strong again, for a network that is trained longer bears more; of "pools"
+    it has examples of the batch at hand instead, the youngest that there could be."""
     name = f"{activation}: {method}, long"
     _, chosen = settle(f"{activation}: {method}", candidates(activation, method))
     longer = chosen | {"epochs": LONG, "average": 0.999}
-    pooled = method.startswith("pools")
-    other = {"fresh": True} if pooled else {"strength": 1.5 * chosen["strength"]}
+    other = {"fresh": True} if method == "pools" else {"strength": 1.5 * chosen["strength"]}
     tried = [longer, longer | other]
     rows, better = settle(name, tried)
     return {"candidates": rows} | measured(name, better, seeds, n, kept)
 
 
-LENGTHENED = ("decay", "dropout", "single-step", "pools", "pools at once")
-ROWS_OF_POOLS = ("pools", "pools at once", "pools, long", "pools at once, long")
+LENGTHENED = ("decay", "dropout", "single-step", "pools", "layers at once")
+ROWS_OF_POOLS = ("pools", "layers at once", "pools, long", "layers at once, long")
 ROWS = {
     f"{activation}: {row}": (make, activation, of)
     for activation in RATES
@@ -329,13 +329,13 @@ def best(rows: dict, activation: str, names: tuple[str, ...]) -> dict:
 
 
 def errors_verdict(rows: dict, activation: str = "sigmoid") -> str:
-    """ "Below 1.2 % by the pools; 1.6 % by weight decay, about 1.3 % by dropout."
+    """The claim "below 1.2 % by the pools; 1.6 % by weight decay, about 1.3 % by dropout."
 
-    Of the pools (in turns, at once, long), of decay and of dropout (long or not) each the row that
-    validation images put first. "reproduced": the interval of the pools' error ends at 1.2 % or
-    below, and the pools are better than decay and than dropout, both paired intervals below 0; "in
-    direction only": the latter without the former; "not reproduced": the pools are no better than
-    decay or than dropout, one of the paired intervals at 0 or above; "undecided": else.
+    Of the pools (in turns; at once and fresh; long), of decay and of dropout (long or not) the row
+    that validation images put first speaks. "reproduced": the interval of the pools' error ends at
+    1.2 % or below, and the pools are better than decay and than dropout, both paired intervals
+    below 0; "in direction only": the latter without the former; "not reproduced": the pools are no
+    better than decay or than dropout, one of the paired intervals at 0 or above; "undecided": else.
     """
     pools = best(rows, activation, ROWS_OF_POOLS)
     rivals = [best(rows, activation, (name, f"{name}, long")) for name in ("decay", "dropout")]
@@ -347,7 +347,7 @@ def errors_verdict(rows: dict, activation: str = "sigmoid") -> str:
 
 
 def layers_verdict(rows: dict, activation: str = "sigmoid") -> str:
-    """ "The pools of the higher layers are significantly more useful than those lower down."
+    """The claim "the pools of the higher layers are significantly more useful than those lower down."
 
     By what one pool alone takes from the error of no pool. "reproduced": the uppermost pool helps,
     and more than the input's, both paired intervals on its side; "in direction only": it helps, and
@@ -367,7 +367,7 @@ def layers_verdict(rows: dict, activation: str = "sigmoid") -> str:
 
 
 def each_layer_verdict(rows: dict, activation: str = "sigmoid") -> str:
-    """ "We only got improvements by examples for each layer's output."
+    """The claim "we only got improvements by examples for each layer's output."
 
     "reproduced": all pools are better than decay, and the input's pool alone is not, by the paired
     intervals (the latter's reaches 0); "not reproduced": the input's pool alone is better than
