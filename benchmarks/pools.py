@@ -56,8 +56,16 @@ METHODS = {  # name: the same for all candidates, the strengths (or shares) trie
 # at the layers' outputs, beside what the same share of the activations' length would be: chosen on
 # validation images among a few (1 at all places was worse)
 UPPER = (0.2, 0.3)
-# the pools of the ablation, by how high they are; "all" is "pools" itself
-SUBSETS = {"none": (), "input": (0,), "lower": (1,), "upper": (2,), "both layers": (1, 2)}
+# which places have a pool, by how high they are; "pools" itself has all three
+SUBSETS = {
+    "no pool": (),
+    "only input": (0,),
+    "only lower": (1,),
+    "only upper": (2,),
+    "without input": (1, 2),
+    "without lower": (0, 2),
+    "without upper": (0, 1),
+}
 
 
 def names_of(activation: str) -> tuple[str, ...]:
@@ -267,7 +275,7 @@ def entry(activation: str, method: str, seeds: int, n: int, kept: Kept) -> dict:
 
 def ablation(activation: str, subset: str, seeds: int, n: int, kept: Kept) -> dict:
     """The networks with some of the pools alone, all else as it was chosen for all of them."""
-    name = f"{activation}: only {subset}"
+    name = f"{activation}: {subset}"
     _, chosen = settle(f"{activation}: pools", candidates(activation, "pools"))
     only = [names_of(activation)[k] for k in SUBSETS[subset]]
     return measured(name, chosen | {"places": only}, seeds, n, kept)
@@ -293,7 +301,7 @@ ROWS = {
     for activation in RATES
     for row, make, of in (
         *((method, entry, method) for method in METHODS),
-        *((f"only {subset}", ablation, subset) for subset in SUBSETS),
+        *((subset, ablation, subset) for subset in SUBSETS),
         *((f"{method}, long", lengthened, method) for method in LENGTHENED),
     )
     # the aim is one for sigmoids
@@ -329,7 +337,7 @@ def best(rows: dict, activation: str, names: tuple[str, ...]) -> dict:
 
 
 def errors_verdict(rows: dict, activation: str = "sigmoid") -> str:
-    """The claim "below 1.2 % by the pools; 1.6 % by weight decay, about 1.3 % by dropout."
+    """The claim "below 1.2 % by the pools; 1.6 % by weight decay, about 1.3 % by dropout".
 
     Of the pools (in turns; at once and fresh; long), of decay and of dropout (long or not) the row
     that validation images put first speaks. "reproduced": the interval of the pools' error ends at
@@ -347,7 +355,7 @@ def errors_verdict(rows: dict, activation: str = "sigmoid") -> str:
 
 
 def layers_verdict(rows: dict, activation: str = "sigmoid") -> str:
-    """The claim "the pools of the higher layers are significantly more useful than those lower down."
+    """The claim "those of the higher layers were more useful than those on lower ones".
 
     By what one pool alone takes from the error of no pool. "reproduced": the uppermost pool helps,
     and more than the input's, both paired intervals on its side; "in direction only": it helps, and
@@ -355,7 +363,7 @@ def layers_verdict(rows: dict, activation: str = "sigmoid") -> str:
     harm, by a paired interval; "undecided": else.
     """
     none, lowest, top = (
-        rows[f"{activation}: only {subset}"]["seeds"] for subset in ("none", "input", "upper")
+        rows[f"{activation}: {name}"]["seeds"] for name in ("no pool", "only input", "only upper")
     )
     helps, more = paired(top, none), paired(top, lowest)
     if ends(helps)[1] < 0:
@@ -367,7 +375,7 @@ def layers_verdict(rows: dict, activation: str = "sigmoid") -> str:
 
 
 def each_layer_verdict(rows: dict, activation: str = "sigmoid") -> str:
-    """The claim "we only got improvements by examples for each layer's output."
+    """The claim "we only got improvements by examples for each layer's output".
 
     "reproduced": all pools are better than decay, and the input's pool alone is not, by the paired
     intervals (the latter's reaches 0); "not reproduced": the input's pool alone is better than
@@ -385,7 +393,7 @@ def each_layer_verdict(rows: dict, activation: str = "sigmoid") -> str:
 
 def verdicts(rows: dict) -> dict[str, dict[str, str]]:
     """The paper's three claims, for each activation whose rows are all there."""
-    needed = ("decay", "dropout", "input pool", "pools", "only none", "only input", "only upper")
+    needed = ("decay", "dropout", "input pool", "pools", "no pool", "only input", "only upper")
     return {
         activation: {
             "errors": errors_verdict(rows, activation),

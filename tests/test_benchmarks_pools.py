@@ -119,7 +119,7 @@ def test_the_verdict_on_the_errors(bench, pools, verdict):
 )
 def test_the_verdict_on_the_higher_layers(bench, lowest, top, verdict):
     rows = {
-        "relu: only none": row(bench, 0.0200, 0.0201, 0.0202),
+        "relu: no pool": row(bench, 0.0200, 0.0201, 0.0202),
         "relu: only input": row(bench, *lowest),
         "relu: only upper": row(bench, *top),
     }
