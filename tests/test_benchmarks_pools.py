@@ -73,6 +73,23 @@ def test_the_first_of_the_best_on_validation_images_is_chosen(bench, monkeypatch
     assert [row["error"] for row in rows] == [0.03, 0.02, 0.02, 0.04]
 
 
+def test_what_is_trained_for_longer_has_three_candidates_each(bench, monkeypatch):
+    asked = []
+
+    def settle(name, tried):
+        asked.append(tried)
+        return [], tried[0]
+
+    monkeypatch.setattr(bench, "settle", settle)
+    monkeypatch.setattr(bench, "measured", lambda name, settings, *rest: {"settings": settings})
+    for method in bench.LENGTHENED:
+        bench.lengthened("sigmoid", method, 5, 10, None)
+        longer = asked.pop()
+        assert len({json.dumps(one) for one in longer}) == 3
+        assert {one["epochs"] for one in longer} == {bench.LONG}
+        assert all(one["average"] for one in longer)
+
+
 # ---------------------------------------------------------------- verdicts
 
 
