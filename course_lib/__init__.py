@@ -20,7 +20,7 @@ these next to a lesson; each knows only those above it:
 ``lbfgsb.plain``         box-constrained L-BFGS for one problem (04)
 ``transfer.shares``, ``transfer.intervals``  a table of shares, and how sure each is (05)
 ``spectral.operators``, ``spectral.pooling``  layers as linear maps, windows that overlap (06)
-``robust``    training with the bounds of the layers (07)
+``robust.places``, ``robust.pools``  where examples can be made; a pool of them (08)
 
 Research code, each package with an introduction in its docstring
 -----------------------------------------------------------------
@@ -31,6 +31,7 @@ first page, which says what each module is for and which to read first:
 ``attacks``   the nearest mistake: the paper's attack, faster and tighter, and the exact minimum
 ``transfer``  who is fooled by whose examples: Tables 2 to 4 with controls and intervals
 ``spectral``  exact norms of layers, bounds of networks, certificates
+``robust``    training with the bounds of the layers, and against adversarial examples
 ``reproduce`` the whole paper by one command: every table and figure, and what to think of it
 
 Around them

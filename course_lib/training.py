@@ -103,7 +103,8 @@ def progress_bar(total: int, label: str, shown: bool):
     return tqdm(total=total, desc=label, leave=False, mininterval=0.2, **hidden)
 
 
-def _check(dataset: Dataset, **positive: float) -> None:
+def check(dataset: Dataset, **positive: float) -> None:
+    """Raise ValueError unless there are images to train on and all settings are ``positive``."""
     if len(dataset) == 0:
         raise ValueError("There are no images to train on.")
     check_images(dataset.images, shape=None, box=False)
@@ -112,7 +113,7 @@ def _check(dataset: Dataset, **positive: float) -> None:
             raise ValueError(f"The setting {name} must be positive, not {value}.")
 
 
-def _descend(
+def descend(
     weights: list[torch.Tensor],
     objective: Callable[..., torch.Tensor],
     epoch: Callable[[], Iterator[tuple[torch.Tensor, ...]]],
@@ -197,7 +198,7 @@ def train(
     The images go to the net's device. Raises ValueError for settings that are not positive, a wrong
     decay or what are no images, and FloatingPointError when the loss becomes NaN or infinite.
     """
-    _check(dataset, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
+    check(dataset, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
     weights = [p for p in net.parameters() if p.requires_grad]
     weight_decay(net, decay, convention)  # a wrong one is refused before any work
     dataset = dataset.to(weights[0].device)
@@ -210,7 +211,7 @@ def train(
         return value if penalty is None else value + penalty(net)
 
     net.train()
-    history = _descend(
+    history = descend(
         weights,
         objective,
         lambda: batches(dataset, batch_size, generator),
@@ -274,7 +275,7 @@ def train_autoencoder(
     units are as active as they shall be. Raises as :func:`train` does, and ValueError for a
     target outside (0, 1).
     """
-    _check(dataset, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
+    check(dataset, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
     if not 0 < target < 1:
         raise ValueError(f"Units are active a share of the time: {target} is not in (0, 1).")
     where, rng = encoder.weight.device, devices.generator(seed)
@@ -294,7 +295,7 @@ def train_autoencoder(
         error = F.binary_cross_entropy_with_logits(output, pixels, reduction="sum") / len(pixels)
         return error + strength * sparsity(active, target) + weight_decay(both, decay, "half")
 
-    return _descend(
+    return descend(
         list(both.parameters()),
         objective,
         lambda: shuffled_batches(dataset, batch_size, rng),

@@ -471,6 +471,8 @@ INNER = {
     lbfgsb.plain.as_tensor,
     lbfgsb.plain.checked_start,
     lbfgsb.plain.checked_values,
+    training.check,
+    training.descend,
     training.progress_bar,
     training.weight_matrices,
     units.read_record,
