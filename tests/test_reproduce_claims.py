@@ -292,8 +292,8 @@ def test_bounds(tmp_path):
 
 def pools(**errors):
     return {
-        "methods": {
-            name: {"seeds": {str(k): {"test_error": e} for k, e in enumerate(values)}}
+        "rows": {
+            f"sigmoid: {name}": {"seeds": {str(k): {"error": e} for k, e in enumerate(values)}}
             for name, values in errors.items()
         }
     }
@@ -310,8 +310,7 @@ def pools(**errors):
     ],
 )
 def test_training_with_pools(tmp_path, ours, verdict):
-    rivals = {"weight decay": (0.0160, 0.0161, 0.0162), "dropout": (0.0140, 0.0141, 0.0142)}
-    record = pools(**{"adversarial pools": ours}, **rivals)
+    record = pools(pools=ours, decay=(0.0160, 0.0161, 0.0162), dropout=(0.0140, 0.0141, 0.0142))
     where = evidence(tmp_path, pools=record)
     assert found("training, pools", where).verdict == verdict
     assert found("training, decay", where).verdict == verdicts.REPRODUCED

@@ -225,14 +225,14 @@ def dense(evidence: Evidence) -> Finding:
 
 def penalised(evidence: Evidence) -> Finding:
     """Test error without and with a penalty on the bounds, settings chosen for the test error."""
-    plain, bounded = (read.in_pools(evidence, m) for m in ("plain", "penalised bounds"))
+    plain, bounded = (read.in_pools(evidence, m) for m in ("weight decay", "penalised bounds"))
     gap = read.over_networks(
         "FC100-100-10", [100 * (plain[s] - bounded[s]) for s in bounded if s in plain]
     )
     if gap is not None:
         return Finding(
             rules.directions([gap]),
-            "Test error of plain training minus that with a penalty, the same seeds.",
+            "Test error with weight decay alone minus that with a penalty, the same seeds.",
             gap.value,
             gap.low,
             gap.high,

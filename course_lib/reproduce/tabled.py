@@ -265,11 +265,11 @@ TRAINING = (
         "4.2",
         "Those of the higher layers help most.",
         "08",
-        "The test error with the input's pool alone minus that with the pools of the hidden "
-        "layers' outputs alone.",
+        "The test error with the input's pool alone minus that with the pool of the upper hidden "
+        "layer's output alone.",
         rules.DIRECTION_RULE,
         "no number",
         ("pools",),
-        trained.pool_by_pool("hidden pools", "input pool"),
+        trained.pool_by_pool("upper pool", "input pool"),
     ),
 )
