@@ -104,6 +104,22 @@ def test_a_budget_and_eight_bits_do_not_go_together():
         attacks.minimal_adversarial(net_of(nn.ReLU()), some(2), budget=10, eight_bit=True)
 
 
+@pytest.mark.parametrize("with_targets", [True, False])
+def test_what_a_budget_that_has_ended_does_not_allow_is_not_looked_for(monkeypatch, with_targets):
+    """Lines to other images need no gradient, but what they find would be thrown away."""
+    net, x = net_of(nn.ReLU()), some()
+    labels = net(x).argmax(1)
+    targets = (labels + 1) % 5 if with_targets else None
+    right = minimal.minimal_adversarial(net, x, targets, labels, budget=3)
+
+    def never(*_):
+        raise AssertionError("a line was followed after the budget had ended")
+
+    monkeypatch.setattr(minimal.lines, "solve", never)
+    found = minimal.minimal_adversarial(net, x, targets, labels, budget=3)
+    assert torch.equal(found.l2.nan_to_num(-1.0), right.l2.nan_to_num(-1.0))
+
+
 @pytest.mark.parametrize("loss", ["cross-entropy", "sharpened"])
 def test_the_papers_method_keeps_to_a_budget(loss):
     net, x = net_of(nn.Tanh()), some()

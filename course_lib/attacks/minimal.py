@@ -317,9 +317,12 @@ def _lost(problem, found, others, loss, images, classes) -> torch.Tensor:
     blind = lines.without_gradient(some).unflatten(0, (-1, others)).all(1)
     found.evaluations[lost] += 1
     if loss == "margin":
-        points = lines.solve(some, images, classes)
-        found.merge(lost, points)
-        routes.onward(some, found, lost)
+        # what a budget that has ended does not allow would be thrown away
+        lost = lost[~some.exhausted()]
+        if len(lost):
+            some = problem.take(lost)
+            found.merge(lost, lines.solve(some, images, classes))
+            routes.onward(some, found, lost)
     return nothing.masked_scatter(nothing, blind)
 
 
