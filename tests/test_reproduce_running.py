@@ -2,16 +2,16 @@
 said when something is wrong."""
 
 import json
-import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import textwrap
 import time
 import types
+from pathlib import Path
 
+import pretended_tasks
 import pytest
 
 from course_lib import cli, device, storage, zoo
@@ -20,30 +20,12 @@ from course_lib.reproduce.running import Stopped
 from course_lib.reproduce.task import Task
 
 THOROUGH = os.environ.get("COURSE_THOROUGH")
-SECONDS = 0.01  # that a pretended task takes
-
-
-def pretended(network, seed, settings):
-    """A measurement of no network: a number for each seed, and a line in a log."""
-    time.sleep(SECONDS)
-    if log := os.environ.get("PRETENDED_LOG"):
-        with open(log, "a", encoding="utf-8") as file:
-            file.write(f"{seed}\n")
-    return {"value": random.Random(seed).random(), "of": network}
 
 
 @pytest.fixture
 def twelve(monkeypatch):
     """Twelve pretended tasks, of a record of their own."""
-    kind = types.SimpleNamespace(
-        measure=pretended, needs=lambda task: [], cost=lambda task: 1.0 + task.seed
-    )
-    record = tasks.Record(("pretended",), lambda made: {str(t.seed): r for t, r in made.items()})
-    monkeypatch.setitem(tasks.EXPERIMENTS, "pretended", kind)
-    monkeypatch.setattr(tasks, "RECORDS", {"pretended": record})
-    found = [Task("pretended", "net", seed) for seed in range(12)]
-    monkeypatch.setattr(tasks, "of_table", lambda mode, table: found)
-    return found
+    return pretended_tasks.install(monkeypatch.setitem, monkeypatch.setattr)
 
 
 @pytest.fixture
@@ -57,12 +39,8 @@ def log(monkeypatch, tmp_path):
 @pytest.fixture
 def report(monkeypatch):
     """The report's place taken by a list of what it is asked for."""
-    asked = []
-    module = types.ModuleType("course_lib.reproduce.report")
-    module.write = lambda folder, mode: asked.append((folder, mode)) or []
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr("course_lib.reproduce.report", module, raising=False)
-    return asked
+    monkeypatch.setattr("course_lib.reproduce.report", None, raising=False)
+    return pretended_tasks.no_report(monkeypatch.setitem, monkeypatch.setattr)
 
 
 # --- the list ------------------------------------------------------------------------------------
@@ -150,41 +128,35 @@ def test_a_damaged_result_is_said_and_only_that_done_again(twelve, log):
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
 
-def in_a_child(every):
-    running.run(every, progress=False)
+def in_processes(*arguments) -> None:
+    """A program of :mod:`pretended_tasks`, with this test's home and log."""
+    paths = [str(Path(__file__).parent), str(storage.PACKAGE.parent)]
+    subprocess.run(
+        [sys.executable, "-c", "import pretended_tasks; pretended_tasks.main()", *arguments],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        check=True,
+        timeout=300,
+    )
 
 
 @needs_fork
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_run_killed_at_random_moments_gives_the_same_data(twelve, log):
-    running.run(twelve[:1], progress=False)  # what is imported is imported
-    rng, fork = random.Random(0), multiprocessing.get_context("fork")
-    for _ in range(10):
-        child = fork.Process(target=in_a_child, args=(twelve,))
-        child.start()
-        time.sleep(rng.uniform(0.005, 0.05))
-        os.kill(child.pid, signal.SIGKILL)
-        child.join()
+    in_processes("killed")
     every = running.run(twelve, progress=False)
     assert every == {t: {"value": random.Random(t.seed).random(), "of": "net"} for t in twelve}
-    assert len(log()) <= len(twelve) + 10, "a kill costs the task under way"
+    assert len(log()) <= len(twelve) + pretended_tasks.KILLS, "a kill costs the task under way"
     assert len(list((storage.home() / "kept" / running.PROGRAM).glob("*.json"))) == 12
 
 
 @needs_fork
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_two_runs_at_once_leave_each_others_files_whole(twelve, report, tmp_path):
-    output, fork = tmp_path / "results", multiprocessing.get_context("fork")
-    how = {"mode": "quick", "output": output, "jobs": 1, "progress": False}
-    runs = [fork.Process(target=command.reproduce, kwargs=how) for _ in range(2)]
-    for child in runs:
-        child.start()
-    for child in runs:
-        child.join()
-    assert [child.exitcode for child in runs] == [0, 0]
+def test_two_runs_at_once_leave_each_others_files_whole(twelve, log, report, tmp_path):
+    output = tmp_path / "results"
+    in_processes("together", str(output))
+    done = len(log())
     assert folder.examine(output, "quick") == []
     found = json.loads((output / "records" / "pretended.json").read_text(encoding="utf-8"))
     assert found == {str(t.seed): r for t, r in running.run(twelve, progress=False).items()}
+    assert len(log()) == done  # all was finished
 
 
 def test_the_rest_is_estimated_from_what_was_done(twelve):

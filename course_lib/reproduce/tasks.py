@@ -15,8 +15,8 @@ from .. import models, paper, units, zoo
 from . import agreement, distortions, networks, norms, semantics, transfers
 from .task import Task, itself, networks_of
 
-TABLES = ("table1", "table2", "table3", "table4", "table5", "figure1", "figure2", "figure7")
-TABLES += ("training",)
+TABLES = ("table1", "table2", "table3", "table4", "table5", "formulas")
+TABLES += ("figure1", "figure2", "figure7", "training")
 
 
 def pictures(network: str, seed: int, settings: dict) -> dict:
@@ -284,8 +284,9 @@ def of_table(mode: Mode, table: str) -> list[Task]:
     if table == "table4":
         return of_transfer(mode, "4", mode.half_seeds)
     if table == "table5":
-        n = min(mode.n or FORMULAS, FORMULAS)
-        return [*norms.tasks(tuple(paper.TABLE5)), Task("formulas", "formulas", 0, {"n": n})]
+        return norms.tasks(tuple(paper.TABLE5))
+    if table == "formulas":
+        return [Task("formulas", "formulas", 0, {"n": min(mode.n or FORMULAS, FORMULAS)})]
     if table in ("figure1", "figure2"):
         return [*of_units_in(mode), *shown]
     return shown if table == "figure7" else of_networks(mode, models.NETWORKS)
