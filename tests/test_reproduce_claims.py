@@ -197,11 +197,10 @@ def test_one_search_that_fails_leaves_every_image_undecided(tmp_path):
     assert "999 ended in a mistake, 1 did not" in row.said
 
 
-def units_record(word, **layers):
+def units_record(low, high, **layers):
     summary = {
         "purity": {
-            "verdict": word,
-            "difference": {"mean": 0.1, "low": 0.0, "high": 0.2},
+            "difference": {"mean": (low + high) / 2, "low": low, "high": high},
             "haar": {"mean": 0.6, "half_width": 0.01},
         }
     }
@@ -213,18 +212,19 @@ def units_record(word, **layers):
 
 
 @pytest.mark.parametrize(
-    ("word", "verdict"),
+    ("low", "high", "verdict"),
     [
-        ("equivalent", verdicts.REPRODUCED),
-        ("worse", verdicts.REPRODUCED),
-        ("better", verdicts.NOT),
-        ("undecided", verdicts.UNDECIDED),
+        (0.0, 0.05, verdicts.REPRODUCED),
+        (-0.2, 0.05, verdicts.REPRODUCED),
+        (0.07, 0.1, verdicts.NOT),
+        (0.05, 0.07, verdicts.UNDECIDED),
     ],
 )
-def test_units_with_labels_and_without_are_two_claims(tmp_path, word, verdict):
-    where = evidence(tmp_path, unit_semantics=units_record(word, CONV="pool2"))
+def test_units_with_labels_and_without_are_two_claims(tmp_path, low, high, verdict):
+    where = evidence(tmp_path, unit_semantics=units_record(low, high, CONV="pool2"))
     row = found("units, labels", where)
     assert (row.verdict, row.level, row.seeds) == (verdict, 0.9, 2)
+    assert row.high == high
     assert found("units, autoencoder", where).verdict == verdicts.NOT_MEASURED
     assert found("units, directions", where).verdict == verdicts.REPRODUCED
     assert found("units, directions", where).value == pytest.approx(0.3)
@@ -342,15 +342,17 @@ def test_the_courses_records_are_read_without_a_problem():
     assert sum(row.verdict != verdicts.NOT_MEASURED for row in rows.values()) > 30
     assert [table["key"] for table in tables.made(where)] == [f"table{k}" for k in range(1, 6)]
     beside = json.loads((RECORDS / "transfer.json").read_text("utf-8"))["paper"]["table2"]
-    off = [
-        e
-        for e in beside
-        if e["row"] != e["column"]
-        and abs(e["here"] - e["paper"])
-        > (((e["high"] - e["low"]) / 2) ** 2 + ((e["paper_high"] - e["paper_low"]) / 2) ** 2) ** 0.5
-    ]
-    row = rows["table 2, shares"]
-    assert row.value == row.of - len(off)  # lesson 05 counts by the same rule
+    off = [e for e in beside if e["row"] != e["column"] and apart(e)]
+    assert rows["table 2, shares"].value == rows["table 2, shares"].of - len(off)
+
+
+def apart(e):
+    """Newcombe's: the difference beyond the root of the squares of the sides that face."""
+    if e["here"] > e["paper"]:
+        sides = (e["here"] - e["low"], e["paper_high"] - e["paper"])
+    else:
+        sides = (e["high"] - e["here"], e["paper"] - e["paper_low"])
+    return abs(e["here"] - e["paper"]) > (sides[0] ** 2 + sides[1] ** 2) ** 0.5
 
 
 @pytest.mark.parametrize(

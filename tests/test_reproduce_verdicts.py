@@ -121,8 +121,30 @@ def test_a_statement_needs_two_networks_of_a_name():
     assert rules.of_statement({"verdict": "undecided"}, 3) == rules.UNDECIDED
 
 
-def test_equivalence():
-    assert rules.equivalences(["equivalent", "worse"]) == rules.REPRODUCED
-    assert rules.equivalences(["equivalent", "undecided"]) == rules.UNDECIDED
-    assert rules.equivalences(["undecided", "better"]) == rules.NOT
-    assert rules.equivalences([]) == rules.NOT_MEASURED
+def test_units_are_judged_by_where_the_interval_lies_beside_the_margin():
+    margin = 1 / 16
+    below, across, above = here(0.05, 0.01), here(0.06, 0.01), here(0.08, 0.01)
+    worse = here(-0.06, 0.02)  # it reaches below -1/16, which the rule does not ask about
+    assert rules.equivalences([below, worse], margin) == rules.REPRODUCED
+    assert rules.equivalences([below, across], margin) == rules.UNDECIDED
+    assert rules.equivalences([across, above], margin) == rules.NOT
+    assert rules.equivalences([below, Measured(0.01)], margin) == rules.UNDECIDED  # one network
+    assert rules.equivalences([], margin) == rules.NOT_MEASURED
+
+
+def test_numbers_are_told_apart_by_the_sides_that_face_each_other():
+    # Newcombe: d = 0.5, against the root of (0.5 - 0.4)^2 + (0.45 - 0)^2 = 0.461
+    a, b = Measured(0.5, 0.4, 0.9), Measured(0.0, 0.0, 0.45)
+    assert rules.apart(a, b)
+    assert rules.apart(b, a)
+    # below: the root of (0.9 - 0.5)^2 + (1 - 0.7)^2 = 0.5 is more than d = 0.49
+    assert not rules.apart(Measured(0.5, 0.4, 0.9), Measured(0.99, 0.69, 1.0))
+    assert not rules.apart(Measured(0.5), b)
+
+
+def test_few_networks_widen_by_students_quantiles():
+    # t(0.9875, 2) / t(0.975, 2), from a table
+    assert rules.widened(0.95, 2, 2) == pytest.approx(6.2053 / 4.3027, rel=1e-4)
+    few = [here(0.02, df=2), here(-0.0120, df=2)]  # above 0 within 0.01 * 1.442, not 1.144
+    assert rules.directions(few) == rules.UNDECIDED
+    assert rules.directions([here(0.02), here(-0.0120)]) == rules.NOT

@@ -94,7 +94,7 @@ def over_networks(name: str, values: list[float], n=None) -> Measured | None:
     if len(values) > 1:
         found = record.interval(values, LEVEL)
         mean, half = found["mean"], found["half_width"]
-        return Measured(mean, mean - half, mean + half, n, len(values))
+        return Measured(mean, mean - half, mean + half, n, len(values), len(values) - 1)
     exact = alone(name)
     low, high = (values[0], values[0]) if exact else (None, None)
     return Measured(values[0], low, high, n, 1)
@@ -142,7 +142,9 @@ def distortion(evidence: Evidence, name: str, cell: str = CELL) -> Measured | No
     if found.low is None or spread is None:
         return Measured(found.value, None, None, found.n, found.seeds)
     half = math.hypot(found.half, Z * spread / n**0.5)
-    return Measured(found.value, found.value - half, found.value + half, found.n, found.seeds)
+    low, high = found.value - half, found.value + half
+    # the fewer degrees, those over networks: so an interval is widened too much, never too little
+    return Measured(found.value, low, high, found.n, found.seeds, found.df)
 
 
 def error_pairs(evidence: Evidence, table: dict[str, paper.Row], parts) -> list[Pair]:

@@ -41,31 +41,34 @@ def units_of(names: tuple[str, ...]):
         found = read.layers(evidence, names)
         if not found:
             return not_measured(NO_RECORD)
-        words = {place: e["purity"]["verdict"] for place, e in found.items()}
-        fewest = min(e["networks"] for e in found.values())
-        said = ", ".join(
-            f"{word} in {sum(w == word for w in words.values())}"
-            for word in ("equivalent", "worse", "better", "undecided")
-            if word in words.values()
-        )
-        named = [f"{place}: {word}" for place, word in words.items() if word not in ("equivalent",)]
-        said = f"By purity, of {len(words)} layer{'s' * (len(words) > 1)}: {said}" + (
-            f" ({'; '.join(named)})." if named else "."
-        )
-        extreme = max(found.values(), key=lambda e: abs(e["purity"]["difference"]["mean"]))
-        gap = extreme["purity"]["difference"]
+        gaps = {place: _gap(e["purity"]["difference"], e["networks"]) for place, e in found.items()}
+        largest = max(gaps, key=lambda place: _upper(gaps[place]))
+        margin = units.MARGINS["purity"]
+        below = sum(gap.high is not None and gap.high < margin for gap in gaps.values())
+        above = sum(gap.low is not None and gap.low > margin for gap in gaps.values())
+        shown = gaps[largest]
         return Finding(
-            rules.equivalences(list(words.values())),
-            said + " The number is the largest difference of a layer, units minus random.",
-            gap["mean"],
-            gap["low"],
-            gap["high"],
+            rules.equivalences(list(gaps.values()), margin),
+            f"By purity, of {len(gaps)} layer{'s' * (len(gaps) > 1)} measured: {below} below the "
+            f"margin of {margin:g}, {above} above it. The number is the difference, units minus "
+            f"random, of the layer whose interval reaches highest ({largest}).",
+            *scaled(shown),
             n=read.SIZES["test"],
-            seeds=fewest,
+            seeds=min(e["networks"] for e in found.values()),
             level=units.LEVEL,
         )
 
     return find
+
+
+def _gap(difference: dict, networks: int) -> Measured:
+    """A layer's difference; a single network has no interval."""
+    low, high = (difference["low"], difference["high"]) if networks > 1 else (None, None)
+    return Measured(difference["mean"], low, high, seeds=networks, df=networks - 1)
+
+
+def _upper(measured: Measured) -> float:
+    return math.inf if measured.high is None else measured.high
 
 
 def random_directions(evidence: Evidence) -> Finding:
@@ -87,6 +90,7 @@ def random_directions(evidence: Evidence) -> Finding:
             None if low is None else low - chance,
             None if high is None else high - chance,
             seeds=networks,
+            df=networks - 1,
         )
     least = min(gaps, key=lambda place: gaps[place].value)
     return Finding(
@@ -251,7 +255,7 @@ def difference(a: Measured, b: Measured) -> Measured:
     value, half = a.value - b.value, math.hypot(a.half, b.half)
     if not math.isfinite(half):
         return Measured(value, None, None, a.n, a.seeds)
-    return Measured(value, value - half, value + half, a.n, a.seeds)
+    return Measured(value, value - half, value + half, a.n, a.seeds, min(a.df, b.df))
 
 
 def halves_cost(evidence: Evidence) -> Finding:

@@ -28,13 +28,15 @@ MOST = 0.95  # of a table's order that has to be kept for "in direction only"
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """A number and its 95 % interval; low and high are None where one network says nothing of the
-    others. n: images, seeds: networks of the name, both None where they play no part."""
+    others. n: images, seeds: networks of the name, both None where they play no part. df: degrees
+    of freedom of the interval's Student quantile, infinite for one over images alone."""
 
     value: float
     low: float | None = None
     high: float | None = None
     n: float | str | None = None
     seeds: int | None = None
+    df: float = math.inf
 
     @property
     def half(self) -> float:
@@ -109,8 +111,21 @@ def printed_mean(value: float, deviation: float, n: int = paper.SAMPLE) -> Measu
 
 
 def apart(a: Measured, b: Measured) -> bool:
-    """Whether two numbers differ by more than the 95 % interval of their difference."""
-    return abs(a.value - b.value) > math.hypot(a.half, b.half)
+    """Whether two numbers differ by more than the 95 % interval of their difference.
+
+    Newcombe's interval of a difference: of each number it takes the side that faces the other, for
+    that of a share near 0 or 1 is not symmetric.
+    """
+    return beyond(a, b)
+
+
+def beyond(a: Measured, b: Measured, grow_a: float = 1.0, grow_b: float = 1.0) -> bool:
+    """As :func:`apart`, with the intervals grown by factors; False where one has none."""
+    if None in (a.low, a.high, b.low, b.high):
+        return False
+    down, up = ((a, grow_a), (b, grow_b)) if a.value > b.value else ((b, grow_b), (a, grow_a))
+    upper, lower = down[1] * (down[0].value - down[0].low), up[1] * (up[0].high - up[0].value)
+    return abs(a.value - b.value) > math.hypot(upper, lower)
 
 
 def misses(k: int) -> int:
@@ -232,11 +247,12 @@ DIRECTION_RULE = (
 WORDS = {"holds": REPRODUCED, "does not hold": NOT, "undecided": UNDECIDED}
 
 
-def widened(level: float, k: int) -> float:
+def widened(level: float, k: int, df: float = math.inf) -> float:
     """By how much k intervals of 95 % grow when they are to have ``level`` together (Bonferroni),
-    for normal errors."""
-    quantile = scipy.stats.norm.ppf
-    return float(quantile(1 - (1 - level) / (2 * max(k, 1))) / quantile((1 + level) / 2))
+    for Student's errors with ``df`` degrees of freedom; normal ones where that is infinite."""
+    tail = (1 - level) / 2
+    law = scipy.stats.t(df) if math.isfinite(df) else scipy.stats.norm
+    return float(law.isf(tail / max(k, 1)) / law.isf(tail))
 
 
 def directions(differences: list[Measured]) -> str:
@@ -244,8 +260,8 @@ def directions(differences: list[Measured]) -> str:
     if not differences:
         return NOT_MEASURED
     known = [d for d in differences if math.isfinite(d.half)]
-    grow = widened(LEVEL, len(differences))
-    if any(d.value + grow * (d.high - d.value) < 0 for d in known):
+    k = len(differences)
+    if any(d.value + widened(LEVEL, k, d.df) * (d.high - d.value) < 0 for d in known):
         return NOT
     if len(known) == len(differences) and all(d.low > 0 for d in known):
         return REPRODUCED
@@ -258,17 +274,20 @@ def of_statement(entry: dict, seeds: int) -> str:
 
 
 EQUIVALENCE_RULE = (
-    "Reproduced, if in every layer measured the purity of units is equivalent to that of random "
-    "directions or worse (the 90 % interval over networks lies below the margin of half an image "
-    "in eight); not reproduced, if in one layer or more it is better (the interval lies above that "
-    "margin); else undecided."
+    "Reproduced, if in every layer measured the units are not purer than random directions by as "
+    "much as half an image in eight (the 90 % interval of the difference over networks lies below "
+    "that margin); not reproduced, if in one layer or more they are (the interval lies above it); "
+    "else undecided."
 )
 
 
-def equivalences(found: list[str]) -> str:
-    """The verdict by :data:`EQUIVALENCE_RULE` on the layers' own ("equivalent", "better", ...)."""
-    if not found:
+def equivalences(differences: list[Measured], margin: float) -> str:
+    """The verdict by :data:`EQUIVALENCE_RULE` on the layers' differences, units minus random; their
+    intervals are of 90 %. One network alone has no interval, and leaves its layer open."""
+    if not differences:
         return NOT_MEASURED
-    if "better" in found:
+    if any(d.low is not None and d.low > margin for d in differences):
         return NOT
-    return UNDECIDED if "undecided" in found else REPRODUCED
+    if all(d.high is not None and d.high < margin for d in differences):
+        return REPRODUCED
+    return UNDECIDED
