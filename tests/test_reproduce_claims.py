@@ -148,7 +148,7 @@ def test_a_record_of_another_shape_is_told_and_counts_as_not_measured(tmp_path):
 
 
 def test_one_network_of_six_leaves_table_1_open(tmp_path):
-    runs = [{"train": 0.0, "test": t} for t in (0.0160, 0.0164, 0.0168)]
+    runs = [{"train": 0.0, "test": t} for t in (0.0160, 0.0162, 0.0164, 0.0166, 0.0168)]
     where = evidence(tmp_path, networks=networks(**{"FC100-100-10": runs}))
     row = found("table 1, errors", where)
     assert (row.verdict, row.value, row.of) == (verdicts.UNDECIDED, 2, 12)
@@ -158,8 +158,8 @@ def test_one_network_of_six_leaves_table_1_open(tmp_path):
     test = cells["FC100-100-10"][1]
     assert test["paper"] == 0.0164
     assert test["here"]["value"] == pytest.approx(0.0164)
-    assert test["here"]["high"] == pytest.approx(0.0164 + 4.303 * 0.0004 / 3**0.5, rel=1e-3)
-    assert (test["here"]["n"], test["here"]["seeds"], test["agrees"]) == (10_000, 3, True)
+    assert test["here"]["high"] == pytest.approx(0.0164 + 2.776 * 1e-7**0.5 / 5**0.5, rel=1e-3)
+    assert (test["here"]["n"], test["here"]["seeds"], test["agrees"]) == (10_000, 5, True)
     assert cells["FC10(1)"][0] == {"paper": 0.212, "here": None, "agrees": None}
 
 
@@ -353,6 +353,27 @@ def apart(e):
     else:
         sides = (e["high"] - e["here"], e["paper"] - e["paper_low"])
     return abs(e["here"] - e["paper"]) > (sides[0] ** 2 + sides[1] ** 2) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [
+        ((0.51, 0.005), (0.51, 0.005), verdicts.REPRODUCED),
+        ((0.90, 0.005), (0.51, 0.005), verdicts.NOT),  # both are asked for
+        ((0.57, 0.005), (0.51, 0.005), verdicts.UNDECIDED),  # within 40's error, not 10 000's
+        ((0.51, 0.05), (0.51, 0.05), verdicts.UNDECIDED),  # known worse than by 10 000
+        ((0.51, 0.005), None, verdicts.UNDECIDED),
+    ],
+)
+def test_noise_of_figure_7_is_asked_of_both_networks(tmp_path, first, second, verdict):
+    accuracy = {
+        name: {"mean": e[0], "low": e[0] - e[1], "high": e[0] + e[1], "n": 1000, "seeds": 5}
+        for name, e in zip(paper.FIGURE7, (first, second), strict=True)
+        if e is not None
+    }
+    row = found("figure 7, noise", evidence(tmp_path, pictures={"noise": {"accuracy": accuracy}}))
+    assert row.verdict == verdict
+    assert "does not say of how many images" in row.said
 
 
 @pytest.mark.parametrize(

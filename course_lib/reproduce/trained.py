@@ -16,7 +16,7 @@ def trained_with(method: str):
         if here is None:
             return not_measured("Not measured here yet.")
         printed = paper.ADVERSARIAL_TRAINING[method]
-        theirs = rules.printed_share(printed, read.SIZES["test"])
+        theirs = rules.of_one_network(rules.printed_exactly(printed, 100), here)
         verdict = rules.number(rules.Pair(method, "test", here, theirs))
         said = f"Test error in the mean of {len(values)} networks."
         return Finding(
