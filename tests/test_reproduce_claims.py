@@ -195,6 +195,7 @@ def test_one_search_that_fails_leaves_every_image_undecided(tmp_path):
     row = found("every image", where)
     assert row.verdict == verdicts.UNDECIDED
     assert "999 ended in a mistake, 1 did not" in row.said
+    assert row.n == 1000  # the unit is the image
 
 
 def units_record(low, high, **layers):
@@ -280,14 +281,29 @@ def certificates(smallest, ratio=0.9):
 def test_bounds(tmp_path):
     where = evidence(tmp_path, certificates=certificates(0.01))
     rows = {key: found(key, where) for key in claims.BY_KEY}
-    for key in ("bounds, product", "bounds, first layer", "bounds, small", "bounds, large"):
+    for key in ("bounds, product", "bounds, first layer", "bounds, small"):
         assert rows[key].verdict == verdicts.REPRODUCED, key
     assert rows["bounds, large"].value == 2
-    assert rows["dense"].verdict == rows["discontinuous"].verdict == verdicts.NOT
+    # a ratio above 1 by construction, and a word that may be read in two ways, decide nothing
+    assert rows["bounds, large"].verdict == rows["discontinuous"].verdict == verdicts.UNDECIDED
+    assert "cannot show" in rows["bounds, large"].said
+    assert rows["dense"].verdict == verdicts.NOT
+    proven = {key for key, row in rows.items() if row.proof}
+    assert proven == {"bounds, product", "bounds, small", "dense", "discontinuous"}
     assert rows["discontinuous"].value == pytest.approx(7.389, rel=1e-3)
     where = evidence(tmp_path, certificates=certificates(0.0, 1.2))
     assert found("dense", where).verdict == verdicts.UNDECIDED
     assert found("bounds, small", where).verdict == verdicts.NOT
+
+
+def test_a_count_that_a_record_lacks_is_not_zero(tmp_path):
+    run = {"pairs_above_attack": 0, "tight_above_attack": 0}
+    robust = {"methods": {"plain": {"results": [{"seeds": {"0": run}}]}}}
+    where = evidence(tmp_path, certificates=certificates(0.01), robust=robust)
+    assert found("bounds, small", where).verdict == verdicts.UNDECIDED
+    run["local_above_attack"] = 0
+    where = evidence(tmp_path, certificates=certificates(0.01), robust=robust)
+    assert found("bounds, small", where).verdict == verdicts.REPRODUCED
 
 
 def pools(**errors):

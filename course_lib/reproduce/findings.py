@@ -123,17 +123,25 @@ def every_image(evidence: Evidence) -> Finding:
                 failed += searches - math.floor(cell["success"] * searches + 1e-6)
     if not tried:
         return not_measured(NO_RECORD)
-    share = 1 - failed / tried
-    low, high = wilson(share, tried)
+    # all networks get the same images; each search that failed may be of another of them
+    images = max(
+        cell["images"]
+        for entry in evidence.get("attacks")["networks"].values()
+        for run in entry["seeds"].values()
+        for cell in run.values()
+    )
+    share = max(0.0, 1 - failed / images)
+    low, high = wilson(share, images)
     return Finding(
         UNDECIDED if failed else REPRODUCED,
         f"In {len(seeds)} kinds of network: of {tried} searches on images that the network had "
-        f"right, {tried - failed} ended in a mistake, {failed} did not.",
+        f"right, {tried - failed} ended in a mistake, {failed} did not. The interval is over "
+        f"{images} images.",
         share,
         low,
         high,
         unit="%",
-        n=evidence.get("attacks").get("n"),
+        n=images,
         seeds=max(seeds),
     )
 

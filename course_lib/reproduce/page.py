@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from . import showing
-from .report_text import behind, counted, machines, sections
+from .report_text import behind, by_proof, counted, machines, sections
 
 STYLE = """
 :root { --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --back: #ffffff; --tint: #f6f8fa;
@@ -119,7 +119,7 @@ def _ledger_row(row: dict) -> str:
     how = (
         f"<details><summary>How it was measured</summary><p>{text(row['measure'])}</p>"
         f'<p>{text(row["said"])}</p><p>Decided by <a href="#rule-{row["rule"]}">rule '
-        f"{row['rule']}</a>.</p></details>"
+        f"{row['rule']}</a>{', by proof, checked here' * row['proof']}.</p></details>"
     )
     cells = [
         cell("section", text(row["section"]), "text"),
@@ -209,7 +209,8 @@ def html(data: dict, folder: Path) -> str:
         "<h1>Intriguing properties of neural networks: the paper beside here</h1>",
         f'<p class="soft">{text(data["paper"])}. Made by <code>course reproduce</code>, mode '
         f"{text(data['mode'])}, version {text(data['version'])}.</p>",
-        f'<p>Of {len(data["ledger"])} claims of the paper:</p><ul class="counts">{counts}</ul>',
+        f'<p>Of {len(data["ledger"])} claims of the paper:</p><ul class="counts">{counts}</ul>'
+        f"<p>{text(by_proof(data['ledger']))}</p>",
         problems,
         _contents(data),
         '<h2 id="ledger">The ledger of claims</h2>',

@@ -44,6 +44,7 @@ def data_of(
             "n": found.n,
             "seeds": found.seeds,
             "verdict": found.verdict,
+            "proof": found.proof,
             "said": found.said,
             "rule": rules.index(claim.rule) + 1,
             "records": list(claim.records),

@@ -13,6 +13,12 @@ def counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
 
 
+def by_proof(rows: list[dict]) -> str:
+    """How many of the claims a proof decides, as a sentence."""
+    proven = sum(row["proof"] for row in rows)
+    return f"{proven} of them rest on a proof that was checked here, not on a measurement."
+
+
 def ledger_table(rows: list[dict]) -> str:
     """The ledger in short: claim, paper, here, images, networks, lesson, verdict."""
     lines = [
@@ -123,7 +129,7 @@ def markdown(data: dict) -> str:
         "# Intriguing properties of neural networks: the paper beside here",
         f"{data['paper']}. Made by `course reproduce`, mode {data['mode']}, version "
         f"{data['version']}.",
-        f"Of {len(data['ledger'])} claims: {counted(data['counts'])}.",
+        f"Of {len(data['ledger'])} claims: {counted(data['counts'])}. {by_proof(data['ledger'])}",
     ]
     if data["problems"]:
         parts.append("What could not be read:")
@@ -135,7 +141,7 @@ def markdown(data: dict) -> str:
     for row in data["ledger"]:
         parts.append(
             f"- **{row['claim']}** {row['measure']} {row['said']} *{row['verdict'].capitalize()}*, "
-            f"by rule {row['rule']}."
+            f"by rule {row['rule']}{', by proof, checked here' * row['proof']}."
         )
     parts.append("### The rules")
     parts.append("\n".join(f"{i}. {rule}" for i, rule in enumerate(data["rules"], 1)))

@@ -29,8 +29,8 @@ MOST = 0.95  # of a table's order that has to be kept for "in direction only"
 class Measured:
     """A number and its 95 % interval; low and high are None where one network says nothing of the
     others. n: images, seeds: networks of the name, both None where they play no part. df: degrees
-    of freedom of the interval's Student quantile, infinite for one over images alone. least: the half width that ours may have at
-    most to agree with this one; half by default."""
+    of freedom of the interval's Student quantile, infinite for one over images alone. least: the
+    half width that ours may have at most to agree with this one; half by default."""
 
     value: float
     low: float | None = None
@@ -53,7 +53,8 @@ class Finding:
     """What was found about a claim: the verdict, one number that stands for it, and a sentence.
 
     unit: "%", "points", "distortion", "" (a ratio, a norm) or "count" (value of ``of``). level: of
-    the interval; n: images; seeds: networks of a name.
+    the interval; n: images; seeds: networks of a name. proof: a proof decides, and was checked
+    here, so that no measurement could have come out otherwise.
     """
 
     verdict: str
@@ -66,6 +67,7 @@ class Finding:
     n: float | str | None = None
     seeds: int | None = None
     level: float = LEVEL
+    proof: bool = False
 
 
 def not_measured(said: str) -> Finding:
@@ -197,16 +199,16 @@ def orders(pairs: Iterable[Pair]) -> tuple[int, int, int]:
 
 NUMBERS_RULE = (
     "A number agrees if it differs from the paper's by no more than the 95 % interval of the "
-    "difference: rounding; one network there and the mean of several here, where training makes "
-    f"several; images, {paper.SAMPLE} where the paper does not say, but none for errors on the same "
-    "fixed images. It must be known as well as the paper's: an agreement within a wider interval "
-    "of ours counts as open. Reproduced, if every number is measured and none open, no more miss "
-    "than chance would let miss in 19 of 20 right tables if the cells were independent, and none "
-    "misses the interval widened to 95 % of all together; of two or three numbers all have to agree "
-    "within that. In direction only, if that fails by misses, but 95 % of the pairs of numbers of a "
-    "column that the paper's errors tell apart are told apart here in the paper's order. Not "
-    "reproduced, if it fails so, and of these pairs more than 5 % come, told apart, in the other "
-    "order, or there are none. Else undecided."
+    "difference: rounding; one network there and the mean of several here, where training "
+    f"makes several; images, {paper.SAMPLE} where the paper does not say, but none for errors "
+    "on the same fixed images. It must be known as well as the paper's: an agreement within a "
+    "wider interval of ours counts as open. Reproduced, if every number is measured and none "
+    "open, no more miss than chance would let miss in 19 of 20 right tables if the cells were "
+    "independent, and none misses the interval widened to 95 % of all together; of two or "
+    "three numbers all have to agree within that. In direction only, if that fails by misses, "
+    "but 95 % of the pairs of numbers of a column that the paper's errors tell apart are told "
+    "apart here in the paper's order. Not reproduced, if it fails so, and of these pairs more "
+    "than 5 % come, told apart, in the other order, or there are none. Else undecided."
 )
 SMALL = 3  # numbers: of so few one miss would be most of a table's word
 
