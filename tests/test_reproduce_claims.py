@@ -316,26 +316,44 @@ def pools(**errors):
 
 
 @pytest.mark.parametrize(
-    ("ours", "verdict"),
+    ("ours", "verdict", "better"),
     [
-        ((0.0110, 0.0111, 0.0112), verdicts.REPRODUCED),
-        ((0.0125, 0.0126, 0.0127), verdicts.DIRECTION),
-        ((0.0119, 0.0120, 0.0121), verdicts.UNDECIDED),
-        ((0.0170, 0.0171, 0.0172), verdicts.NOT),
-        ((0.0110,), verdicts.UNDECIDED),
+        ((0.0110, 0.0112, 0.0111), verdicts.REPRODUCED, verdicts.REPRODUCED),
+        ((0.0125, 0.0127, 0.0126), verdicts.NOT, verdicts.REPRODUCED),
+        ((0.0119, 0.0121, 0.0120), verdicts.UNDECIDED, verdicts.REPRODUCED),
+        ((0.0170, 0.0172, 0.0171), verdicts.NOT, verdicts.NOT),
+        ((0.0110,), verdicts.UNDECIDED, verdicts.UNDECIDED),
     ],
 )
-def test_training_with_pools(tmp_path, ours, verdict):
+def test_training_with_pools(tmp_path, ours, verdict, better):
     record = pools(pools=ours, decay=(0.0160, 0.0161, 0.0162), dropout=(0.0140, 0.0141, 0.0142))
     where = evidence(tmp_path, pools=record)
     assert found("training, pools", where).verdict == verdict
     assert found("training, decay", where).verdict == verdicts.REPRODUCED
-    assert found("training, every layer", where).verdict == verdicts.NOT_MEASURED
+    assert found("training, better", where).verdict == better
+    for key in ("training, every layer", "training, input alone", "training, higher layers"):
+        assert found(key, where).verdict == verdicts.NOT_MEASURED
+
+
+def test_the_higher_pool_is_set_beside_the_inputs_and_the_lower_one(tmp_path):
+    rows = {"only upper": (0.0120, 0.0121, 0.0120), "only input": (0.0150, 0.0152, 0.0151)}
+    where = evidence(tmp_path, pools=pools(**rows))
+    assert found("training, higher layers", where).verdict == verdicts.UNDECIDED
+    rows["only lower"] = (0.0140, 0.0142, 0.0141)
+    where = evidence(tmp_path, pools=pools(**rows))
+    assert found("training, higher layers", where).verdict == verdicts.REPRODUCED
+    for decay, verdict in (
+        ((0.0160, 0.0163, 0.0162), verdicts.NOT),
+        ((0.0140, 0.0143, 0.0142), verdicts.REPRODUCED),
+        ((0.0151, 0.0150, 0.0152), verdicts.UNDECIDED),
+    ):
+        where = evidence(tmp_path, pools=pools(**rows, decay=decay))
+        assert found("training, input alone", where).verdict == verdict
 
 
 def test_a_bound_of_table_5_counts_for_trained_weights_alone(tmp_path):
     layers = {
-        name: {"lower": b - 0.2, "upper": b - 0.1} for name, (_, _, b) in paper.TABLE5.items()
+        name: {"lower": b - 0.2, "upper": b + 0.1} for name, (_, _, b) in paper.TABLE5.items()
     }
     where = evidence(tmp_path, table5={"stddev": 0.01, "layers": layers})
     row = found("table 5", where)
@@ -343,9 +361,13 @@ def test_a_bound_of_table_5_counts_for_trained_weights_alone(tmp_path):
     assert "random" in row.said
     where = evidence(tmp_path, table5={"weights": "trained", "layers": layers})
     assert found("table 5", where).verdict == verdicts.REPRODUCED
-    layers["FC. 3"]["lower"] = 4.1
+    for off in (-0.5, 0.5):  # on both sides
+        moved = layers | {"FC. 3": {k: v + off for k, v in layers["FC. 3"].items()}}
+        where = evidence(tmp_path, table5={"weights": "trained", "layers": moved})
+        assert found("table 5", where).verdict == verdicts.NOT
+    layers.pop("FC. 3")
     where = evidence(tmp_path, table5={"weights": "trained", "layers": layers})
-    assert found("table 5", where).verdict == verdicts.NOT
+    assert found("table 5", where).verdict == verdicts.NOT_MEASURED
 
 
 # ---------------------------------------------------------------- the course's own records

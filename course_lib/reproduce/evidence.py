@@ -266,6 +266,7 @@ POOLS = {
     "dropout": "sigmoid: dropout",
     "penalised bounds": "sigmoid: bounds",
     "input pool": "sigmoid: only input",
+    "lower pool": "sigmoid: only lower",
     "upper pool": "sigmoid: only upper",
 }
 

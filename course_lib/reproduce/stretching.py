@@ -107,9 +107,17 @@ def table5(evidence: Evidence) -> Finding:
             "before a training, for the trained ones are not in the course"
         )
         return not_measured(f"{said}.")
-    over = [name for name, e in found.items() if e["lower"] > paper.TABLE5[name][2]]
-    verdict = NOT if over else REPRODUCED if len(found) == len(paper.TABLE5) else UNDECIDED
-    return Finding(verdict, f"{said}. Above the paper's: {', '.join(over) or 'none'}.")
+    if set(found) != set(paper.TABLE5):
+        return not_measured(f"{said}; but these are not the paper's eight layers.")
+    off = [name for name, e in found.items() if not bound_agrees(e, paper.TABLE5[name][2])]
+    said = f"{said}. Other than the paper's: {', '.join(off) or 'none'}."
+    return Finding(NOT if off else REPRODUCED, said)
+
+
+def bound_agrees(layer: dict, printed: float) -> bool:
+    """Whether a printed bound lies, within rounding, between a layer's proven bounds."""
+    rounded = rules.half_unit(printed)
+    return layer["lower"] - rounded <= printed <= layer["upper"] + rounded
 
 
 def first_layer(evidence: Evidence) -> Finding:

@@ -11,6 +11,7 @@ from .. import paper
 from . import evidence as read
 from . import verdicts as rules
 from .evidence import Evidence
+from .stretching import bound_agrees
 from .verdicts import Measured, Pair
 
 OURS = ("FC100-100-10-ReLU", "CONV")  # no networks of the paper
@@ -91,7 +92,7 @@ def _table5(evidence: Evidence) -> dict:
         e = layers.get(name)
         here = None if e is None else Measured(e["upper"], e["lower"], e["upper"])
         step = "" if stride is None else f", stride {stride}"
-        agrees = (e["lower"] <= bound) if e is not None and trained else None
+        agrees = bound_agrees(e, bound) if e is not None and trained else None
         rows.append({"name": f"{name} ({size}{step})", "cells": [cell(here, bound, agrees)]})
     note = "Here: a proven upper bound [a lower and an upper one]. "
     note += (
