@@ -160,7 +160,7 @@ def test_one_network_of_six_leaves_table_1_open(tmp_path):
     assert test["here"]["value"] == pytest.approx(0.0164)
     assert test["here"]["high"] == pytest.approx(0.0164 + 2.776 * 1e-7**0.5 / 5**0.5, rel=1e-3)
     assert (test["here"]["n"], test["here"]["seeds"], test["agrees"]) == (10_000, 5, True)
-    assert cells["FC10(1)"][0] == {"paper": 0.212, "here": None, "agrees": None}
+    assert cells["FC10(1)"][0] == {"paper": 0.212, "here": None, "agrees": None, "compared": False}
 
 
 def test_a_single_network_that_could_be_another_has_no_interval(tmp_path):
@@ -208,7 +208,7 @@ def units_record(low, high, **layers):
     state = {"trained": {"seeds": {"0": {}, "1": {}}, "summary": summary}}
     return {
         "chance": {"purity": 0.3},
-        "networks": {name: {layer: state} for name, layer in layers.items()},
+        "networks": {name: dict.fromkeys(of, state) for name, of in layers.items()},
     }
 
 
@@ -222,13 +222,22 @@ def units_record(low, high, **layers):
     ],
 )
 def test_units_with_labels_and_without_are_two_claims(tmp_path, low, high, verdict):
-    where = evidence(tmp_path, unit_semantics=units_record(low, high, CONV="pool2"))
+    two = ("FC100-100-10", "FC100-100-10-ReLU", "FC200-200-10")
+    layers = dict.fromkeys(two, ("first", "second")) | {"CONV": ("pool2",)}
+    where = evidence(tmp_path, unit_semantics=units_record(low, high, **layers))
     row = found("units, labels", where)
     assert (row.verdict, row.level, row.seeds) == (verdict, 0.9, 2)
     assert row.high == high
     assert found("units, autoencoder", where).verdict == verdicts.NOT_MEASURED
     assert found("units, directions", where).verdict == verdicts.REPRODUCED
     assert found("units, directions", where).value == pytest.approx(0.3)
+
+
+def test_a_layer_that_is_not_measured_leaves_the_claim_about_units_open(tmp_path):
+    where = evidence(tmp_path, unit_semantics=units_record(0.0, 0.05, CONV=("pool2",)))
+    assert found("units, labels", where).verdict == verdicts.UNDECIDED
+    where = evidence(tmp_path, unit_semantics=units_record(0.07, 0.1, CONV=("pool2",)))
+    assert found("units, labels", where).verdict == verdicts.NOT
 
 
 def transfer_record(verdict, seeds, excess=(0.1, 0.05, 0.15)):

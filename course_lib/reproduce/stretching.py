@@ -58,8 +58,12 @@ def convolution(evidence: Evidence) -> Finding:
         verdict = rules.DIRECTION
     return Finding(
         verdict,
-        f"The formula over the largest singular value of the explicit matrix, {shown}; with Δ⁻¹ in "
-        f"place of Δ⁻² it is right to {mended:.0e}.",
+        "The formula as printed, with the plain Fourier transform, over the largest singular "
+        f"value of the explicit matrix, {shown}: too small by 1/stride. With Δ⁻¹ in place of Δ⁻² "
+        f"it is right to {mended:.0e}."
+        if verdict == rules.DIRECTION
+        else f"The formula over the largest singular value of the explicit matrix, {shown}; with "
+        f"Δ⁻¹ in place of Δ⁻² it is off by {mended:.0e}.",
         min(e["printed"] for e in found.values()),
     )
 
@@ -192,9 +196,9 @@ def large_bounds(evidence: Evidence) -> Finding:
     return Finding(
         UNDECIDED,
         "These networks have mistakes near every image, so they cannot show that a large bound "
-        f"does without. The median radius that is proven to be free of mistakes, over the one that the product "
-        f"promises by itself: {low:.1f} to {high:.1f} in {len(ratios)} kinds of network; the "
-        f"largest is that of {best}.",
+        "does without. The median radius that is proven to be free of mistakes, over the one that "
+        f"the product promises by itself: {low:.1f} to {high:.1f} in {len(ratios)} kinds of "
+        f"network; the largest is that of {best}.",
         ratios[best].value,
         ratios[best].low,
         ratios[best].high,

@@ -351,10 +351,10 @@ def of_statement(entry: dict, seeds: int) -> str:
 
 
 EQUIVALENCE_RULE = (
-    "Reproduced, if in every layer measured the units are not purer than random directions by as "
+    "Reproduced, if in every layer the units are not purer than random directions by as "
     "much as half an image in eight (the 90 % interval of the difference over networks lies below "
     "that margin); not reproduced, if in one layer or more they are (the interval lies above it); "
-    "else undecided."
+    "else, or with a layer of these networks that is not measured, undecided."
 )
 
 
