@@ -62,7 +62,7 @@ def units_of(names: tuple[str, ...]):
             verdict = UNDECIDED
         return Finding(
             verdict,
-            f"By purity, of {len(gaps)} layers measured, of {expected}: {below} below the "
+            f"By purity; layers measured {len(gaps)} of {expected}: {below} below the "
             f"margin of {margin:g}, {above} above it. The number is the difference, units minus "
             f"random, of the layer whose interval reaches highest ({largest}).",
             *scaled(shown),
