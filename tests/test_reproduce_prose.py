@@ -49,11 +49,14 @@ def test_a_changed_text_is_noticed(folder, tmp_path, name, what):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     path = tmp_path / name
     text = path.read_text(encoding="utf-8")
+    [row] = [e for e in report.read(folder)["ledger"] if e["key"] == "table 2, shares"]
+    agree, of = row["value"], row["of"]
+    assert of == 42
     old, new = (
-        ("36 of 42", "37 of 42") if what == "number" else ("in direction", "in any direction")
+        (f"{agree} of {of}", f"{agree + 1} of {of}")
+        if what == "number"
+        else (row["verdict"], f"hardly {row['verdict']}")
     )
-    row = report.read(folder)["ledger"]
-    assert any(entry["key"] == "table 2, shares" and entry["of"] == 42 for entry in row)
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     [told] = report.disagreements(tmp_path)

@@ -89,6 +89,15 @@ def test_every_claim_is_in_all_three(folder, data, text):
         assert page.text(rule) in text
 
 
+def test_every_row_says_where_it_comes_from(data):
+    for row in data["ledger"]:
+        assert bool(row["source"]) == (row["verdict"] != "not measured"), row["key"]
+        assert (row["source"] == "a proof") == row["proof"]
+    headline = report_text.by_source(data["ledger"])
+    counted = sum(int(n) for n in re.findall(r"\d+", headline))
+    assert counted == sum(row["verdict"] != "not measured" for row in data["ledger"])
+
+
 def test_the_machine_and_the_mode_are_told(folder, data, text):
     markdown = (folder / "report.md").read_text(encoding="utf-8")
     for words in ("mode default", f"version {data['version']}", "pictures (2026-01-31)", NOTED):
@@ -285,3 +294,18 @@ def test_a_finding_as_text():
     assert showing.finding(row) == "0.100 [0.050, 0.150] (90 %)"
     assert showing.count("796 to 1000") == "796 to 1000"
     assert showing.count(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("agrees", "compared", "shown"),
+    [
+        (True, True, "50 → 50.0 ="),
+        (False, True, "50 → 50.0 *"),
+        (None, True, "50 → 50.0 ?"),
+        (None, False, "50 → 50.0"),
+    ],
+)
+def test_a_cell_is_marked_by_whether_it_agrees(agrees, compared, shown):
+    here = {"value": 0.5, "low": None, "high": None, "n": 9, "seeds": 1}
+    cell = {"paper": 0.5, "here": here, "agrees": agrees, "compared": compared}
+    assert report_text.cell_text(cell, "%") == shown

@@ -67,8 +67,13 @@ def test_a_table_is_reproduced_if_no_more_miss_than_by_chance():
     right = [pair(0.1 * k, 0.1 * k, row=f"r{k}") for k in range(6)]  # of six one may miss: 0.967
     found = rules.numbers(right, "shares")
     assert (found.verdict, found.value, found.of) == (rules.REPRODUCED, 6, 6)
-    one = [*right[:5], pair(0.55, 0.5, row="r5")]
+    # limits: 0.0224 for one alone, times 2.638 / 1.96 = 0.0301 for one of six
+    one = [*right[:5], pair(0.525, 0.5, row="r5")]
     assert rules.numbers(one, "shares").verdict == rules.REPRODUCED
+    beyond = [*right[:5], pair(0.531, 0.5, row="r5")]
+    assert rules.numbers(beyond, "shares").verdict == rules.DIRECTION
+    gap = [*right[:5], pair(None, 0.5, row="r5")]
+    assert rules.numbers(gap, "shares").verdict == rules.UNDECIDED
     two = [*right[:4], pair(0.45, 0.4, row="r4"), pair(0.55, 0.5, row="r5")]
     found = rules.numbers(two, "shares")
     assert found.verdict == rules.DIRECTION  # the order of the six is kept
@@ -121,8 +126,62 @@ def test_a_statement_needs_two_networks_of_a_name():
     assert rules.of_statement({"verdict": "undecided"}, 3) == rules.UNDECIDED
 
 
-def test_equivalence():
-    assert rules.equivalences(["equivalent", "worse"]) == rules.REPRODUCED
-    assert rules.equivalences(["equivalent", "undecided"]) == rules.UNDECIDED
-    assert rules.equivalences(["undecided", "better"]) == rules.NOT
-    assert rules.equivalences([]) == rules.NOT_MEASURED
+def test_units_are_judged_by_where_the_interval_lies_beside_the_margin():
+    margin = 1 / 16
+    below, across, above = here(0.05, 0.01), here(0.06, 0.01), here(0.08, 0.01)
+    worse = here(-0.06, 0.02)  # it reaches below -1/16, which the rule does not ask about
+    assert rules.equivalences([below, worse], margin) == rules.REPRODUCED
+    assert rules.equivalences([below, across], margin) == rules.UNDECIDED
+    assert rules.equivalences([across, above], margin) == rules.NOT
+    assert rules.equivalences([below, Measured(0.01)], margin) == rules.UNDECIDED  # one network
+    assert rules.equivalences([], margin) == rules.NOT_MEASURED
+
+
+def test_numbers_are_told_apart_by_the_sides_that_face_each_other():
+    # Newcombe: d = 0.5, against the root of (0.5 - 0.4)^2 + (0.45 - 0)^2 = 0.461
+    a, b = Measured(0.5, 0.4, 0.9), Measured(0.0, 0.0, 0.45)
+    assert rules.apart(a, b)
+    assert rules.apart(b, a)
+    # below: the root of (0.9 - 0.5)^2 + (1 - 0.7)^2 = 0.5 is more than d = 0.49
+    assert not rules.apart(Measured(0.5, 0.4, 0.9), Measured(0.99, 0.69, 1.0))
+    assert not rules.apart(Measured(0.5), b)
+
+
+def test_few_networks_widen_by_students_quantiles():
+    # t(0.9875, 2) / t(0.975, 2), from a table
+    assert rules.widened(0.95, 2, 2) == pytest.approx(6.2053 / 4.3027, rel=1e-4)
+    few = [here(0.02, df=2), here(-0.0120, df=2)]  # above 0 within 0.01 * 1.442, not 1.144
+    assert rules.directions(few) == rules.UNDECIDED
+    assert rules.directions([here(0.02), here(-0.0120)]) == rules.NOT
+
+
+def test_of_three_numbers_none_may_miss_the_interval_of_all():
+    # 0.0224 * 2.394 / 1.96 = 0.0273
+    two = [pair(0.1, 0.1, row="a"), pair(0.4, 0.4, row="b")]
+    assert rules.numbers([*two, pair(0.726, 0.7)], "errors").verdict == rules.REPRODUCED
+    assert rules.numbers([*two, pair(0.728, 0.7)], "errors").verdict == rules.DIRECTION
+
+
+def test_an_order_is_kept_only_where_ours_are_told_apart():
+    assert rules.orders([pair(0.501, 0.9, row="a"), pair(0.5, 0.1, row="b")]) == (0, 0, 1)
+    assert rules.orders([pair(0.6, 0.9, row="a"), pair(0.5, 0.1, row="b")]) == (1, 0, 1)
+
+
+def test_the_paper_has_one_network_and_here_is_the_mean_of_several():
+    s, k, t = 0.001, 10, 2.2622
+    ours = Measured(0.016, 0.016 - t * s / k**0.5, 0.016 + t * s / k**0.5, None, k, k - 1)
+    limit = t * s * (1 + 1 / k) ** 0.5
+    for gap, word in ((0.99 * limit, rules.REPRODUCED), (1.01 * limit, rules.NOT)):
+        theirs = rules.of_one_network(Measured(0.016 + gap, 0.016 + gap, 0.016 + gap), ours)
+        assert rules.number(Pair("a", "c", ours, theirs)) == word
+    # two networks: t = 12.7, within which all agrees; that says nothing
+    half = 12.706 * s / 2**0.5
+    two = Measured(0.016, 0.016 - half, 0.016 + half, None, 2, 1)
+    theirs = rules.of_one_network(Measured(0.016, 0.016, 0.016), two)
+    assert rules.number(Pair("a", "c", two, theirs)) == rules.UNDECIDED
+    # one optimum: rounding alone
+    convex = Measured(0.0743, 0.0743, 0.0743, None, 1)
+    theirs = rules.of_one_network(rules.printed_exactly(0.074, 100), convex)
+    assert rules.number(Pair("a", "c", convex, theirs)) == rules.REPRODUCED
+    convex = Measured(0.0746, 0.0746, 0.0746, None, 1)
+    assert rules.number(Pair("a", "c", convex, theirs)) == rules.NOT

@@ -76,10 +76,11 @@ ATTACK = (
         "every image",
         "existence",
         "4.1",
-        "Every network tried has, for every image tried, an image near it that it gets wrong.",
+        "From every image tried, for every network tried, a search finds an image that it gets "
+        "wrong (how near that is, another row says).",
         "03, 04",
-        "The share of searches, over networks, images, ways to choose the wrong class, losses and "
-        "norms, that end in a mistake.",
+        "The share of images of which every search, over networks, ways to choose the wrong class, "
+        "losses and norms, ends in a mistake; where some fail, at least so many.",
         "Reproduced, if every search succeeds; else undecided: a failed search proves no absence.",
         "100 %",
         ("attacks",),
@@ -144,7 +145,7 @@ ATTACK = (
         "classified correctly (Figure 7).",
         "00, 04",
         "The accuracy of the figure's two networks on such images, noise not clipped.",
-        rules.NUMBER_RULE + " The paper does not say of which network it is: either may agree.",
+        rules.EVERY_RULE + rules.IMAGES_RULE,
         percent(paper.FIGURE7_NOISE_ACCURACY),
         ("pictures",),
         find.figure7_noise,
@@ -156,7 +157,7 @@ ATTACK = (
         "How large the changes are that Figure 7 shows for FC10(1e-4) and FC200-200-10.",
         "04",
         "The mean distortion of seeded random training images, as for Table 1.",
-        rules.NUMBERS_RULE,
+        rules.NUMBERS_RULE + rules.IMAGES_RULE,
         ", ".join(f"{size:g}" for size in paper.FIGURE7.values()),
         ("attacks",),
         find.figure7_sizes,
@@ -238,7 +239,8 @@ BOUNDS = (
         "07",
         "The radius that a bound promises to be free of mistakes, over the distance of the attack; "
         "the largest over networks, images and kinds of bound.",
-        "Reproduced, if it is nowhere above 1 by more than a thousandth; else not reproduced.",
+        "Reproduced, if it is nowhere above 1 by more than a thousandth; not reproduced, if it is; "
+        "undecided, if a count is missing. A proof decides; the records check it.",
         "a proof",
         ("certificates", "robust"),
         stretching.small_bounds,
@@ -251,7 +253,8 @@ BOUNDS = (
         "07",
         "The median radius that better bounds prove to be free of mistakes, over that which the "
         "product promises; the largest over networks.",
-        "Reproduced, if it is above 1 in every network; else not reproduced.",
+        "Undecided: the better bounds are above the product by construction, and networks that "
+        "have mistakes near every image cannot show that a large bound does without.",
         "no number",
         ("certificates",),
         stretching.large_bounds,
@@ -277,8 +280,8 @@ BOUNDS = (
         "07",
         "A proven constant that no change is stretched by more than (L2, pixels to logits); the "
         "largest of all networks.",
-        "Not reproduced, if every network has one: such a mapping is continuous, as section 4.3 "
-        "itself proves; else undecided.",
+        "Undecided: with such a constant the output is continuous, and whether the word means the "
+        "output or the class is a reading.",
         "a word",
         ("certificates",),
         stretching.discontinuous,

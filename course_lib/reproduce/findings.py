@@ -20,9 +20,18 @@ NO_RECORD = "The run has no record of it."
 IMAGENET = "Not measured here yet: it needs ImageNet's images and a network trained on them."
 FRAMES = "Not measured here yet: neither the network of Le et al. nor its data were ever published."
 LABELLED = ("FC100-100-10", "FC100-100-10-ReLU", "FC200-200-10", "CONV")
+# hidden layers of which units are examined; one that a record lacks leaves the claim open
+LAYERS = {
+    "FC100-100-10": 2,
+    "FC100-100-10-ReLU": 2,
+    "FC200-200-10": 2,
+    "CONV": 1,
+    "AE400-10": 1,
+}
 CONVEX = tuple(name for name in paper.TABLE1 if read.alone(name))
 HIDDEN = tuple(name for name in paper.TABLE1 if not read.alone(name))
 CLASSES = 10
+FIGURE7_IMAGES = (40, paper.SAMPLE, 10_000)  # those shown, the usual sample, a whole test set
 RARE = 0.05  # "of low probability": below what is commonly called rare
 
 
@@ -41,31 +50,38 @@ def units_of(names: tuple[str, ...]):
         found = read.layers(evidence, names)
         if not found:
             return not_measured(NO_RECORD)
-        words = {place: e["purity"]["verdict"] for place, e in found.items()}
-        fewest = min(e["networks"] for e in found.values())
-        said = ", ".join(
-            f"{word} in {sum(w == word for w in words.values())}"
-            for word in ("equivalent", "worse", "better", "undecided")
-            if word in words.values()
-        )
-        named = [f"{place}: {word}" for place, word in words.items() if word not in ("equivalent",)]
-        said = f"By purity, of {len(words)} layer{'s' * (len(words) > 1)}: {said}" + (
-            f" ({'; '.join(named)})." if named else "."
-        )
-        extreme = max(found.values(), key=lambda e: abs(e["purity"]["difference"]["mean"]))
-        gap = extreme["purity"]["difference"]
+        gaps = {place: _gap(e["purity"]["difference"], e["networks"]) for place, e in found.items()}
+        largest = max(gaps, key=lambda place: _upper(gaps[place]))
+        margin = units.MARGINS["purity"]
+        below = sum(gap.high is not None and gap.high < margin for gap in gaps.values())
+        above = sum(gap.low is not None and gap.low > margin for gap in gaps.values())
+        shown = gaps[largest]
+        expected = sum(LAYERS[name] for name in names)
+        verdict = rules.equivalences(list(gaps.values()), margin)
+        if len(gaps) < expected and verdict == REPRODUCED:
+            verdict = UNDECIDED
         return Finding(
-            rules.equivalences(list(words.values())),
-            said + " The number is the largest difference of a layer, units minus random.",
-            gap["mean"],
-            gap["low"],
-            gap["high"],
+            verdict,
+            f"By purity; layers measured {len(gaps)} of {expected}: {below} below the "
+            f"margin of {margin:g}, {above} above it. The number is the difference, units minus "
+            f"random, of the layer whose interval reaches highest ({largest}).",
+            *scaled(shown),
             n=read.SIZES["test"],
-            seeds=fewest,
+            seeds=min(e["networks"] for e in found.values()),
             level=units.LEVEL,
         )
 
     return find
+
+
+def _gap(difference: dict, networks: int) -> Measured:
+    """A layer's difference; a single network has no interval."""
+    low, high = (difference["low"], difference["high"]) if networks > 1 else (None, None)
+    return Measured(difference["mean"], low, high, seeds=networks, df=networks - 1)
+
+
+def _upper(measured: Measured) -> float:
+    return math.inf if measured.high is None else measured.high
 
 
 def random_directions(evidence: Evidence) -> Finding:
@@ -87,6 +103,7 @@ def random_directions(evidence: Evidence) -> Finding:
             None if low is None else low - chance,
             None if high is None else high - chance,
             seeds=networks,
+            df=networks - 1,
         )
     least = min(gaps, key=lambda place: gaps[place].value)
     return Finding(
@@ -118,17 +135,25 @@ def every_image(evidence: Evidence) -> Finding:
                 failed += searches - math.floor(cell["success"] * searches + 1e-6)
     if not tried:
         return not_measured(NO_RECORD)
-    share = 1 - failed / tried
-    low, high = wilson(share, tried)
+    # all networks get the same images; each search that failed may be of another of them
+    images = max(
+        cell["images"]
+        for entry in evidence.get("attacks")["networks"].values()
+        for run in entry["seeds"].values()
+        for cell in run.values()
+    )
+    share = max(0.0, 1 - failed / images)
+    low, high = wilson(share, images)
     return Finding(
         UNDECIDED if failed else REPRODUCED,
         f"In {len(seeds)} kinds of network: of {tried} searches on images that the network had "
-        f"right, {tried - failed} ended in a mistake, {failed} did not.",
+        f"right, {tried - failed} ended in a mistake, {failed} did not. The interval is over "
+        f"{images} images.",
         share,
         low,
         high,
         unit="%",
-        n=evidence.get("attacks").get("n"),
+        n=images,
         seeds=max(seeds),
     )
 
@@ -251,7 +276,7 @@ def difference(a: Measured, b: Measured) -> Measured:
     value, half = a.value - b.value, math.hypot(a.half, b.half)
     if not math.isfinite(half):
         return Measured(value, None, None, a.n, a.seeds)
-    return Measured(value, value - half, value + half, a.n, a.seeds)
+    return Measured(value, value - half, value + half, a.n, a.seeds, min(a.df, b.df))
 
 
 def halves_cost(evidence: Evidence) -> Finding:
@@ -278,7 +303,7 @@ def stated(key: str):
 
     def find(evidence: Evidence) -> Finding:
         entry, seeds = read.statement(evidence, key)
-        if entry is None:
+        if entry is None or not entry["of"]:
             return not_measured(NO_RECORD)
         least = entry.get("smallest", {})
         said = f"For it {entry['for']} of {entry['of']} comparisons, against it {entry['against']}"
@@ -347,41 +372,49 @@ def figure7_noise(evidence: Evidence) -> Finding:
     found = evidence.get("pictures").get("noise", {}).get("accuracy", {})
     if not found:
         return not_measured(NO_RECORD)
-    printed = rules.printed_share(paper.FIGURE7_NOISE_ACCURACY)
-    pairs = {}
-    for name, e in found.items():
-        here = Measured(e["mean"], e["low"], e["high"], e["n"], e["seeds"])
-        pairs[name] = rules.Pair(name, "accuracy", here, printed)
-    words = {name: rules.number(pair) for name, pair in pairs.items()}
-    order = (REPRODUCED, UNDECIDED, NOT)
-    best = min(
-        pairs,
-        key=lambda n: (order.index(words[n]), abs(pairs[n].here.value - printed.value)),
-    )
-    here = pairs[best].here
-    said = "; ".join(f"{name} {100 * pair.here.value:.1f} %" for name, pair in pairs.items())
+    here = {
+        name: Measured(e["mean"], e["low"], e["high"], e["n"], e["seeds"])
+        for name, e in found.items()
+    }
+
+    def at(n: int) -> str:
+        theirs = rules.printed_share(paper.FIGURE7_NOISE_ACCURACY, n)
+        pairs = [rules.Pair(name, "accuracy", here.get(name), theirs) for name in paper.FIGURE7]
+        return rules.every(pairs)
+
+    words = {n: at(n) for n in FIGURE7_IMAGES}
+    worst = max(here, key=lambda name: abs(here[name].value - paper.FIGURE7_NOISE_ACCURACY))
+    said = "; ".join(f"{name} {100 * e.value:.1f} %" for name, e in here.items())
     return Finding(
-        words[best],
-        f"{said}. The paper does not say of which network its number is; here it is {best}.",
-        *scaled(here),
+        rules.unanimous(words),
+        f"{said}. {_by_images(words)} The number is that of {worst}.",
+        *scaled(here[worst]),
         unit="%",
-        n=here.n,
-        seeds=here.seeds,
+        n=here[worst].n,
+        seeds=here[worst].seeds,
     )
+
+
+def _by_images(words: dict[int, str]) -> str:
+    each = ", ".join(f"{n}: {word}" for n, word in words.items())
+    return f"The paper does not say of how many images; with {each}."
 
 
 def figure7_sizes(evidence: Evidence) -> Finding:
     """The distortions that Figure 7 tells of its two networks, beside those of Table 1's images."""
-    pairs = [
-        rules.Pair(
-            name,
-            "distortion",
-            read.distortion(evidence, name),
-            rules.printed_mean(size, read.spread_over_images(evidence, name) or 0.0),
+    found = {
+        n: rules.numbers(
+            [read.distortion_pair(evidence, name, size, n) for name, size in paper.FIGURE7.items()],
+            "distortions",
         )
-        for name, size in paper.FIGURE7.items()
-    ]
-    return rules.numbers(pairs, "distortions")
+        for n in FIGURE7_IMAGES
+    }
+    words = {n: row.verdict for n, row in found.items()}
+    row = found[paper.SAMPLE]
+    if row.verdict == rules.NOT_MEASURED:
+        return row
+    said = f"With {paper.SAMPLE} images there: {row.said} {_by_images(words)}"
+    return dataclasses.replace(row, verdict=rules.unanimous(words), said=said)
 
 
 error_rise = rising(

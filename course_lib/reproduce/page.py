@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from . import showing
-from .report_text import behind, counted, machines, sections
+from .report_text import MARKS, behind, by_source, counted, machines, mark, origin, sections
 
 STYLE = """
 :root { --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --back: #ffffff; --tint: #f6f8fa;
@@ -78,10 +78,7 @@ figcaption { max-width: 50rem; margin-top: .4rem; }
 """
 
 
-STACKED = (
-    "A cell: the paper's number, below it ours, and its 95 % interval over networks and images; an "
-    "asterisk where the two disagree by the rule for numbers."
-)
+STACKED = f"A cell: the paper's number, below it ours, and {MARKS}"
 
 
 def text(value) -> str:
@@ -119,7 +116,7 @@ def _ledger_row(row: dict) -> str:
     how = (
         f"<details><summary>How it was measured</summary><p>{text(row['measure'])}</p>"
         f'<p>{text(row["said"])}</p><p>Decided by <a href="#rule-{row["rule"]}">rule '
-        f"{row['rule']}</a>.</p></details>"
+        f"{row['rule']}</a>{text(origin(row))}.</p></details>"
     )
     cells = [
         cell("section", text(row["section"]), "text"),
@@ -170,9 +167,10 @@ def _number(cell: dict, unit: str) -> str:
     shown = showing.with_interval(here["value"], here["low"], here["high"], unit)
     number, _, interval = shown.partition(" ")
     off = cell["agrees"] is False
-    kind, mark = ("here differs", " *") if off else ("here", "")
+    kind = "here differs" if off else "here"
+    sign = f" {mark(cell)}" if mark(cell) else ""
     parts.append(
-        f'<span class="{kind}"><span class="hidden">here </span>{text(number)}{mark}</span>'
+        f'<span class="{kind}"><span class="hidden">here </span>{text(number)}{sign}</span>'
     )
     if interval:
         parts.append(f'<span class="interval">{text(interval)}</span>')
@@ -209,7 +207,8 @@ def html(data: dict, folder: Path) -> str:
         "<h1>Intriguing properties of neural networks: the paper beside here</h1>",
         f'<p class="soft">{text(data["paper"])}. Made by <code>course reproduce</code>, mode '
         f"{text(data['mode'])}, version {text(data['version'])}.</p>",
-        f'<p>Of {len(data["ledger"])} claims of the paper:</p><ul class="counts">{counts}</ul>',
+        f'<p>Of {len(data["ledger"])} claims of the paper:</p><ul class="counts">{counts}</ul>'
+        f"<p>{text(by_source(data['ledger']))}</p>",
         problems,
         _contents(data),
         '<h2 id="ledger">The ledger of claims</h2>',

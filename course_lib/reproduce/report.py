@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .. import __version__, paper, storage
 from . import claims, figures, page, tables, verdicts
+from .claim import Claim
 from .evidence import Evidence
 from .report_text import markdown
 
@@ -44,6 +45,8 @@ def data_of(
             "n": found.n,
             "seeds": found.seeds,
             "verdict": found.verdict,
+            "proof": found.proof,
+            "source": source(claim, found, evidence),
             "said": found.said,
             "rule": rules.index(claim.rule) + 1,
             "records": list(claim.records),
@@ -65,6 +68,22 @@ def data_of(
         ],
         "problems": list(evidence.problems),
     }
+
+
+def source(claim: Claim, found: verdicts.Finding, evidence: Evidence) -> str:
+    """Where a row comes from: "a proof", "this run", "the course's records" or both; "" for none.
+
+    Of a claim's records those count that are there.
+    """
+    if found.verdict == verdicts.NOT_MEASURED:
+        return ""
+    if found.proof:
+        return "a proof"
+    there = [name for name in claim.records if evidence.get(name)]
+    lent = [name for name in there if name in evidence.borrowed]
+    if not lent:
+        return "this run"
+    return "the course's records" if len(lent) == len(there) else "this run and the course's"
 
 
 def about(name: str, found: dict, made: dict | None = None) -> dict:

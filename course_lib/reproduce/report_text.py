@@ -13,6 +13,16 @@ def counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
 
 
+def by_source(rows: list[dict]) -> str:
+    """How many claims have each verdict, by where the rows come from, as sentences."""
+    said = []
+    for source in dict.fromkeys(row["source"] for row in rows if row["source"]):
+        words = [row["verdict"] for row in rows if row["source"] == source]
+        counts = {word: words.count(word) for word in dict.fromkeys(words)}
+        said.append(f"From {source}: {counted(counts)}.")
+    return " ".join(said)
+
+
 def ledger_table(rows: list[dict]) -> str:
     """The ledger in short: claim, paper, here, images, networks, lesson, verdict."""
     lines = [
@@ -36,12 +46,12 @@ def ledger_table(rows: list[dict]) -> str:
 
 
 def cell_text(cell: dict, unit: str) -> str:
-    """A table's cell: "paper | here [interval]", an asterisk where the two disagree."""
+    """A table's cell: "paper → here [interval]" and the mark."""
     here = cell["here"]
     mine = showing.with_interval(here["value"], here["low"], here["high"], unit) if here else None
     mine = mine or showing.DASH
-    if cell["agrees"] is False:
-        mine += " *"
+    if mark(cell):
+        mine += f" {mark(cell)}"
     printed = cell["paper"]
     if printed is None:
         return mine
@@ -49,10 +59,19 @@ def cell_text(cell: dict, unit: str) -> str:
     return f"{theirs} → {mine}"
 
 
-CELLS = (
-    "A cell: the paper's number → ours, with its 95 % interval over networks and images; an "
-    "asterisk where the two disagree by the rule for numbers."
+MARKS = (
+    "its 95 % interval, where it has one: of errors over networks (all images are read), of "
+    "distortions and shares over networks and images; = where the two agree by the rule for one "
+    "number, * where they disagree, ? where that is open, no mark where nothing is compared."
 )
+CELLS = f"A cell: the paper's number → ours, with {MARKS}"
+
+
+def mark(cell: dict) -> str:
+    """ "=" (the two agree), "*" (they do not), "?" (open); "" without two numbers to compare."""
+    if cell["here"] is None or cell["paper"] is None or not cell["compared"]:
+        return ""
+    return {True: "=", False: "*", None: "?"}[cell["agrees"]]
 
 
 def table_text(table: dict) -> str:
@@ -99,6 +118,11 @@ def machines(records: list[dict]) -> list[str]:
     return [f"{', '.join(names)}: {what}" for what, names in lines.items()]
 
 
+def origin(row: dict) -> str:
+    """Where a row comes from, to be said after its rule."""
+    return f", from {row['source']}" if row["source"] else ""
+
+
 SECTIONS = (
     ("Units", ("units",)),
     ("Adversarial images", ("existence", "noise")),
@@ -123,7 +147,7 @@ def markdown(data: dict) -> str:
         "# Intriguing properties of neural networks: the paper beside here",
         f"{data['paper']}. Made by `course reproduce`, mode {data['mode']}, version "
         f"{data['version']}.",
-        f"Of {len(data['ledger'])} claims: {counted(data['counts'])}.",
+        f"Of {len(data['ledger'])} claims: {counted(data['counts'])}. {by_source(data['ledger'])}",
     ]
     if data["problems"]:
         parts.append("What could not be read:")
@@ -135,7 +159,7 @@ def markdown(data: dict) -> str:
     for row in data["ledger"]:
         parts.append(
             f"- **{row['claim']}** {row['measure']} {row['said']} *{row['verdict'].capitalize()}*, "
-            f"by rule {row['rule']}."
+            f"by rule {row['rule']}{origin(row)}."
         )
     parts.append("### The rules")
     parts.append("\n".join(f"{i}. {rule}" for i, rule in enumerate(data["rules"], 1)))

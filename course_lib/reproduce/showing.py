@@ -50,7 +50,7 @@ def finding(row: dict) -> str:
     if row["unit"] == "count":
         return f"{row['value']:g} of {row['of']} agree"
     text = with_interval(row["value"], row["low"], row["high"], row["unit"])
-    word = {"%": " %", "points": " points"}.get(row["unit"], "")
+    word = {"%": " %", "points": " points", "distortion": " rms"}.get(row["unit"], "")
     level = "" if row["low"] is None or row["level"] == 0.95 else f" ({100 * row['level']:.0f} %)"
     return text + word + level
 

@@ -2,7 +2,7 @@
 
 A table is a dict: key, title, note, columns (head and unit), rows (name, and a cell for each
 column). A cell: paper (a number or None), here (value, low, high, n, seeds; or None), agrees
-(True, False; None where it is open or there is nothing to compare).
+(True, False; None where it is open or nothing is compared), compared.
 """
 
 import math
@@ -11,13 +11,14 @@ from .. import paper
 from . import evidence as read
 from . import verdicts as rules
 from .evidence import Evidence
+from .stretching import bound_agrees
 from .verdicts import Measured, Pair
 
 OURS = ("FC100-100-10-ReLU", "CONV")  # no networks of the paper
 
 
-def cell(here: Measured | None, printed: float | None, agrees: bool | None = None) -> dict:
-    """A cell of a table."""
+def cell(here: Measured | None, printed: float | None, agrees=None, compared=False) -> dict:
+    """A cell of a table; ``compared``: by the rule for one number, or a bound's."""
     mine = None
     if here is not None:
         mine = {
@@ -27,14 +28,14 @@ def cell(here: Measured | None, printed: float | None, agrees: bool | None = Non
             "n": here.n,
             "seeds": here.seeds,
         }
-    return {"paper": printed, "here": mine, "agrees": agrees}
+    return {"paper": printed, "here": mine, "agrees": agrees, "compared": compared}
 
 
 def of_pair(pair: Pair) -> dict:
     """A cell with the paper's number and ours, and whether they agree by the rule."""
     word = rules.number(pair)
     agrees = {rules.REPRODUCED: True, rules.NOT: False}.get(word)
-    return cell(pair.here, pair.paper.value, agrees)
+    return cell(pair.here, pair.paper.value, agrees, pair.here is not None)
 
 
 def _by_network(key, title, note, table, parts, evidence: Evidence, more=()) -> dict:
@@ -91,8 +92,13 @@ def _table5(evidence: Evidence) -> dict:
         e = layers.get(name)
         here = None if e is None else Measured(e["upper"], e["lower"], e["upper"])
         step = "" if stride is None else f", stride {stride}"
-        agrees = (e["lower"] <= bound) if e is not None and trained else None
-        rows.append({"name": f"{name} ({size}{step})", "cells": [cell(here, bound, agrees)]})
+        agrees = bound_agrees(e, bound) if e is not None and trained else None
+        rows.append(
+            {
+                "name": f"{name} ({size}{step})",
+                "cells": [cell(here, bound, agrees, agrees is not None)],
+            }
+        )
     note = "Here: a proven upper bound [a lower and an upper one]. "
     note += (
         "The weights are trained ones."

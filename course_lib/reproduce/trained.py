@@ -4,7 +4,7 @@ from .. import paper
 from . import evidence as read
 from . import verdicts as rules
 from .evidence import Evidence
-from .verdicts import DIRECTION, REPRODUCED, UNDECIDED, Finding, not_measured
+from .verdicts import NOT, REPRODUCED, UNDECIDED, Finding, Measured, not_measured
 
 
 def trained_with(method: str):
@@ -16,7 +16,7 @@ def trained_with(method: str):
         if here is None:
             return not_measured("Not measured here yet.")
         printed = paper.ADVERSARIAL_TRAINING[method]
-        theirs = rules.printed_share(printed, read.SIZES["test"])
+        theirs = rules.of_one_network(rules.printed_exactly(printed, 100), here)
         verdict = rules.number(rules.Pair(method, "test", here, theirs))
         said = f"Test error in the mean of {len(values)} networks."
         return Finding(
@@ -27,48 +27,65 @@ def trained_with(method: str):
 
 
 def pools_help(evidence: Evidence) -> Finding:
-    """Adversarial pools: below 1.2 %, or at least better than decay and dropout."""
-    pools, decay, dropout = (
-        read.in_pools(evidence, method) for method in paper.ADVERSARIAL_TRAINING
-    )
+    """Adversarial pools: whether the test error is below 1.2 %."""
+    pools = read.in_pools(evidence, "adversarial pools")
     here = read.over_networks("FC100-100-10", list(pools.values()), read.SIZES["test"])
     if here is None:
         return not_measured("Not measured here yet.")
     limit = paper.ADVERSARIAL_TRAINING["adversarial pools"]
-    if here.high is None:
-        verdict = UNDECIDED
-    elif here.high < limit:
-        verdict = REPRODUCED
-    else:
-        gaps = [
-            read.over_networks("FC100-100-10", [other[s] - pools[s] for s in pools if s in other])
-            for other in (decay, dropout)
-        ]
-        better = rules.directions(gaps) if None not in gaps else UNDECIDED
-        verdict = {REPRODUCED: DIRECTION}.get(better, better)
-        if verdict == DIRECTION and here.low <= limit:
-            verdict = UNDECIDED
+    verdict = UNDECIDED
+    if here.high is not None:
+        verdict = REPRODUCED if here.high < limit else NOT if here.low > limit else UNDECIDED
     said = f"Test error in the mean of {len(pools)} networks."
     return Finding(verdict, said, here.value, here.low, here.high, "%", n=here.n, seeds=here.seeds)
 
 
-def pool_by_pool(first: str, second: str):
-    """A finder: that networks trained in the ``first`` way err less than in the ``second``."""
+def _gap(evidence: Evidence, worse: str, better: str) -> Measured | None:
+    """The test error of a way minus that of another in points, over the seeds that both have."""
+    high, low = (read.in_pools(evidence, method) for method in (worse, better))
+    values = [100 * (high[s] - low[s]) for s in low if s in high]
+    return read.over_networks("FC100-100-10", values)
+
+
+def pool_by_pool(*pairs: tuple[str, str]):
+    """A finder: that networks err more when trained in the first way of each pair than in its
+    second; a pair that was not measured leaves it open."""
 
     def find(evidence: Evidence) -> Finding:
-        one, two = (read.in_pools(evidence, method) for method in (first, second))
-        gap = read.over_networks("FC100-100-10", [100 * (two[s] - one[s]) for s in one if s in two])
+        gaps = {pair: _gap(evidence, *pair) for pair in pairs}
+        known = {pair: gap for pair, gap in gaps.items() if gap is not None}
+        if not known:
+            return not_measured("Not measured here yet.")
+        # one that is not measured is one without an interval
+        verdict = rules.directions([gap or Measured(0.0) for gap in gaps.values()])
+        least = min(known, key=lambda pair: known[pair].value)
+        said = "; ".join(
+            f"{worse} minus {better} "
+            + ("is not measured" if gap is None else f"{gap.value:.2f} points")
+            for (worse, better), gap in gaps.items()
+        )
+        return _shown(verdict, f"Test errors, the same seeds: {said}.", known[least])
+
+    return find
+
+
+def no_gain(method: str, plain: str):
+    """A finder: that networks trained in a way err no less than with ``plain``."""
+
+    def find(evidence: Evidence) -> Finding:
+        gap = _gap(evidence, plain, method)
         if gap is None:
             return not_measured("Not measured here yet.")
-        return Finding(
-            rules.directions([gap]),
-            f"Test error of {second} minus that of {first}, the same seeds.",
-            gap.value,
-            gap.low,
-            gap.high,
-            "points",
-            n=read.SIZES["test"],
-            seeds=gap.seeds,
+        verdict = UNDECIDED
+        if gap.low is not None:
+            verdict = NOT if gap.low > 0 else REPRODUCED if gap.high < 0 else UNDECIDED
+        return _shown(
+            verdict, f"Test error of {plain} minus that of {method}, the same seeds.", gap
         )
 
     return find
+
+
+def _shown(verdict: str, said: str, gap: Measured) -> Finding:
+    values = (gap.value, gap.low, gap.high)
+    return Finding(verdict, said, *values, "points", n=read.SIZES["test"], seeds=gap.seeds)
