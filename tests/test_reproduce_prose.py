@@ -126,13 +126,17 @@ REPRODUCED, DIRECTION, NOT, UNDECIDED, NOT_MEASURED = verdicts.VERDICTS
 MEANS = {
     "reproduced": {REPRODUCED},
     "not reproduced": {NOT},
-    "reproduced in part": {DIRECTION},
+    # the lesson names the part; the ledger is undecided where two numbers of ours in the paper's
+    # order are not told apart
+    "reproduced in part": {DIRECTION, UNDECIDED},
     "in part": {DIRECTION},
     "reproduced in most cells, not in all": {DIRECTION, REPRODUCED},
     "undecided": {UNDECIDED},
     "does not hold": {NOT},
     "confirmed": {REPRODUCED},
     "confirmed but for the prefactor": {DIRECTION},
+    # a construction proves it; the ledger asks the trained networks, which cannot show it
+    "confirmed**, by your construction": {REPRODUCED, UNDECIDED},
     "only without overlap": {NOT},
     "it can, by the norm": {REPRODUCED},
     "not for the problem stated": {NOT},
@@ -141,7 +145,7 @@ MEANS = {
     "same order": {REPRODUCED},
     "not reproduced here": {NOT, NOT_MEASURED},
     "not tested here": {UNDECIDED, NOT_MEASURED},
-    "right as a figure of speech only": {NOT},
+    "right as a figure of speech only": {NOT, UNDECIDED},
     "fails for the sparse autoencoder": {NOT},
     "so it is for FC10(1e-2)": {REPRODUCED, DIRECTION},
     "so it was for FC200-200-10": {REPRODUCED, DIRECTION},
