@@ -104,13 +104,19 @@ class Kept:
         return self.folder / f"{label}.{digest(what)[:16]}.json"
 
 
-def set_aside(path: Path, why) -> None:
-    """Rename a file that cannot be used to ``NAME.damaged``, and warn of it: nothing is lost."""
+def renamed(path: Path) -> Path:
+    """The new place of a file that cannot be used, ``NAME.damaged``: nothing is lost."""
     other, count = path.with_name(f"{path.name}.damaged"), 2
     while other.exists():
         other, count = path.with_name(f"{path.name}.damaged-{count}"), count + 1
     with contextlib.suppress(FileNotFoundError):  # another run was first
         os.replace(path, other)
+    return other
+
+
+def set_aside(path: Path, why) -> None:
+    """Rename a file that cannot be used (:func:`renamed`), and warn of it."""
+    other = renamed(path)
     warnings.warn(
         f"The file {path} is damaged ({why}); it is called {other.name} now, and what it held is "
         "made again.",

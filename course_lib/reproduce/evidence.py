@@ -7,18 +7,9 @@ altogether. What is not there is None here. A damaged record is told once, and c
 import math
 from pathlib import Path
 
-import scipy.stats
-
-from .. import paper, record, zoo
-from .verdicts import (
-    LEVEL,
-    Measured,
-    Pair,
-    of_one_network,
-    printed_exactly,
-    printed_mean,
-    printed_share,
-)
+from .. import paper, record
+from .measured import Measured, Z, alone, over_networks
+from .verdicts import Pair, of_one_network, printed_exactly, printed_mean, printed_share
 
 NAMES = (
     "networks",
@@ -36,7 +27,6 @@ NAMES = (
 KEPT = ("robust", "certificates", "pools", "formulas")
 # how the paper's attack is read: a recorded random class, cross-entropy, the squared norm
 CELL = "recorded/cross-entropy/squared"
-Z = float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
 SIZES = {"train": 60_000, "test": 10_000, "P1": 30_000, "P2": 30_000}
 
 
@@ -88,24 +78,6 @@ class Evidence:
         if said not in self.problems:
             self.problems.append(said)
         return said
-
-
-def alone(name: str) -> bool:
-    """Whether a network has one optimum, so that one of it is all there are."""
-    return zoo.recipe(name).method == "convex"
-
-
-def over_networks(name: str, values: list[float], n=None) -> Measured | None:
-    """The mean over the networks of a name, with Student's interval; None for no values."""
-    if not values:
-        return None
-    if len(values) > 1:
-        found = record.interval(values, LEVEL)
-        mean, half = found["mean"], found["half_width"]
-        return Measured(mean, mean - half, mean + half, n, len(values), len(values) - 1)
-    exact = alone(name)
-    low, high = (values[0], values[0]) if exact else (None, None)
-    return Measured(values[0], low, high, n, 1)
 
 
 # --- Tables 1 and 3 ------------------------------------------------------------------------------

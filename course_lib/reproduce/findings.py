@@ -14,7 +14,8 @@ from ..transfer.table import equal_label
 from . import evidence as read
 from . import verdicts as rules
 from .evidence import Evidence
-from .verdicts import DIRECTION, NOT, REPRODUCED, UNDECIDED, Finding, Measured, not_measured
+from .measured import CONVEX, Measured
+from .verdicts import DIRECTION, NOT, REPRODUCED, UNDECIDED, Finding, not_measured, shown
 
 NO_RECORD = "The run has no record of it."
 IMAGENET = "Not measured here yet: it needs ImageNet's images and a network trained on them."
@@ -28,8 +29,7 @@ LAYERS = {
     "CONV": 1,
     "AE400-10": 1,
 }
-CONVEX = tuple(name for name in paper.TABLE1 if read.alone(name))
-HIDDEN = tuple(name for name in paper.TABLE1 if not read.alone(name))
+HIDDEN = tuple(name for name in paper.TABLE1 if name not in CONVEX)
 CLASSES = 10
 FIGURE7_IMAGES = (40, paper.SAMPLE, 10_000)  # those shown, the usual sample, a whole test set
 RARE = 0.05  # "of low probability": below what is commonly called rare
@@ -55,17 +55,16 @@ def units_of(names: tuple[str, ...]):
         margin = units.MARGINS["purity"]
         below = sum(gap.high is not None and gap.high < margin for gap in gaps.values())
         above = sum(gap.low is not None and gap.low > margin for gap in gaps.values())
-        shown = gaps[largest]
         expected = sum(LAYERS[name] for name in names)
         verdict = rules.equivalences(list(gaps.values()), margin)
         if len(gaps) < expected and verdict == REPRODUCED:
             verdict = UNDECIDED
-        return Finding(
+        return shown(
             verdict,
             f"By purity; layers measured {len(gaps)} of {expected}: {below} below the "
             f"margin of {margin:g}, {above} above it. The number is the difference, units minus "
             f"random, of the layer whose interval reaches highest ({largest}).",
-            *scaled(shown),
+            gaps[largest],
             n=read.SIZES["test"],
             seeds=min(e["networks"] for e in found.values()),
             level=units.LEVEL,
@@ -92,29 +91,16 @@ def random_directions(evidence: Evidence) -> Finding:
         return not_measured(NO_RECORD)
     gaps = {}
     for place, e in found.items():
-        haar, networks = e["purity"]["haar"], e["networks"]
-        low, high = (
-            (haar["mean"] - haar["half_width"], haar["mean"] + haar["half_width"])
-            if networks > 1
-            else (None, None)
-        )
-        gaps[place] = Measured(
-            haar["mean"] - chance,
-            None if low is None else low - chance,
-            None if high is None else high - chance,
-            seeds=networks,
-            df=networks - 1,
-        )
+        haar = e["purity"]["haar"]
+        mean, half = haar["mean"] - chance, haar["half_width"]
+        gaps[place] = _gap({"mean": mean, "low": mean - half, "high": mean + half}, e["networks"])
     least = min(gaps, key=lambda place: gaps[place].value)
-    return Finding(
+    return shown(
         rules.directions(list(gaps.values())),
         f"Purity of rows of eight, minus {chance:.3f} by chance, in {len(gaps)} layers of trained "
         f"networks; least in {least}.",
-        gaps[least].value,
-        gaps[least].low,
-        gaps[least].high,
+        gaps[least],
         n=read.SIZES["test"],
-        seeds=gaps[least].seeds,
     )
 
 
@@ -175,14 +161,11 @@ def nearness(evidence: Evidence) -> Finding:
             f"; the nearest training image of another class is {beside['median']:.3f} away (median)"
         )
     largest = max(sizes.values(), key=lambda size: size.value)
-    return Finding(
+    return shown(
         UNDECIDED,
         said + ". Nobody was asked what is seen.",
-        largest.value,
-        largest.low,
-        largest.high,
+        largest,
         "distortion",
-        n=largest.n,
         seeds=max(size.seeds for size in sizes.values()),
     )
 
@@ -250,25 +233,20 @@ def rising(measure, what: str, scale: float, unit: str):
             return not_measured(NO_RECORD)
         steps = [difference(b, a) for a, b in itertools.pairwise(values)]
         least = min(steps, key=lambda step: step.value)
-        shown = ", ".join(
+        each = ", ".join(
             f"{name} {scale * v.value:.3g}" for name, v in zip(CONVEX, values, strict=True)
         )
-        return Finding(
+        return shown(
             rules.directions(steps),
-            f"{what}: {shown}. The number is the smaller of the two steps.",
-            *scaled(least, scale),
-            unit=unit,
+            f"{what}: {each}. The number is the smaller of the two steps.",
+            least,
+            unit,
+            scale,
             n=values[0].n,
             seeds=1,
         )
 
     return find
-
-
-def scaled(measured: Measured, scale: float = 1.0) -> tuple[float | None, ...]:
-    """(value, low, high), each times ``scale``; None stays None."""
-    values = (measured.value, measured.low, measured.high)
-    return tuple(None if v is None else scale * v for v in values)
 
 
 def difference(a: Measured, b: Measured) -> Measured:
@@ -288,11 +266,12 @@ def halves_cost(evidence: Evidence) -> Finding:
     steps = [difference(half, whole) for half in halves]
     least = min(steps, key=lambda step: step.value)
     said = ", ".join(f"{100 * half.value:.2f} %" for half in halves)
-    return Finding(
+    return shown(
         rules.directions(steps),
         f"Test error on half of the images {said}, on all {100 * whole.value:.2f} %.",
-        *scaled(least, 100),
+        least,
         "points",
+        100,
         n=read.SIZES["test"],
         seeds=min(whole.seeds, *(half.seeds for half in halves)),
     )
@@ -385,13 +364,11 @@ def figure7_noise(evidence: Evidence) -> Finding:
     words = {n: at(n) for n in FIGURE7_IMAGES}
     worst = max(here, key=lambda name: abs(here[name].value - paper.FIGURE7_NOISE_ACCURACY))
     said = "; ".join(f"{name} {100 * e.value:.1f} %" for name, e in here.items())
-    return Finding(
+    return shown(
         rules.unanimous(words),
         f"{said}. {_by_images(words)} The number is that of {worst}.",
-        *scaled(here[worst]),
-        unit="%",
-        n=here[worst].n,
-        seeds=here[worst].seeds,
+        here[worst],
+        "%",
     )
 
 

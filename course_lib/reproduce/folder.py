@@ -6,13 +6,13 @@ they were written.
 """
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
 from .. import __version__, storage
+from ..kept import renamed
 from ..sourcecode import code_digest
 from . import tasks as all_tasks
 from .running import Stopped
@@ -43,17 +43,8 @@ def read_made(folder: Path) -> tuple[dict, list[str]]:
     except FileNotFoundError:
         return {}, []
     except (OSError, ValueError, TypeError) as error:
-        other = aside(path)
+        other = renamed(path)
         return {}, [f"The file {path} is damaged ({error}); it is called {other.name} now."]
-
-
-def aside(path: Path) -> Path:
-    """Rename a file that cannot be used, so that nothing is lost; return its new place."""
-    other, count = path.with_name(f"{path.name}.damaged"), 2
-    while other.exists():
-        other, count = path.with_name(f"{path.name}.damaged-{count}"), count + 1
-    os.replace(path, other)
-    return other
 
 
 def examine(folder: Path, mode: str) -> list[str]:
@@ -71,7 +62,7 @@ def examine(folder: Path, mode: str) -> list[str]:
             if name in made and storage.sha256(path) != made[name].get("sha256"):
                 raise ValueError("its contents do not match their checksum")
         except (OSError, ValueError) as error:
-            other = aside(path)
+            other = renamed(path)
             told.append(
                 f"The record {path} is damaged ({error}); it is called {other.name} now, and what "
                 "was finished of it is put together again."

@@ -11,8 +11,7 @@ from torch import nn
 
 from .. import attacks, device, record, spectral, storage, zoo
 from ..data import load_mnist
-from .evidence import Z
-from .findings import CONVEX
+from .measured import CONVEX, Z
 
 PATH = storage.ASSETS / "records" / "formulas.json"
 GRID = 12  # of the convolutions: small enough for the explicit matrix, a multiple of each stride
@@ -40,6 +39,11 @@ def make(n: int, seed: int = 0) -> dict:
         "pooling": {name: pooling(*what) for name, what in POOLS.items()},
         "contrast": contrast(seed),
     }
+
+
+def task(network: str, seed: int, settings: dict) -> dict:
+    """:func:`make` as a task of ``tasks``; a setting: n."""
+    return make(settings["n"], seed)
 
 
 def penalty(name: str, n: int, seed: int) -> dict:

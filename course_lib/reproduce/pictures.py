@@ -9,7 +9,7 @@ from .. import attacks, device, models, paper, units, zoo
 from ..data import load_mnist
 from ..record import machine
 from ..transfer.intervals import wilson
-from .evidence import over_networks
+from .measured import over_networks
 
 UNITS, LAYER = "FC100-100-10", "sigmoid2"  # of Figures 1 and 2, as in lesson 02
 ROWS, SHOWN = 4, 8  # directions of each kind; images of a row, as in the paper
@@ -40,6 +40,11 @@ def make(n: int, seed: int = 0, networks: int = 1) -> dict:
         "noise": noise(n, seed, networks),
         "other_class": other_class(min(n, NEAR), seed),
     }
+
+
+def task(network: str, seed: int, settings: dict) -> dict:
+    """:func:`make` as a task of ``tasks``; settings: n and networks."""
+    return make(settings["n"], seed, settings["networks"])
 
 
 def top(seed: int) -> dict:

@@ -8,7 +8,8 @@ from . import evidence as read
 from . import verdicts as rules
 from .evidence import Evidence
 from .findings import NO_RECORD
-from .verdicts import NOT, REPRODUCED, UNDECIDED, Finding, Measured, not_measured
+from .trained import gap
+from .verdicts import NOT, REPRODUCED, UNDECIDED, Finding, not_measured, shown
 
 EXACT = 1e-6  # relative: bounds of a layer are proven to about this
 
@@ -31,12 +32,12 @@ def product(evidence: Evidence) -> Finding:
     found = _all_of(evidence)
     if not found:
         return not_measured(NO_RECORD)
-    gaps = {f"{name}": e["bounds"]["log_product"] - e["bounds"]["log_lower"] for name, e in found}
-    closest = min(gaps.values())
+    gaps = [e["bounds"]["log_product"] - e["bounds"]["log_lower"] for _, e in found]
+    closest = min(gaps)
     return Finding(
         REPRODUCED if closest >= -EXACT else NOT,
         f"In all {len(found)} networks the product is at least what a search found them to "
-        f"stretch; it is up to {math.exp(max(gaps.values())):.0f} times as much.",
+        f"stretch; it is up to {math.exp(max(gaps)):.0f} times as much.",
         math.exp(closest),
         seeds=_seeds(evidence),
         proof=True,
@@ -193,28 +194,23 @@ def large_bounds(evidence: Evidence) -> Finding:
         return not_measured(NO_RECORD)
     best = max(ratios, key=lambda name: ratios[name].value)
     low, high = (min(r.value for r in ratios.values()), ratios[best].value)
-    return Finding(
+    return shown(
         UNDECIDED,
         "These networks have mistakes near every image, so they cannot show that a large bound "
         "does without. The median radius that is proven to be free of mistakes, over the one that "
         f"the product promises by itself: {low:.1f} to {high:.1f} in {len(ratios)} kinds of "
         f"network; the largest is that of {best}.",
-        ratios[best].value,
-        ratios[best].low,
-        ratios[best].high,
+        ratios[best],
         n=_images(_all_of(evidence)),
-        seeds=ratios[best].seeds,
     )
 
 
 def discontinuous(evidence: Evidence) -> Finding:
     """A network with a finite bound is no discontinuous mapping."""
-    found = _all_of(evidence)
+    found = read.certified(evidence)
     if not found:
         return not_measured(NO_RECORD)
-    bounds = {
-        name: max(e["bounds"]["log_product"] for _, e in found if _ == name) for name, _ in found
-    }
+    bounds = {name: max(e["bounds"]["log_product"] for e in of) for name, of in found.items()}
     worst = max(bounds, key=bounds.get)
     return Finding(
         UNDECIDED,
@@ -248,20 +244,13 @@ def dense(evidence: Evidence) -> Finding:
 
 def penalised(evidence: Evidence) -> Finding:
     """Test error without and with a penalty on the bounds, settings chosen for the test error."""
-    plain, bounded = (read.in_pools(evidence, m) for m in ("weight decay", "penalised bounds"))
-    gap = read.over_networks(
-        "FC100-100-10", [100 * (plain[s] - bounded[s]) for s in bounded if s in plain]
-    )
-    if gap is not None:
-        return Finding(
-            rules.directions([gap]),
+    gained = gap(evidence, "weight decay", "penalised bounds")
+    if gained is not None:
+        return shown(
+            rules.directions([gained]),
             "Test error with weight decay alone minus that with a penalty, the same seeds.",
-            gap.value,
-            gap.low,
-            gap.high,
+            gained,
             "points",
-            n=read.SIZES["test"],
-            seeds=gap.seeds,
         )
     methods = evidence.get("robust").get("methods", {})
     errors = {name: _accuracies(methods.get(name)) for name in ("plain", "sum", "log-product")}
@@ -276,17 +265,13 @@ def penalised(evidence: Evidence) -> Finding:
     if not gaps:
         return not_measured(NO_RECORD)
     best = max(gaps, key=lambda name: gaps[name].value)
-    gap: Measured = gaps[best]
-    return Finding(
+    return shown(
         UNDECIDED,
         f"Test error without a penalty minus that with the better of {len(gaps)} ({best}). But the "
         "settings were chosen for what can be certified, not for the test error.",
-        gap.value,
-        gap.low,
-        gap.high,
+        gaps[best],
         "points",
         n=read.SIZES["test"],
-        seeds=gap.seeds,
     )
 
 

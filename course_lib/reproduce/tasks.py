@@ -13,30 +13,16 @@ from collections.abc import Callable
 
 from .. import models, paper, units, zoo
 from . import agreement, distortions, networks, norms, semantics, transfers
+from .measured import CONVEX
 from .task import Task, itself, networks_of
 
 TABLES = ("table1", "table2", "table3", "table4", "table5", "formulas")
 TABLES += ("figure1", "figure2", "figure7", "training")
 
 
-def pictures(network: str, seed: int, settings: dict) -> dict:
-    """What Figures 1, 2 and 7 show, with n images under noise, read by so many networks of each
-    name (settings: n, networks)."""
-    from . import pictures
-
-    return pictures.make(settings["n"], seed, settings["networks"])
-
-
-def formulas(network: str, seed: int, settings: dict) -> dict:
-    """Section 4's formulas in numbers: n images of each convex network (a setting)."""
-    from . import formulas
-
-    return formulas.make(settings["n"], seed)
-
-
 def convex_ones(task: Task) -> list[tuple[str, int]]:
     """The networks of the formulas."""
-    return [(name, 0) for name in models.NETWORKS if zoo.recipe(name).method == "convex"]
+    return [(name, 0) for name in CONVEX]
 
 
 def shown_in_pictures(task: Task) -> list[tuple[str, int]]:
@@ -120,8 +106,8 @@ EXPERIMENTS = {
     "units": Experiment("semantics", "layer", semantics.needs, of_units),
     "pixels": Experiment("semantics", "pixels", semantics.witness_alone, of_units),
     "norms": Experiment("norms", "bound", no_network, lambda t: 7.0),
-    "pictures": Experiment("tasks", "pictures", shown_in_pictures, lambda t: 10.0),
-    "formulas": Experiment("tasks", "formulas", convex_ones, lambda t: 5.0 + t.settings["n"] / 100),
+    "pictures": Experiment("pictures", "task", shown_in_pictures, lambda t: 10.0),
+    "formulas": Experiment("formulas", "task", convex_ones, lambda t: 5.0 + t.settings["n"] / 100),
 }
 
 

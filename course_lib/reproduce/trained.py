@@ -4,7 +4,8 @@ from .. import paper
 from . import evidence as read
 from . import verdicts as rules
 from .evidence import Evidence
-from .verdicts import NOT, REPRODUCED, UNDECIDED, Finding, Measured, not_measured
+from .measured import Measured
+from .verdicts import NOT, REPRODUCED, UNDECIDED, Finding, not_measured, shown
 
 
 def trained_with(method: str):
@@ -19,9 +20,7 @@ def trained_with(method: str):
         theirs = rules.of_one_network(rules.printed_exactly(printed, 100), here)
         verdict = rules.number(rules.Pair(method, "test", here, theirs))
         said = f"Test error in the mean of {len(values)} networks."
-        return Finding(
-            verdict, said, here.value, here.low, here.high, "%", n=here.n, seeds=here.seeds
-        )
+        return shown(verdict, said, here, "%")
 
     return find
 
@@ -37,14 +36,14 @@ def pools_help(evidence: Evidence) -> Finding:
     if here.high is not None:
         verdict = REPRODUCED if here.high < limit else NOT if here.low > limit else UNDECIDED
     said = f"Test error in the mean of {len(pools)} networks."
-    return Finding(verdict, said, here.value, here.low, here.high, "%", n=here.n, seeds=here.seeds)
+    return shown(verdict, said, here, "%")
 
 
-def _gap(evidence: Evidence, worse: str, better: str) -> Measured | None:
+def gap(evidence: Evidence, worse: str, better: str) -> Measured | None:
     """The test error of a way minus that of another in points, over the seeds that both have."""
     high, low = (read.in_pools(evidence, method) for method in (worse, better))
     values = [100 * (high[s] - low[s]) for s in low if s in high]
-    return read.over_networks("FC100-100-10", values)
+    return read.over_networks("FC100-100-10", values, read.SIZES["test"])
 
 
 def pool_by_pool(*pairs: tuple[str, str]):
@@ -52,19 +51,19 @@ def pool_by_pool(*pairs: tuple[str, str]):
     second; a pair that was not measured leaves it open."""
 
     def find(evidence: Evidence) -> Finding:
-        gaps = {pair: _gap(evidence, *pair) for pair in pairs}
-        known = {pair: gap for pair, gap in gaps.items() if gap is not None}
+        gaps = {pair: gap(evidence, *pair) for pair in pairs}
+        known = {pair: one for pair, one in gaps.items() if one is not None}
         if not known:
             return not_measured("Not measured here yet.")
         # one that is not measured is one without an interval
-        verdict = rules.directions([gap or Measured(0.0) for gap in gaps.values()])
+        verdict = rules.directions([one or Measured(0.0) for one in gaps.values()])
         least = min(known, key=lambda pair: known[pair].value)
         said = "; ".join(
             f"{worse} minus {better} "
-            + ("is not measured" if gap is None else f"{gap.value:.2f} points")
-            for (worse, better), gap in gaps.items()
+            + ("is not measured" if one is None else f"{one.value:.2f} points")
+            for (worse, better), one in gaps.items()
         )
-        return _shown(verdict, f"Test errors, the same seeds: {said}.", known[least])
+        return shown(verdict, f"Test errors, the same seeds: {said}.", known[least], "points")
 
     return find
 
@@ -73,19 +72,17 @@ def no_gain(method: str, plain: str):
     """A finder: that networks trained in a way err no less than with ``plain``."""
 
     def find(evidence: Evidence) -> Finding:
-        gap = _gap(evidence, plain, method)
-        if gap is None:
+        gained = gap(evidence, plain, method)
+        if gained is None:
             return not_measured("Not measured here yet.")
         verdict = UNDECIDED
-        if gap.low is not None:
-            verdict = NOT if gap.low > 0 else REPRODUCED if gap.high < 0 else UNDECIDED
-        return _shown(
-            verdict, f"Test error of {plain} minus that of {method}, the same seeds.", gap
+        if gained.low is not None:
+            verdict = NOT if gained.low > 0 else REPRODUCED if gained.high < 0 else UNDECIDED
+        return shown(
+            verdict,
+            f"Test error of {plain} minus that of {method}, the same seeds.",
+            gained,
+            "points",
         )
 
     return find
-
-
-def _shown(verdict: str, said: str, gap: Measured) -> Finding:
-    values = (gap.value, gap.low, gap.high)
-    return Finding(verdict, said, *values, "points", n=read.SIZES["test"], seeds=gap.seeds)

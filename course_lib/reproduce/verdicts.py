@@ -13,6 +13,7 @@ import scipy.stats
 
 from .. import paper
 from ..transfer.intervals import LEVEL, wilson
+from .measured import Measured, Z
 
 REPRODUCED = "reproduced"
 DIRECTION = "in direction only"
@@ -23,29 +24,6 @@ VERDICTS = (REPRODUCED, DIRECTION, NOT, UNDECIDED, NOT_MEASURED)
 
 FEW = 0.05  # in a table that is right, so many numbers miss their 95 % interval
 MOST = 0.95  # of a table's order that has to be kept for "in direction only"
-
-
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """A number and its 95 % interval; low and high are None where one network says nothing of the
-    others. n: images, seeds: networks of the name, both None where they play no part. df: degrees
-    of freedom of the interval's Student quantile, infinite for one over images alone. least: the
-    half width that ours may have at most to agree with this one; half by default."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    n: float | str | None = None
-    seeds: int | None = None
-    df: float = math.inf
-    least: float | None = None
-
-    @property
-    def half(self) -> float:
-        """Half the interval's width; infinite where there is none."""
-        if self.low is None or self.high is None:
-            return math.inf
-        return (self.high - self.low) / 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +46,16 @@ class Finding:
     seeds: int | None = None
     level: float = LEVEL
     proof: bool = False
+
+
+def shown(
+    verdict: str, said: str, measured: Measured, unit: str = "", scale: float = 1.0, **more
+) -> Finding:
+    """A finding whose number, images and networks are those of ``measured``, or stand in ``more``;
+    the number and its interval are told ``scale`` times."""
+    values = (measured.value, measured.low, measured.high)
+    told = (None if value is None else scale * value for value in values)
+    return Finding(verdict, said, *told, unit, **{"n": measured.n, "seeds": measured.seeds} | more)
 
 
 def not_measured(said: str) -> Finding:
@@ -116,8 +104,7 @@ def printed_exactly(value: float, scale: float = 1.0) -> Measured:
 
 def printed_mean(value: float, deviation: float, n: int = paper.SAMPLE) -> Measured:
     """A mean that the paper prints of n images that spread by ``deviation``, and rounding."""
-    z = float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
-    half = z * deviation / n**0.5 + half_unit(value)
+    half = Z * deviation / n**0.5 + half_unit(value)
     return Measured(value, value - half, value + half, n, 1)
 
 
@@ -130,7 +117,6 @@ def of_one_network(printed: Measured, ours: Measured | None) -> Measured:
     if ours is None or ours.low is None or (ours.seeds or 1) < 2:
         return printed
     more = ours.half * ours.seeds**0.5
-    z = float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
     s = more / float(scipy.stats.t(ours.df).ppf((1 + LEVEL) / 2))
     # two networks have a t of 12.7: agreement within so much says nothing, so it has to be z
     return dataclasses.replace(
@@ -138,7 +124,7 @@ def of_one_network(printed: Measured, ours: Measured | None) -> Measured:
         low=printed.low - more,
         high=printed.high + more,
         df=min(printed.df, ours.df),
-        least=printed.half + z * s,
+        least=printed.half + Z * s,
     )
 
 
