@@ -1,5 +1,7 @@
 """The attack within a budget of gradients, with many classes, and the routes that it takes."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -436,6 +438,54 @@ def test_a_way_that_ends_far_behind_is_not_followed_on(monkeypatch):
     before, first = [1.0, 1.0, torch.inf], [3.9, 4.1, 9.0]
     *_, followed = by_turns_of(monkeypatch, before, first, [])
     assert followed == [[0, 2]]
+
+
+def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way(monkeypatch):
+    """10 gradients are a pass: the limits are 50 for the paper's way, 60 for one of several classes
+    of an image, and there the classes' gradients count together."""
+    monkeypatch.setattr(routes, "onward", lambda *given: None)
+    spent = torch.tensor([0, 49, 50, 59, 60, 99])
+    seen = []
+    paper, other = a_way(6 * [1.0], seen), a_way(6 * [1.0], seen)
+    monkeypatch.setattr(routes, "papers", paper)
+    for classes, wanted in (
+        (1, [[0, 1], [0, 1, 2, 3, 4, 5]]),
+        (2, [[0, 1], [0, 1]]),  # 49, 109 and 159 for the pairs
+    ):
+        problem = numbered(6)
+        if classes == 2:
+            problem.image, problem.least = torch.tensor([0, 0, 1, 1, 2, 2]), torch.ones(3)
+        for way, rows in zip((paper, other), wanted, strict=True):
+            found = BestPoints.nothing(problem, Status.FAILED)
+            found.square, found.evaluations = torch.ones(6), spent.clone()
+            turns = routes._Turns(problem, torch.zeros(6, 5), 10, found, torch.ones(2, 6))
+            turns.go(way, torch.arange(6))
+            assert seen.pop() == rows
+        assert not seen
+
+
+def test_a_class_far_behind_leaves_quadratic_programming_early():
+    """On a rough network, where a class by itself gets all the iterations that there are."""
+    rng = torch.Generator().manual_seed(3)
+    weight, bends = torch.randn(2, 3, 36, generator=rng)
+
+    def net(images):
+        flat = images.flatten(1)
+        return flat @ weight.T + 0.5 * (3 * flat @ bends.T).sin()
+
+    x = torch.rand(8, 1, 6, 6, generator=rng)
+    labels = net(x).argmax(1)
+    one = problem_of(net, x, labels)
+    both = one.for_each(torch.stack([(labels + k) % 3 for k in (1, 2)], 1))
+    alone = sqp.solve(dataclasses.replace(both, image=None, least=None))
+    found = sqp.solve(both)
+    far = alone.square.unflatten(0, (-1, 2)).sqrt()
+    behind = (far > 1.3 * far.amin(1, keepdim=True)).flatten()
+    # the gradients of the first steps and of LOSING iterations, two classes each, and of widening
+    limit = sqp.FIRST + 2 * (sqp.LOSING + 3)
+    assert (behind & (alone.evaluations > limit)).sum() > 3
+    assert (found.evaluations[behind] <= limit).all()
+    assert torch.allclose(found.square[~behind], alone.square[~behind], rtol=1e-3)
 
 
 def test_a_class_that_is_far_behind_is_not_attacked_in_more_ways():

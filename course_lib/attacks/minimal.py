@@ -57,8 +57,8 @@ def minimal_adversarial(
     loss every one; of more than ten those whose linearised planes are the nearest; the smallest
     change is kept); labels: (N,) the true classes, or None for the network's own predictions.
     loss: "margin" (default, the smallest distances): min |r| such that the target's logit leads, by
-        quadratic programming (:mod:`.sqp`) and, where that does not settle soon, in five other
-        ways of ``steps`` gradients or twice as many, each followed by it (:mod:`.routes`);
+        quadratic programming (:mod:`.sqp`) and, where that does not settle soon, in up to five
+        other ways of ``steps`` gradients or twice as many, each followed by it (:mod:`.routes`);
         exactly, if the network computes something linear (:mod:`.exact`); where all this finds
         nothing, by the other losses, and along lines to other images (:mod:`.lines`), so that an
         image's answer may then depend on the others;

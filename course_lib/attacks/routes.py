@@ -3,15 +3,14 @@
 Quadratic programming first (:mod:`.sqp`): where it settles soon there is nothing better. Where it
 does not, because the network is rough there or bends many times on the way, there are hollows, and
 what a search finds is that of its own. So the image is attacked in other ways, which come to other
-hollows: normalised steps (:mod:`.descent`), which need no gradient of the right length, the paper's
-own method (:mod:`.penalty`), so that nothing it finds is missed, averaged normals
-(:mod:`.averaging`), which need gradients that have something in common, descent with long steps
-(:mod:`.primal_dual`), which passes over hollows, and a second pass of small steps from the nearest
-point. From the end of each quadratic programming goes on by itself: which hollow is the deepest
-shows at its bottom only. Once two ways have come to the same distance the rest is left out. Where
-normalised steps come much nearer than quadratic programming, gradients turn too quickly for it:
-more of them is what helps. What decides is how the image at hand behaved, not what layers there
-are.
+hollows: normalised steps (:mod:`.descent`), which need no gradient of the right length, averaged
+normals (:mod:`.averaging`), which need gradients that have something in common, descent with long
+steps (:mod:`.primal_dual`), which passes over hollows, a second pass of small steps from the
+nearest point, and the paper's own method (:mod:`.penalty`) where all this has cost little. From the
+end of each quadratic programming goes on by itself: which hollow is the deepest shows at its bottom
+only. Once two ways have come to the same distance the rest is left out. Where normalised steps come
+much nearer than quadratic programming, gradients turn too quickly for it: more of them is what
+helps. What decides is how the image at hand behaved, not what layers there are.
 """
 
 import dataclasses
@@ -28,7 +27,10 @@ from .status import Status
 SLOW = 60
 LONG = 2  # times the gradients of another way: the paper's method searches for its c with them,
 # descent with long steps wants many of them, and so do gradients that turn quickly
-WORTH = 1.05  # a class this much farther than the nearest one known is not attacked in more ways
+WORTH = 1.02  # a class this much farther than the nearest one known is not attacked in more ways
+# passes (of ``steps`` gradients) after which an image is not worth the paper's method too; and, for
+# any class, where others of its classes have been attacked as well, no further way
+DEAR, SPENT = 5, 6
 ONWARD = 20  # iterations from the end of a way: it is near a bottom, or on a crease
 FAR = 2.0  # a way that ends so many times as far as the nearest known point is not followed on
 ROUGH = 1.05  # see by_turns()
@@ -92,7 +94,7 @@ def more_steps(problem: Problem, _clean, steps: int, _known: BestPoints) -> Best
 
 
 FIRST_WAY = normalised
-WAYS = (papers, averaged, long_steps, small_steps)
+WAYS = (averaged, long_steps, small_steps, papers)
 ROUGH_WAYS = (more_steps, small_steps, long_steps)
 
 
@@ -107,9 +109,19 @@ class _Turns:
     found: BestPoints
     ends: torch.Tensor
 
+    def spent(self) -> torch.Tensor:
+        """(N,) the gradients that each image has had, for all of its classes together."""
+        gradients, image = self.found.evaluations, self.problem.image
+        if image is None:
+            return gradients
+        return gradients.new_zeros(len(self.problem.least)).scatter_add(0, image, gradients)[image]
+
     def go(self, way, rows: torch.Tensor) -> torch.Tensor:
         """Attack the images ``rows`` in one way; those of them that another may bring nearer."""
         worth = self.problem.take(rows).within(self.found.square[rows], WORTH)
+        most = DEAR if way is papers else SPENT
+        if way is papers or self.problem.image is not None:
+            worth &= self.spent()[rows] < most * self.steps
         rows = rows[worth]
         if not len(rows):
             return rows

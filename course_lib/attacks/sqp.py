@@ -26,9 +26,10 @@ from .status import Status
 
 FIRST = 10  # steps of averaged normals: a start that is near and on no detour
 ROWS = 3  # classes whose gradients are taken, the nearest; more are rarely active together
-LATE_ROWS = 5  # for the images that are still unfinished after
+LATE_ROWS = 4  # for the images that are still unfinished after
 LATE = 6  # iterations
 LOSING = 8  # iterations, after which an image without any success is left to other ways
+BEHIND = 1.1  # and so is a class that is then so many times as far as its image's nearest one
 ITERATIONS = 40
 MEMORY = 4  # pairs of L-BFGS; each takes two numbers for every pixel
 CURVATURE = 0.05  # that a pair must show, sᵀy / sᵀs, to count; 1 is that of 1/2 |z - x|²
@@ -334,7 +335,8 @@ def solve(
         )
         over = settled | trial.hopeless | batch.problem.exhausted()
         if k == LOSING and start is None:
-            over |= found.square[batch.rows].isinf()
+            near = problem.within(found.square, BEHIND) & found.square.isfinite()
+            over |= ~near[batch.rows]
         found.status[batch.rows[settled]] = Status.SETTLED
         ends[batch.rows] = batch.z
         found.c[batch.rows] = 1 / (2 * batch.multipliers.sum(1))
