@@ -23,7 +23,8 @@ NAMES = (
     "pictures",
     "formulas",
 )
-# made by programs of their own, and not by a run: a report takes the course's where it has none
+# made by programs of their own, or by a full run alone: a report takes the course's where there is
+# none
 KEPT = ("robust", "certificates", "pools", "formulas")
 # how the paper's attack is read: a recorded random class, cross-entropy, the squared norm
 CELL = "recorded/cross-entropy/squared"

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable
 
 from .. import models, paper, units, zoo
-from . import agreement, distortions, networks, norms, semantics, transfers
+from . import agreement, distortions, hardening, networks, norms, semantics, transfers
 from .measured import CONVEX
 from .task import Task, itself, networks_of
 
@@ -105,6 +105,7 @@ EXPERIMENTS = {
     "predictions": Experiment("agreement", "predictions", agreement.same_seed, of_images),
     "units": Experiment("semantics", "layer", semantics.needs, of_units),
     "pixels": Experiment("semantics", "pixels", semantics.witness_alone, of_units),
+    "hardening": Experiment("hardening", "row", hardening.stranger, hardening.cost),
     "norms": Experiment("norms", "bound", no_network, lambda t: 7.0),
     "pictures": Experiment("pictures", "task", shown_in_pictures, lambda t: 10.0),
     "formulas": Experiment("formulas", "task", convex_ones, lambda t: 5.0 + t.settings["n"] / 100),
@@ -134,7 +135,8 @@ class Mode:
     for none; cells: of :data:`distortions.CELLS`; deep_seeds: of cosines and predictions, 0 for
     none, and for no curves; literal: the seeds trained with the paper's own decay, by the method of
     training; studied: layers whose units are measured, in unit_seeds networks each, with so many
-    bases; monotone: images for the scan over c; pictures: images under Figure 7's noise.
+    bases; monotone: images for the scan over c; pictures: images under Figure 7's noise; hardened:
+    networks of each way to train against adversarial examples, 0 for those of the course's record.
     """
 
     n: int | None
@@ -150,6 +152,7 @@ class Mode:
     untrained: bool
     monotone: int
     pictures: int
+    hardened: int
 
 
 FORMULAS = 1000  # images of each convex network are enough for the penalty method's excess
@@ -171,6 +174,7 @@ MODES = {
         untrained=False,
         monotone=0,
         pictures=1000,
+        hardened=0,
     ),
     "default": Mode(
         n=256,
@@ -186,6 +190,7 @@ MODES = {
         untrained=False,
         monotone=0,
         pictures=1000,
+        hardened=0,
     ),
     "full": Mode(
         n=None,
@@ -201,6 +206,7 @@ MODES = {
         untrained=True,
         monotone=60,
         pictures=10_000,
+        hardened=5,
     ),
 }
 
@@ -275,7 +281,10 @@ def of_table(mode: Mode, table: str) -> list[Task]:
         return [Task("formulas", "formulas", 0, {"n": min(mode.n or FORMULAS, FORMULAS)})]
     if table in ("figure1", "figure2"):
         return [*of_units_in(mode), *shown]
-    return shown if table == "figure7" else of_networks(mode, models.NETWORKS)
+    if table == "figure7":
+        return shown
+    hard = hardening.tasks(seeds=mode.hardened) if mode.hardened else []
+    return [*of_networks(mode, models.NETWORKS), *hard]
 
 
 def check_tables(only) -> tuple[str, ...]:
@@ -331,6 +340,7 @@ RECORDS = {
     "attacks": Record(("distortions", "monotone"), distortions.assemble),
     "transfer": Record(TRANSFER, agreement.assemble, transfers.compact),
     "unit_semantics": Record(("pixels", "units"), semantics.assemble),
+    "pools": Record(("hardening",), hardening.assemble),
     "table5": Record(("norms",), norms.assemble),
     "pictures": Record(("pictures",), the_one),
     "formulas": Record(("formulas",), the_one),

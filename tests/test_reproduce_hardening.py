@@ -1,28 +1,16 @@
-"""benchmarks/pools.py: as many candidates for each, a fair choice, verdicts by rule, its record."""
+"""Training against pools: as many candidates for each, a fair choice, verdicts by rule, tasks."""
 
-import importlib.util
 import json
-import sys
 
 import pytest
 import torch
 
 from course_lib import record, robust, storage
 from course_lib.data import load_mnist
+from course_lib.reproduce import hardening as bench
+from course_lib.reproduce import tasks
 
-BENCHMARKS = storage.PACKAGE.parent / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def bench():
-    if not BENCHMARKS.is_dir():
-        pytest.skip("an installed course has no benchmarks")
-    spec = importlib.util.spec_from_file_location("pools_benchmark", BENCHMARKS / "pools.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+PATH = storage.ASSETS / "records" / "pools.json"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +18,7 @@ def few():
     return load_mnist("test", "cpu").sample(40, seed=5)
 
 
-def test_every_method_has_as_many_candidates_of_the_same_epochs(bench):
+def test_every_method_has_as_many_candidates_of_the_same_epochs():
     for activation, rates in bench.RATES.items():
         for method in bench.METHODS:
             tried = bench.candidates(activation, method)
@@ -41,7 +29,7 @@ def test_every_method_has_as_many_candidates_of_the_same_epochs(bench):
             assert json.loads(json.dumps(tried)) == tried
 
 
-def test_every_candidate_is_a_training_that_there_is(bench, few):
+def test_every_candidate_is_a_training_that_there_is(few):
     for activation in bench.RATES:
         for method in bench.METHODS:
             settings = bench.candidates(activation, method)[0] | {"epochs": 1, "batch_size": 20}
@@ -52,7 +40,7 @@ def test_every_candidate_is_a_training_that_there_is(bench, few):
             assert not made.net.training
 
 
-def test_a_network_is_trained_once_and_then_read(bench, few, monkeypatch):
+def test_a_network_is_trained_once_and_then_read(few, monkeypatch):
     settings = bench.candidates("relu", "pools")[0] | {"epochs": 1, "places": ["relu2"], "size": 20}
     monkeypatch.setattr(bench, "load_mnist", lambda part, where: few)
     net, cost = bench.trained(settings, "fit", 3)
@@ -63,27 +51,27 @@ def test_a_network_is_trained_once_and_then_read(bench, few, monkeypatch):
     assert torch.equal(net(few.images), again(few.images))
 
 
-def test_the_first_of_the_best_on_validation_images_is_chosen(bench, monkeypatch):
+def test_the_first_of_the_best_on_validation_images_is_chosen(monkeypatch):
     errors = iter([0.03, 0.02, 0.02, 0.04])
     monkeypatch.setattr(bench, "trained", lambda *given: (None, {"cpu_seconds": 1}))
     monkeypatch.setattr(bench, "validation_error", lambda net: next(errors))
     tried = [{"strength": k, "learning_rate": 1} for k in range(4)]
-    rows, chosen = bench.settle("any", tried)
+    rows, chosen = bench.settle(tried)
     assert chosen == tried[1]
     assert [row["error"] for row in rows] == [0.03, 0.02, 0.02, 0.04]
 
 
-def test_what_is_trained_for_longer_has_three_candidates_each(bench, monkeypatch):
+def test_what_is_trained_for_longer_has_three_candidates_each(monkeypatch):
     asked = []
 
-    def settle(name, tried):
+    def settle(tried):
         asked.append(tried)
         return [], tried[0]
 
     monkeypatch.setattr(bench, "settle", settle)
-    monkeypatch.setattr(bench, "measured", lambda name, settings, *rest: {"settings": settings})
+    monkeypatch.setattr(bench, "measured", lambda settings, *rest: {"settings": settings})
     for method in bench.LENGTHENED:
-        bench.lengthened("sigmoid", method, 5, 10, None)
+        bench.lengthened("sigmoid", method, 5, 10)
         longer = asked.pop()
         assert len({json.dumps(one) for one in longer}) == 3
         assert {one["epochs"] for one in longer} == {bench.LONG}
@@ -93,7 +81,7 @@ def test_what_is_trained_for_longer_has_three_candidates_each(bench, monkeypatch
 # ---------------------------------------------------------------- verdicts
 
 
-def row(bench, *errors, validation=0.02):
+def row(*errors, validation=0.02):
     runs = {str(k): {"error": error} for k, error in enumerate(errors)}
     return {
         "seeds": runs,
@@ -112,15 +100,15 @@ def row(bench, *errors, validation=0.02):
         ((0.0140, 0.0130, 0.0120), "undecided"),
     ],
 )
-def test_the_verdict_on_the_errors(bench, pools, verdict):
+def test_the_verdict_on_the_errors(pools, verdict):
     rows = {
-        "sigmoid: pools": row(bench, *pools),
-        "sigmoid: decay": row(bench, 0.0160, 0.0161, 0.0162),
-        "sigmoid: dropout": row(bench, 0.0131, 0.0132, 0.0133),
+        "sigmoid: pools": row(*pools),
+        "sigmoid: decay": row(0.0160, 0.0161, 0.0162),
+        "sigmoid: dropout": row(0.0131, 0.0132, 0.0133),
     }
     assert bench.errors_verdict(rows) == verdict
     # of two rows of pools that one speaks which validation images prefer, whatever the test says
-    rows["sigmoid: pools, long"] = row(bench, 0.001, 0.001, 0.001, validation=0.03)
+    rows["sigmoid: pools, long"] = row(0.001, 0.001, 0.001, validation=0.03)
     assert bench.errors_verdict(rows) == verdict
 
 
@@ -134,11 +122,11 @@ def test_the_verdict_on_the_errors(bench, pools, verdict):
         ((0.0210, 0.0190, 0.0202), (0.0210, 0.0192, 0.0200), "undecided"),
     ],
 )
-def test_the_verdict_on_the_higher_layers(bench, lowest, top, verdict):
+def test_the_verdict_on_the_higher_layers(lowest, top, verdict):
     rows = {
-        "relu: no pool": row(bench, 0.0200, 0.0201, 0.0202),
-        "relu: only input": row(bench, *lowest),
-        "relu: only upper": row(bench, *top),
+        "relu: no pool": row(0.0200, 0.0201, 0.0202),
+        "relu: only input": row(*lowest),
+        "relu: only upper": row(*top),
     }
     assert bench.layers_verdict(rows, "relu") == verdict
 
@@ -151,24 +139,24 @@ def test_the_verdict_on_the_higher_layers(bench, lowest, top, verdict):
         ((0.0190, 0.0205, 0.0199), (0.0190, 0.0205, 0.0199), "undecided"),
     ],
 )
-def test_the_verdict_on_each_layer(bench, lowest, every, verdict):
+def test_the_verdict_on_each_layer(lowest, every, verdict):
     rows = {
-        "sigmoid: decay": row(bench, 0.0200, 0.0201, 0.0202),
-        "sigmoid: input pool": row(bench, *lowest),
-        "sigmoid: pools": row(bench, *every),
+        "sigmoid: decay": row(0.0200, 0.0201, 0.0202),
+        "sigmoid: input pool": row(*lowest),
+        "sigmoid: pools": row(*every),
     }
     assert bench.each_layer_verdict(rows) == verdict
 
 
-def test_differences_are_paired_by_seed(bench):
-    ours, control = row(bench, 0.01, 0.02, 0.03), row(bench, 0.02, 0.03, 0.05)
+def test_differences_are_paired_by_seed():
+    ours, control = row(0.01, 0.02, 0.03), row(0.02, 0.03, 0.05)
     rows = {"relu: decay": control, "relu: virtual": ours}
     wanted = record.interval([-0.01, -0.01, -0.02])
     assert bench.compared(rows) == {"relu: virtual": pytest.approx(wanted)}
     assert bench.verdicts(rows) == {}
 
 
-def test_transfer_is_asked_of_images_that_the_network_reads(bench):
+def test_transfer_is_asked_of_images_that_the_network_reads():
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Identity())  # pixels are the logits
     right, wrong = torch.eye(3)[:, None, None], torch.eye(3)[[1, 2, 0]][:, None, None]
     labels = torch.tensor([0, 1, 0])  # it misreads the third, whatever is done to it
@@ -181,18 +169,43 @@ def test_transfer_is_asked_of_images_that_the_network_reads(bench):
     }
 
 
-# ---------------------------------------------------------------- the record
+# ---------------------------------------------------------------- tasks and the record
+
+
+def test_a_row_is_a_task_and_the_record_made_of_rows(few, monkeypatch):
+    monkeypatch.setattr(bench, "trained", lambda *given: (few, {"cpu_seconds": 1}))
+    monkeypatch.setattr(bench, "validation_error", lambda net: 0.02)
+    errors = iter([0.01, 0.02, 0.03, 0.02, 0.03, 0.05])
+    monkeypatch.setattr(bench, "measure", lambda net, kind, n: {"error": next(errors)})
+    two = bench.tasks(["relu: dropout", "relu: decay"], seeds=3, n=7)
+    threads = torch.get_num_threads()
+    made = {t: bench.row(t.network, t.seed, t.settings) for t in two}
+    assert torch.get_num_threads() == threads
+    whole = tasks.assemble("pools", made)
+    assert list(whole["rows"]) == ["relu: decay", "relu: dropout"]
+    assert whole["images"]["attack"] == 7
+    wanted = record.interval([-0.01, -0.01, -0.02])
+    assert whole["against_decay"] == {"relu: dropout": pytest.approx(wanted)}
+    assert [bench.stranger(t) for t in two] == 2 * [[("FC100-100-10-ReLU", 0)]]
+
+
+def test_the_full_mode_trains_every_row_and_the_others_none():
+    for mode, count in (("quick", 0), ("default", 0), ("full", len(bench.ROWS))):
+        found = [t for t in tasks.grid(mode, ["training"]) if t.experiment == "hardening"]
+        assert len(found) == count
 
 
 @pytest.fixture(scope="module")
-def whole(bench):
-    if not bench.PATH.is_file():
-        pytest.skip("the record has not been made yet: python benchmarks/pools.py")
-    return json.loads(bench.PATH.read_text(encoding="utf-8"))
+def whole():
+    if not PATH.is_file():
+        pytest.skip("no record: python benchmarks/pools.py")
+    return json.loads(PATH.read_text(encoding="utf-8"))
 
 
-def test_the_record_has_every_row_and_five_seeds(bench, whole):
-    assert list(whole["rows"]) == list(bench.ROWS)
+def test_the_record_has_every_row_and_five_seeds(whole):
+    # the long trainings are an aim of their own, and need each of their rivals trained as long
+    there = [name for name in bench.ROWS if not name.endswith(", long")]
+    assert [name for name in whole["rows"] if not name.endswith(", long")] == there
     for found in whole["rows"].values():
         assert list(found["seeds"]) == ["0", "1", "2", "3", "4"]
         assert found["summary"]["error"] == pytest.approx(
@@ -200,7 +213,7 @@ def test_the_record_has_every_row_and_five_seeds(bench, whole):
         )
 
 
-def test_the_record_was_made_with_what_validation_chose(whole, bench):
+def test_the_record_was_made_with_what_validation_chose(whole):
     for name, found in whole["rows"].items():
         tried = found.get("candidates")
         if tried:
@@ -210,7 +223,7 @@ def test_the_record_was_made_with_what_validation_chose(whole, bench):
             assert [one["settings"] for one in tried] == bench.candidates(activation, of)
 
 
-def test_the_records_verdicts_are_those_of_the_rule(bench, whole):
+def test_the_records_verdicts_are_those_of_the_rule(whole):
     assert whole["verdicts"] == bench.verdicts(whole["rows"])
     assert whole["against_decay"] == bench.compared(whole["rows"])
     assert set(whole["verdicts"]) == set(bench.RATES)
