@@ -86,6 +86,11 @@ TEXTS = {
         r"\[:20\]": "[:3]",
         r"20_000, seed=2": "2000, seed=2",
     },
+    "08": {
+        r"epochs=8": "epochs=2",
+        r"epochs=4": "epochs=1",
+        r"\[0\] < 0\.2 < fooled\[-1\]": "",
+    },
 }
 REMEMBERED: dict[str, dict] = {}  # what slow functions of the library gave
 

@@ -509,6 +509,27 @@ def certificate(logits, labels, last, below):
         id="07",
         marks=SLOW,
     ),
+    pytest.param(
+        "08_training_against_it.ipynb",
+        "layer-step",
+        """\
+def layer_step(above, values, labels, length, ceiling):
+    h = values.detach().requires_grad_()
+    loss = F.cross_entropy(above(h), labels, reduction="sum")
+    gradient = torch.autograd.grad(loss, h)[0]
+    return values + length * F.normalize(gradient, dim=1)
+""",
+        "Some activations leave the range of the units",
+        """\
+def layer_step(above, values, labels, length, ceiling):
+    h = values.detach().requires_grad_()
+    F.cross_entropy(above(h), labels, reduction="sum").backward()
+    step = h.grad / h.grad.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    return (values + length * step).clamp(0, ceiling)
+""",
+        id="08",
+        marks=SLOW,
+    ),
 ]
 
 

@@ -144,7 +144,6 @@ MEANS = {
     "has no measure": {UNDECIDED},
     "same order": {REPRODUCED},
     "not reproduced here": {NOT, NOT_MEASURED},
-    "not tested here": {UNDECIDED, NOT_MEASURED},
     "right as a figure of speech only": {NOT, UNDECIDED},
     "fails for the sparse autoencoder": {NOT},
     "so it is for FC10(1e-2)": {REPRODUCED, DIRECTION},
@@ -178,6 +177,10 @@ SAID = (
     ("07", '"Large bounds do not imply', "bounds, large"),
     ("07", '"Penalising the bounds', "bounds, penalty"),
     ("07", '"Fairly discontinuous"', "discontinuous"),
+    ("08", '"Below 1.2 % with pools', "training, pools"),
+    ("08", '"Less than with weight decay', "training, better"),
+    ("08", '"It needs each layer', "training, every layer"),
+    ("08", '"Those of the higher layers', "training, higher layers"),
 )
 
 
