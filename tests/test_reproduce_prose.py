@@ -177,7 +177,7 @@ SAID = (
     ("07", '"Large bounds do not imply', "bounds, large"),
     ("07", '"Penalising the bounds', "bounds, penalty"),
     ("07", '"Fairly discontinuous"', "discontinuous"),
-    ("08", '"Below 1.2 % with pools', "training, pools"),
+    ("08", '"Below 1.2% with pools', "training, pools"),
     ("08", '"Less than with weight decay', "training, better"),
     ("08", '"It needs each layer', "training, every layer"),
     ("08", '"Those of the higher layers', "training, higher layers"),

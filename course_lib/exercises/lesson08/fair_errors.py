@@ -55,8 +55,8 @@ EXERCISE = Exercise(
     hints=[
         "For each method: which setting has the smallest validation error? Only then look at the "
         "test errors, and of that setting alone.",
-        "NaN is smaller than nothing, and `argmin` returns its place all the same: turn it into "
-        "infinity first, `torch.nan_to_num(validation, nan=math.inf)`.",
+        "`argmin` returns the place of a NaN, if there is one: turn it into infinity first, "
+        '`torch.nan_to_num(validation, nan=float("inf"))`.',
         "`test[range(len(test)), chosen]` takes one setting of each method: (methods, seeds).",
     ],
     cases=error_cases,

@@ -42,7 +42,7 @@ EXERCISE = Exercise(
     difficulty=2,
     minutes=7,
     hints=[
-        "With it, networks learn the images and not the examples. Try it: two images, one example, "
+        "With it, most rows get the label of another. Try it: two images, one example, "
         "`order = torch.tensor([2, 0, 1])`. Which label has which row?",
         "The k-th row of the batch is row `order[k]` of all rows. Is the k-th label?",
     ],
@@ -50,7 +50,7 @@ EXERCISE = Exercise(
     parts=("rows", "labels"),
     oracle=batch_by_counting,
     on_device=False,
-    done="Nothing crashes, the loss falls: only a look at single rows finds such a bug.",
+    done="Nothing crashes: only a look at single rows finds such a bug.",
 )
 
 

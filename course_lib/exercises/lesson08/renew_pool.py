@@ -52,7 +52,7 @@ EXERCISE = Exercise(
     parts=("pool", "labels"),
     oracle=pool_by_counting,
     on_device=False,
-    done="Keep doing this while the network changes, and no example gets very old.",
+    done="Keep doing this while the network changes, and few examples get very old.",
 )
 
 
