@@ -12,13 +12,13 @@ from torch import nn
 from course_lib import robust
 from course_lib.exercises import Case, Exercise
 
-from .shared import classes, dense_layer, doubles, little_network
+from .shared import classes, doubles, little_network
 
 
 def step_cases(rng):
     yield Case(
         "one linear layer",
-        nn.Sequential(dense_layer(rng, 3, 2)),
+        little_network(rng, 3, 2),
         doubles(rng, 2, 3) / 2 + 0.25,
         torch.tensor([0, 1]),
         0.1,
