@@ -15,14 +15,12 @@ anew.
 import dataclasses
 import json
 import time
-from pathlib import Path
 
-import safetensors.torch
 import torch
 
 from course_lib import attacks, models, record, robust, spectral, storage, zoo
 from course_lib.data import fingerprint, load_mnist
-from course_lib.kept import Kept, digest, set_aside
+from course_lib.kept import Kept, digest, trained_network
 
 PATH = storage.ASSETS / "records" / "robust.json"
 TRAINING_VERSION = 1  # raised when robust.train_bounded computes another network
@@ -111,41 +109,24 @@ def key_of(settings: dict, part: str, seed: int) -> str:
 
 def trained(settings: dict, part: str, seed: int) -> tuple[torch.nn.Sequential, float]:
     """The network of ``settings`` and the CPU seconds of its training; kept once it is trained."""
+
+    def train():
+        began = time.process_time()
+        net = robust.train_bounded(
+            **settings, seed=seed, dataset=load_mnist(part, "cpu"), device="cpu", progress=False
+        )
+        return net, {"cpu_seconds": str(round(time.process_time() - began, 2))}
+
+    def restore(tensors: dict, card: dict):
+        weights = zoo.weights_digest(tensors)
+        if card.get("weights", weights) != weights:  # older files have none
+            raise ValueError("its weights do not match their checksum")
+        net = robust.build(settings["activation"], settings.get("hidden", (100, 100)), seed)
+        net.load_state_dict(tensors)
+        return net.eval(), float(card["cpu_seconds"])
+
     path = storage.home() / "robust" / f"{key_of(settings, part, seed)}.safetensors"
-    if path.is_file():
-        try:
-            return read(path, settings, seed)
-        except (
-            safetensors.SafetensorError,
-            RuntimeError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:
-            set_aside(path, error)
-    began = time.process_time()
-    net = robust.train_bounded(
-        **settings, seed=seed, dataset=load_mnist(part, "cpu"), device="cpu", progress=False
-    )
-    seconds = round(time.process_time() - began, 2)
-    tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
-    card = {"cpu_seconds": str(seconds), "weights": zoo.weights_digest(tensors)}
-    with storage.atomic(path) as whole:
-        safetensors.torch.save_file(tensors, whole, metadata=card)
-    return net, seconds
-
-
-def read(path: Path, settings: dict, seed: int) -> tuple[torch.nn.Sequential, float]:
-    """The network in the file ``path``, and the CPU seconds of its training."""
-    with safetensors.safe_open(path, framework="pt") as file:
-        card = file.metadata() or {}
-    tensors = safetensors.torch.load_file(path)
-    weights = zoo.weights_digest(tensors)
-    if card.get("weights", weights) != weights:
-        raise ValueError("its weights do not match their checksum")
-    net = robust.build(settings["activation"], settings.get("hidden", (100, 100)), seed)
-    net.load_state_dict(tensors)
-    return net.eval(), float(card["cpu_seconds"])
+    return trained_network(path, restore, train)
 
 
 # ---------------------------------------------------------------- measurements

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -122,6 +123,35 @@ def set_aside(path: Path, why) -> None:
         "made again.",
         stacklevel=4,
     )
+
+
+def trained_network(path: Path, restore: Callable, train: Callable):
+    """What ``restore(tensors, card)`` makes of the network in the file ``path``, trained and kept
+    there first if there is none that is right.
+
+    train() -> the network, and its card: texts by name, to which "weights", the checksum, is added;
+    restore raises RuntimeError, KeyError, TypeError or ValueError for what it cannot use, and such
+    a file is set aside with a warning.
+    """
+    if path.is_file():
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                card = file.metadata() or {}
+            return restore(safetensors.torch.load_file(path), card)
+        except (
+            safetensors.SafetensorError,
+            RuntimeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:
+            set_aside(path, error)
+    net, card = train()
+    tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
+    card = card | {"weights": zoo.weights_digest(tensors)}
+    with storage.atomic(path) as whole:
+        safetensors.torch.save_file(tensors, whole, metadata=card)
+    return restore(tensors, card)
 
 
 def digest(what) -> str:

@@ -6,6 +6,7 @@ import json
 import sys
 
 import pytest
+import safetensors.torch
 import torch
 
 from course_lib import attacks, data, models, record, sourcecode, storage, units, zoo
@@ -191,9 +192,9 @@ def test_a_bounded_network_is_measured_again_when_its_file_is_another(robust, ou
     assert output.read_text(encoding="utf-8") == first
     assert len(attacked) == 2
     path = storage.home() / "robust" / f"{robust.key_of(SMALL, 'train', 1)}.safetensors"
-    net, _ = robust.read(path, SMALL, 1)
+    net, _ = robust.trained(SMALL, "train", 1)
     tensors = {key: 1.01 * value for key, value in net.state_dict().items()}
-    robust.safetensors.torch.save_file(tensors, path, metadata={"cpu_seconds": "1.0"})
+    safetensors.torch.save_file(tensors, path, metadata={"cpu_seconds": "1.0"})
     robust.main(asked)
     assert len(attacked) == 3
 
