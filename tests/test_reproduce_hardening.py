@@ -1,4 +1,4 @@
-"""Training against pools: as many candidates for each, a fair choice, verdicts by rule, tasks."""
+"""Training against pools: as many candidates for each, a fair choice, paired differences, tasks."""
 
 import json
 
@@ -78,74 +78,12 @@ def test_what_is_trained_for_longer_has_three_candidates_each(monkeypatch):
         assert all(one["average"] for one in longer)
 
 
-# ---------------------------------------------------------------- verdicts
+# ---------------------------------------------------------------- what the rows say
 
 
-def row(*errors, validation=0.02):
+def row(*errors):
     runs = {str(k): {"error": error} for k, error in enumerate(errors)}
-    return {
-        "seeds": runs,
-        "summary": bench.summarise(list(runs.values())),
-        "candidates": [{"error": validation}],
-    }
-
-
-@pytest.mark.parametrize(
-    ("pools", "verdict"),
-    [
-        ((0.0110, 0.0112, 0.0111), "reproduced"),
-        ((0.0125, 0.0126, 0.0127), "in direction only"),
-        ((0.0110, 0.0150, 0.0111), "undecided"),
-        ((0.0150, 0.0152, 0.0151), "not reproduced"),
-        ((0.0140, 0.0130, 0.0120), "undecided"),
-    ],
-)
-def test_the_verdict_on_the_errors(pools, verdict):
-    rows = {
-        "sigmoid: pools": row(*pools),
-        "sigmoid: decay": row(0.0160, 0.0161, 0.0162),
-        "sigmoid: dropout": row(0.0131, 0.0132, 0.0133),
-    }
-    assert bench.errors_verdict(rows) == verdict
-    # of two rows of pools that one speaks which validation images prefer, whatever the test says
-    rows["sigmoid: pools, long"] = row(0.001, 0.001, 0.001, validation=0.03)
-    assert bench.errors_verdict(rows) == verdict
-
-
-@pytest.mark.parametrize(
-    ("lowest", "top", "verdict"),
-    [
-        ((0.0190, 0.0191, 0.0192), (0.0180, 0.0181, 0.0182), "reproduced"),
-        ((0.0170, 0.0195, 0.0199), (0.0180, 0.0181, 0.0182), "in direction only"),
-        ((0.0170, 0.0171, 0.0172), (0.0180, 0.0181, 0.0182), "not reproduced"),
-        ((0.0220, 0.0221, 0.0222), (0.0210, 0.0211, 0.0212), "not reproduced"),
-        ((0.0210, 0.0190, 0.0202), (0.0210, 0.0192, 0.0200), "undecided"),
-    ],
-)
-def test_the_verdict_on_the_higher_layers(lowest, top, verdict):
-    rows = {
-        "relu: no pool": row(0.0200, 0.0201, 0.0202),
-        "relu: only input": row(*lowest),
-        "relu: only upper": row(*top),
-    }
-    assert bench.layers_verdict(rows, "relu") == verdict
-
-
-@pytest.mark.parametrize(
-    ("lowest", "every", "verdict"),
-    [
-        ((0.0190, 0.0205, 0.0199), (0.0170, 0.0171, 0.0172), "reproduced"),
-        ((0.0190, 0.0191, 0.0192), (0.0170, 0.0171, 0.0172), "not reproduced"),
-        ((0.0190, 0.0205, 0.0199), (0.0190, 0.0205, 0.0199), "undecided"),
-    ],
-)
-def test_the_verdict_on_each_layer(lowest, every, verdict):
-    rows = {
-        "sigmoid: decay": row(0.0200, 0.0201, 0.0202),
-        "sigmoid: input pool": row(*lowest),
-        "sigmoid: pools": row(*every),
-    }
-    assert bench.each_layer_verdict(rows) == verdict
+    return {"seeds": runs, "summary": bench.summarise(list(runs.values()))}
 
 
 def test_differences_are_paired_by_seed():
@@ -153,7 +91,6 @@ def test_differences_are_paired_by_seed():
     rows = {"relu: decay": control, "relu: virtual": ours}
     wanted = record.interval([-0.01, -0.01, -0.02])
     assert bench.compared(rows) == {"relu: virtual": pytest.approx(wanted)}
-    assert bench.verdicts(rows) == {}
 
 
 def test_transfer_is_asked_of_images_that_the_network_reads():
@@ -223,7 +160,5 @@ def test_the_record_was_made_with_what_validation_chose(whole):
             assert [one["settings"] for one in tried] == bench.candidates(activation, of)
 
 
-def test_the_records_verdicts_are_those_of_the_rule(whole):
-    assert whole["verdicts"] == bench.verdicts(whole["rows"])
+def test_the_records_differences_are_those_of_its_rows(whole):
     assert whole["against_decay"] == bench.compared(whole["rows"])
-    assert set(whole["verdicts"]) == set(bench.RATES)

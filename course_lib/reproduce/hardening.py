@@ -10,7 +10,7 @@ chose; and "long": more epochs and averaged weights.
 
 A task is a row of the record. The networks that it trains are kept in the course's folder, so that
 what several rows need is trained once on a machine, and an interrupted row goes on where it
-stopped. What the figures say of the paper's claims is :func:`verdicts`, by rule.
+stopped. What the figures say of the paper's claims is for the ledger to judge (:mod:`.trained`).
 """
 
 import functools
@@ -274,7 +274,6 @@ def lengthened(activation: str, method: str, seeds: int, n: int) -> dict:
 
 
 LENGTHENED = ("decay", "dropout", "single-step", "pools", "layers at once")
-ROWS_OF_POOLS = ("pools", "layers at once", "pools, long", "layers at once, long")
 ROWS = {
     f"{activation}: {row}": (make, activation, of)
     for activation in RATES
@@ -299,89 +298,6 @@ def compared(rows: dict) -> dict:
             common = {s: r for s, r in row["seeds"].items() if s in rows[control]["seeds"]}
             found[name] = paired(common, rows[control]["seeds"])
     return found
-
-
-# ---------------------------------------------------------------- verdicts
-
-
-def ends(interval: dict[str, float]) -> tuple[float, float]:
-    """Lower and upper end of an interval."""
-    return interval["mean"] - interval["half_width"], interval["mean"] + interval["half_width"]
-
-
-def best(rows: dict, activation: str, names: tuple[str, ...]) -> dict:
-    """Of these rows, as far as they are there, the one that validation images put first."""
-    there = [rows[f"{activation}: {name}"] for name in names if f"{activation}: {name}" in rows]
-    return min(there, key=lambda row: min(one["error"] for one in row["candidates"]))
-
-
-def errors_verdict(rows: dict, activation: str = "sigmoid") -> str:
-    """The claim "below 1.2 % by the pools; 1.6 % by weight decay, about 1.3 % by dropout".
-
-    Of the pools (in turns; at once and fresh; long), of decay and of dropout (long or not) the row
-    that validation images put first speaks. "reproduced": the interval of the pools' error ends at
-    1.2 % or below, and the pools are better than decay and than dropout, both paired intervals
-    below 0; "in direction only": the latter without the former; "not reproduced": the pools are no
-    better than decay or than dropout, one of the paired intervals at 0 or above; "undecided": else.
-    """
-    pools = best(rows, activation, ROWS_OF_POOLS)
-    rivals = [best(rows, activation, (name, f"{name}, long")) for name in ("decay", "dropout")]
-    differences = [ends(paired(pools["seeds"], rival["seeds"])) for rival in rivals]
-    if all(high < 0 for _, high in differences):
-        reached = ends(pools["summary"]["error"])[1] <= PAPER["pools"]
-        return "reproduced" if reached else "in direction only"
-    return "not reproduced" if any(low >= 0 for low, _ in differences) else "undecided"
-
-
-def layers_verdict(rows: dict, activation: str = "sigmoid") -> str:
-    """The claim "those of the higher layers were more useful than those on lower ones".
-
-    By what one pool alone takes from the error of no pool. "reproduced": the uppermost pool helps,
-    and more than the input's, both paired intervals on its side; "in direction only": it helps, and
-    its mean is above the input's; "not reproduced": the input's helps more, or the uppermost does
-    harm, by a paired interval; "undecided": else.
-    """
-    none, lowest, top = (
-        rows[f"{activation}: {name}"]["seeds"] for name in ("no pool", "only input", "only upper")
-    )
-    helps, more = paired(top, none), paired(top, lowest)
-    if ends(helps)[1] < 0:
-        if ends(more)[1] < 0:
-            return "reproduced"
-        if more["mean"] < 0:
-            return "in direction only"
-    return "not reproduced" if ends(helps)[0] > 0 or ends(more)[0] > 0 else "undecided"
-
-
-def each_layer_verdict(rows: dict, activation: str = "sigmoid") -> str:
-    """The claim "we only got improvements by examples for each layer's output".
-
-    "reproduced": all pools are better than decay, and the input's pool alone is not, by the paired
-    intervals (the latter's reaches 0); "not reproduced": the input's pool alone is better than
-    decay too, its interval below 0; "undecided": else.
-    """
-    decay = rows[f"{activation}: decay"]["seeds"]
-    every, lowest = (
-        ends(paired(rows[f"{activation}: {name}"]["seeds"], decay))
-        for name in ("pools", "input pool")
-    )
-    if lowest[1] < 0:
-        return "not reproduced"
-    return "reproduced" if every[1] < 0 else "undecided"
-
-
-def verdicts(rows: dict) -> dict[str, dict[str, str]]:
-    """The paper's three claims, for each activation whose rows are all there."""
-    needed = ("decay", "dropout", "input pool", "pools", "no pool", "only input", "only upper")
-    return {
-        activation: {
-            "errors": errors_verdict(rows, activation),
-            "higher layers": layers_verdict(rows, activation),
-            "each layer": each_layer_verdict(rows, activation),
-        }
-        for activation in RATES
-        if all(f"{activation}: {name}" in rows for name in needed)
-    }
 
 
 # ---------------------------------------------------------------- tasks
@@ -435,9 +351,9 @@ def head(n: int) -> dict:
 
 
 def said(rows: dict) -> dict:
-    """What the rows say together: differences from decay, and verdicts."""
+    """What the rows say together: the differences from decay."""
     several = {name: found for name, found in rows.items() if len(found["seeds"]) > 1}
-    return {"against_decay": compared(several), "verdicts": verdicts(several)}
+    return {"against_decay": compared(several)}
 
 
 def assemble(results: dict[Task, dict]) -> dict:

@@ -67,8 +67,9 @@ EXERCISE = Exercise(
     hints=[
         "`above` is a network like any other, with `values` as its images: make them a leaf that "
         "wants a gradient, compute the loss, and ask `torch.autograd.grad` for it.",
-        "Every row gets a step of its own: divide each row by its own norm. (A mean over the batch "
-        "shrinks all gradients alike, and has no effect on directions.)",
+        "Every row gets a step of its own: divide each row by its own norm, which "
+        "`F.normalize(gradient, dim=1)` does; a row of zeros it leaves as it is. (A mean over the "
+        "batch shrinks all gradients alike, and has no effect on directions.)",
         "The activations of a sigmoid lie in [0, 1], those of a rectified unit in [0, ∞): "
         "`clamp(0, ceiling)` knows both.",
     ],
@@ -102,6 +103,27 @@ def step_of_vmap(above, values, labels, length, ceiling):
     gradient = torch.func.vmap(torch.func.grad(loss))(values, labels)
     moved = values + length * F.normalize(gradient, dim=1)
     return torch.minimum(moved.clamp_min(0), torch.tensor(float(ceiling)).double()).detach()
+
+
+HISTORY = (
+    "The step is right, but it carries autograd's history: a pool of such examples would keep the "
+    "computation of each in memory. Return a tensor without it, by `.detach()`."
+)
+
+
+@EXERCISE.probe(only_right=True)
+def has_history(answer):
+    """A probe: what comes back asks for no gradient."""
+    above, values = nn.Linear(3, 2), torch.full((2, 3), 0.5)
+    found = answer(above, values, torch.tensor([0, 1]), 0.1, 1.0)
+    return HISTORY if getattr(found, "requires_grad", False) else None
+
+
+@EXERCISE.mistake("history", HISTORY)
+def step_with_history(above, values, labels, length, ceiling):
+    h = values.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(F.cross_entropy(above(h), labels), h)
+    return (h + length * F.normalize(gradient, dim=1)).clamp(0, ceiling)
 
 
 EXERCISE.mistake(
