@@ -432,7 +432,9 @@ def measure_methods(
         if method.heavy and name in HEAVY_NETWORKS:
             rows[method.name] = {"failed": HEAVY, "targeted": method.targeted}
             continue
-        job = job_of(method, *files, options.images, options.runs)
+        # fewer than were asked for, where there are no more
+        n = min(options.images, len(images["labels"]))
+        job = job_of(method, *files, n, options.runs)
         cell = cell_of(method, job, method in chosen, options, failures)
         if isinstance(cell, str):
             rows[method.name] = {"failed": cell, "targeted": method.targeted}

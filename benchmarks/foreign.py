@@ -8,6 +8,7 @@ cells and the judge are those of attacks.py.
 
     python benchmarks/foreign.py --fresh               everything anew: what is committed
     python benchmarks/foreign.py --networks gelu two --methods ours --images 30
+    python benchmarks/foreign.py --finished            what peers have not finished is left out
     python benchmarks/foreign.py --report              FOREIGN.md again from foreign.json
 
 A run of a part prints its table and leaves the committed files, foreign.json and FOREIGN.md, alone.
@@ -175,9 +176,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--methods", nargs="+", metavar="START", help="methods whose names begin so, e.g. ours")
     add("--images", type=record.positive, help=f"at most so many images (default: {IMAGES})")
     add("--fresh", action="store_true", help="measure again what was finished before")
+    add("--finished", action="store_true", help="write what is finished; measure nothing of peers")
     add("--report", action="store_true", help="only write FOREIGN.md again from foreign.json")
     options = parser.parse_args(arguments)
     options.whole = not any((options.networks, options.methods, options.images))
+    if options.finished:
+        options.methods = ["ours"]
     options.networks = options.networks or list(NETWORKS)
     options.images, options.runs = options.images or IMAGES, 1
     try:

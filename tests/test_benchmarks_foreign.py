@@ -442,6 +442,33 @@ def test_the_verdicts_on_foreign_networks_follow_the_figures(bench):
     assert slower == [True, False, True, False]
 
 
+def test_nearest_of_all_on_photographs_needs_every_peer(bench):
+    report = bench.foreign_report
+    found = foreign_results(report)
+    found["networks"][report.PHOTOGRAPHS]["rows"].pop("DDN-1000, any")
+    verdict = report.verdicts(found)[3]
+    assert verdict.met is None
+    assert "Not run: DDN-1000, any." in verdict.figures
+    # one that is nearer decides all the same, and one that cannot be run has its own row
+    assert report.verdicts(foreign_results(report, gap=0.001))[3].met is False
+    found = foreign_results(report)
+    failed = {"failed": "No package.", "targeted": False}
+    found["networks"][report.PHOTOGRAPHS]["rows"]["DDN-1000, any"] = failed
+    assert report.verdicts(found)[3].met is True
+
+
+def test_no_more_images_are_asked_for_than_there_are(bench, monkeypatch):
+    asked = []
+    monkeypatch.setattr(bench.foreign.attacks, "job_of", lambda *job: asked.append(job[3]))
+    monkeypatch.setattr(bench.foreign.attacks, "cell_of", lambda *cell: None)
+    monkeypatch.setattr(bench.foreign.attacks, "write_arrays", lambda arrays: None)
+    options = types.SimpleNamespace(images=50, runs=1)
+    images = {"labels": torch.zeros(8).numpy()}
+    of = bench.foreign.METHODS[:1]
+    bench.foreign.attacks.measure_methods("gelu", None, None, images, of, of, options, {})
+    assert asked == [8]
+
+
 def test_a_peer_that_succeeds_more_often_counts_as_nearer(bench):
     report = bench.foreign_report
     found = foreign_results(report, gap=-0.1)

@@ -19,6 +19,7 @@ A whole network:
 ``composites``   the norm of a layer with a forward of its own
 ``rows``         the table, a row for each step
 ``bounds``       from above: the product, and a tighter one; ``logarithms`` of both
+``lipsdp``       the tightest, by a multiplier for each unit, and its proof
 ``ascent``       from below: the largest slope that is found
 ``certificates`` the radius around an image within which no change of class is possible
 ``local``        the same, on the ball itself; ``pooled`` with convolutions and max pooling
