@@ -81,7 +81,7 @@ def top_classes(logits: torch.Tensor, k: int = 5) -> list[list[tuple[str, float]
     """
     if k > 1000:
         raise ValueError(f"There are 1000 classes, not {k}.")
-    shares, classes = logits.detach().double().cpu().softmax(1).topk(k)
+    shares, classes = logits.detach().cpu().double().softmax(1).topk(k)
     return [
         [(class_names()[i], share) for share, i in zip(*row, strict=True)]
         for row in zip(shares.tolist(), classes.tolist(), strict=True)

@@ -34,7 +34,7 @@ def check_pictures(images: torch.Tensor) -> None:
 
 def to_bytes(images: torch.Tensor) -> torch.Tensor:
     """The nearest bytes: (N, C, H, W) uint8 on the CPU."""
-    return (images.detach().double().cpu() * 255).round().byte()
+    return (images.detach().cpu().double() * 255).round().byte()
 
 
 def to_files(images: torch.Tensor) -> list[Image.Image]:
@@ -96,7 +96,7 @@ def through_resize(images: torch.Tensor, size: int) -> torch.Tensor:
 
 def usual_ways(size: int) -> dict[str, Callable]:
     """What usually happens to a picture of ``size`` pixels, by its name, the mildest first."""
-    half, most = size // 2, size * 7 // 8
+    half, most = max(size // 2, 1), max(size * 7 // 8, 1)
     return {
         "8 bits": through_eight_bit,
         "PNG": through_png,
