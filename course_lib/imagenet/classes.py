@@ -4,6 +4,7 @@ import difflib
 import functools
 
 import torch
+import torchvision
 
 from ..checked import COUNT, TEXT, Kind, is_whole, takes
 
@@ -18,8 +19,6 @@ LOGITS = Kind(
 @functools.cache
 def class_names() -> tuple[str, ...]:
     """The 1000 names, in the order of the logits: the first of the words that WordNet gives."""
-    import torchvision  # takes a second: not before it is needed
-
     return tuple(torchvision.models.AlexNet_Weights.IMAGENET1K_V1.meta["categories"])
 
 

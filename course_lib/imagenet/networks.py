@@ -12,6 +12,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import torch
+import torchvision
 from torch import nn
 
 from .. import device as devices
@@ -231,23 +232,19 @@ def load_lite(lite: Lite, size: int) -> nn.Sequential:
 
 def torchvision_names() -> list[str]:
     """The networks of torchvision that have weights for ImageNet's 1000 classes."""
-    import torchvision  # takes a second: not before it is needed
-
     return sorted(torchvision.models.list_models(module=torchvision.models))
 
 
+@takes(name=TEXT)
 def torchvision_file(name: str) -> Path:
     """Where torch.hub keeps the weights of torchvision's network ``name``, there or not."""
-    import torchvision
-
     url = torchvision.models.get_model_weights(name).DEFAULT.url
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
+@takes(name=TEXT, download=FLAG)
 def load_torchvision(name: str, download: bool) -> nn.Sequential:
     """torchvision's network with its default weights, and the normalisation before it."""
-    import torchvision
-
     weights, path = torchvision.models.get_model_weights(name).DEFAULT, torchvision_file(name)
     if not path.is_file() and not download:
         size = weights.meta.get("_file_size")
@@ -292,6 +289,7 @@ def names() -> list[str]:
     return [*LITE, *torchvision_names()]
 
 
+@takes(name=TEXT)
 def check_name(name: str) -> None:
     """Raise ValueError, listing the names, unless there is a network called ``name``."""
     if name not in LITE and name not in torchvision_names():
@@ -307,8 +305,6 @@ def image_size(name: str) -> int:
     check_name(name)
     if name in LITE:
         return LITE[name].size
-    import torchvision
-
     (size,) = torchvision.models.get_model_weights(name).DEFAULT.transforms().crop_size
     return size
 
