@@ -55,6 +55,23 @@ def what_it_is(thing) -> str:
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
+class Missing:
+    """Stands for a function that a check is asked about, and that no cell has defined."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+def not_there(trial: Trial) -> Feedback | None:
+    if not isinstance(trial.answer, Missing):
+        return None
+    return trial.feedback(
+        "NOT RUN",
+        f"There is no `{trial.answer.name}`: the cell that is to define it was not run, or did not "
+        "come so far (a syntax error, or an error above the definition).",
+    )
+
+
 def not_a_function(trial: Trial) -> Feedback | None:
     if callable(trial.answer):
         return None
@@ -341,7 +358,7 @@ def in_words(case: Case, outcome: Outcome, answer, signature) -> str:
 
 # --- the rules in their order ----------------------------------------------------------------
 
-BEFORE = (not_a_function, the_courses_own, the_bug_as_given, called_otherwise)
+BEFORE = (not_there, not_a_function, the_courses_own, the_bug_as_given, called_otherwise)
 AFTER = (
     the_engine_changed,
     the_stub,
