@@ -240,6 +240,19 @@ CHEATS = {
         "    return training.weight_decay(net, strength, convention)\n",
         "NOT RUN",
     ),
+    "unseen for a moment": (
+        "import sys\n" + HEAD + "    from course_lib import training\n"
+        "    profile = sys.getprofile()\n    sys.setprofile(None)\n"
+        "    try:\n        return training.weight_decay(net, strength, convention)\n"
+        "    finally:\n        sys.setprofile(profile)\n",
+        "NOT RUN",
+    ),
+    "unseen by the engine's own": (
+        "from course_lib.exercises import trials\n" + HEAD + "    from course_lib import training\n"
+        "    with trials.Calls([]):\n"
+        "        return training.weight_decay(net, strength, convention)\n",
+        "NOT RUN",
+    ),
     "the rules": (
         "from course_lib.exercises import judging\njudging.AFTER = (judging.right,)\n"
         "judging.Trial.wrong = []\n" + HEAD + "    return 0\n",
@@ -302,6 +315,28 @@ def test_who_compares_with_the_library_is_looked_at_and_passes(of):
     grade = of(weight_decay=RIGHT[DECAY] + more)
     assert scores(grade) == [8, 8, 8]
     assert "To be looked at: while its cell ran, it called" in grade[DECAY].notices[0]
+
+
+LOOKED_AT = {
+    "makes code out of other code": "c = (lambda: 0).__code__.replace(co_name='x')",
+    "starts another program": "import subprocess, sys\nsubprocess.run([sys.executable, '-V'])",
+    "sends signals": "import os\nos.kill(os.getpid(), 0)",
+    "reads the course's own files": "import inspect\nfrom course_lib import training\n"
+    "inspect.getsource(training.weight_decay)",
+}
+
+
+@pytest.mark.parametrize("what", LOOKED_AT)
+def test_what_may_have_its_reasons_is_for_the_instructor_to_look_at(what, of):
+    grade = of(chosen=[DECAY], weight_decay=RIGHT[DECAY] + "\n" + LOOKED_AT[what])
+    assert scores(grade) == [8]
+    assert f"To be looked at: its code {what}" in grade[DECAY].notices[0]
+
+
+def test_a_check_in_the_answers_own_cell_does_no_harm(of):
+    more = "\nfrom course_lib.exercises import check\nf = check('weight-decay', weight_decay)\n"
+    grade = of(chosen=[DECAY], weight_decay=RIGHT[DECAY] + more)
+    assert scores(grade) == [8]
 
 
 # --- notebooks -------------------------------------------------------------------------------

@@ -26,11 +26,11 @@ What a determined student can still do
 --------------------------------------
 - Copy the solution. It is in the repository and in the package, as text; so is the library. An
   answer that is right by its own code, wherever that came from, passes.
-- Call the course's code in a way that is not seen: a copy of its code object, or its source run by
-  ``exec``; in Python 3.11 with a profile function that is put back before the answer returns. To
-  call it while the cell runs, and to return from a table later, is not refused but noticed:
-  ``Result.notices`` asks the instructor to look, because to compare with the library there is what
-  good students do.
+- Call the course's code in a way that is not seen: a copy of its code object, its source run by
+  ``exec``, a program of its own that is started. Such things are noticed (:class:`.watch.Ears`,
+  an audit hook), and so is a call of the course's code while the cell runs, which could fill a
+  table: they are not refused, because to read the library and to compare with it is what good
+  students do. ``Result.notices`` asks the instructor to look.
 - Tell lies about what only the answer's process can see: that a probe of the check found nothing,
   that no argument was changed. It takes a patch of the engine that its own look at itself
   does not find. Numbers that are not right pass in no way.

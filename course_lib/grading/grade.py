@@ -226,15 +226,19 @@ def believed(exercise: Exercise, told: list[dict]) -> tuple[str, list[str], list
             raise ValueError("no status")
     except (KeyError, TypeError, ValueError):
         return "NOT RUN", ["The answer's process handed over no verdict that can be read."], []
+    for text in sorted({_cut(m.get("text")) for m in told if m["what"] == "noticed"}):
+        notices.append(f"To be looked at: its code {text}.")
     if any(m.get("when") == "cell" for m in called):
-        names = ", ".join(sorted({_cut(str(m.get("name"))) for m in called}))
+        names = ", ".join(sorted({_cut(m.get("text")) for m in called}))
         notices.append(
             f"To be looked at: while its cell ran, it called the course's own {names}. What it "
             "kept of that cannot be seen."
         )
     if status not in WORTH:
         return status, sentences, notices
-    inside = [_cut(str(m.get("name"))) for m in called if m.get("when") != "cell"]
+    if "switched" in messages:
+        return "NOT RUN", [_cut(messages["switched"].get("text"))], notices
+    inside = [_cut(m.get("text")) for m in called if m.get("when") != "cell"]
     if inside:
         text = f"Your function calls the course's own `{inside[0]}`: the results are not yours."
         return "NOT RUN", [text], notices
@@ -261,7 +265,7 @@ def _right(exercise: Exercise, ran: dict | None, status: str) -> bool:
 def _not_done(messages: dict) -> tuple[str, list[str], list[str]]:
     """What is said of an answer whose process did not come to its end."""
     if "broken" in messages:
-        text = _cut(str(messages["broken"].get("text")))
+        text = _cut(messages["broken"].get("text"))
         what = "check" if "ready" in messages else "lesson's own cells"
         return "NOT GRADED", [f"The {what} did not run: {text}."], []
     why, seconds = messages["over"]["why"], messages["limit"]["seconds"]
@@ -271,6 +275,9 @@ def _not_done(messages: dict) -> tuple[str, list[str], list[str]]:
     if why in ("time", -getattr(signal, "SIGXCPU", 0)):
         text = f"{where[0].upper()}{where[1:]} did not end in its time ({seconds:.3g} s of the "
         return "FAIL", [f"{text}processor) and was stopped: is there a loop that never ends?"], []
+    if why == "unreadable":
+        text = f"While {where} ran, its process handed over what cannot be read, and was stopped."
+        return "EXCEPTION", [text], []
     if why == -9:
         text = f"The system ended the process while {where} ran: was its memory full?"
         return "EXCEPTION", [text], []
@@ -278,6 +285,6 @@ def _not_done(messages: dict) -> tuple[str, list[str], list[str]]:
     return "EXCEPTION", [text], []
 
 
-def _cut(text: str) -> str:
+def _cut(text) -> str:
     text = str(text)
     return text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT - 3]}..."

@@ -102,7 +102,8 @@ def told(job: dict) -> Iterator[dict]:
                 return
             if message is None:
                 process.join(5)
-                yield {"what": "over", "why": process.exitcode}
+                code = process.exitcode
+                yield {"what": "over", "why": "unreadable" if code is None else code}
                 return
             yield message
             if message["what"] in ("done", "broken"):

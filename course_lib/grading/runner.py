@@ -7,6 +7,7 @@ function of the course's own. None of it is believed without need: :mod:`.grade`
 results itself.
 """
 
+import functools
 import json
 import linecache
 import os
@@ -140,20 +141,23 @@ def _graded(job: dict, exercise: Exercise, names: dict, tell) -> Feedback:
     before = _state(exercise)
     stage = ["cell"]
     codes = {core(f): f"{f.__module__}.{f.__qualname__}" for f in trial.courses}
-    seen = set()
+    once = functools.cache(lambda what, text, when: tell(what, text=text, when=when))
+    ears = watch.Ears(
+        lambda text: once("noticed", text, ""), lambda: once("switched", SWITCHED_OFF, "")
+    )
 
     def called(name: str):
-        if (name, stage[0]) not in seen:
-            seen.add((name, stage[0]))
-            tell("called", name=name, when=stage[0])
+        once("called", name, stage[0])
 
     with watch.Watch(codes, called) as look:
+        ears.open("cell")
         with engine_untouched(trial):
             for number, (kind, text) in enumerate(job["steps"]):
                 if kind == "own":
                     _run(text, f"<own {number}>", names, job)
             names.pop(exercise.function, None)
             problem = _run(job["text"], f"<answer {exercise.slug}>", names, job)
+        ears.close()
         off = look.is_off()
     tell("defined")
     if trial.tampered or off or _state(exercise) != before:
@@ -169,7 +173,9 @@ def _graded(job: dict, exercise: Exercise, names: dict, tell) -> Feedback:
     with watch.Watch(codes, called):
         # what the answer gives; the judgement below runs the course's version itself
         if callable(trial.answer):
+            ears.open("function")
             _ = trial.got
+            ears.close()
     if trial.tampered or _state(exercise) != before:
         return trial.feedback("NOT RUN", SWITCHED_OFF)
     feedback = judged(trial)

@@ -1,7 +1,9 @@
-"""Who calls the course's functions: seen by their code, whatever name holds them.
+"""What an answer does that it need not do: who calls the course's functions, and what else.
 
-From Python 3.12 on by ``sys.monitoring``, which sees every thread and costs nothing elsewhere; in
-3.11 by a profile function in this thread and in those that it starts.
+Calls are seen by the functions' code, whatever name holds them: from Python 3.12 on by
+``sys.monitoring``, which sees every thread and costs nothing elsewhere; in 3.11 by a profile
+function in this thread and in those that it starts. To switch that off is heard by an audit hook,
+which Python lets nobody take away.
 """
 
 import sys
@@ -9,7 +11,81 @@ import threading
 import types
 from collections.abc import Callable, Mapping
 
+from .. import storage
+from ..exercises import running
+
 TOOL, NAME = 4, "course"
+OWN = ("<answer ", "<own ")  # how the files of the student's cells begin
+# event -> what it is; "looked at", no more: it may have its reasons
+EVENTS = {
+    "code.__new__": "makes code out of other code",
+    "os.fork": "starts another process",
+    "os.posix_spawn": "starts another process",
+    "os.exec": "starts another program",
+    "os.system": "starts another program",
+    "subprocess.Popen": "starts another program",
+    "os.kill": "sends signals to processes",
+    "os.killpg": "sends signals to processes",
+    "socket.connect": "connects to the network",
+}
+
+
+class Ears:
+    """Hears what the student's code does, from :meth:`open` to :meth:`close`.
+
+    noticed: gets what is to be looked at; switched: is called when something, be it only for a
+    moment, replaces the profile function by which calls are seen. Both at once, as it happens.
+    """
+
+    def __init__(self, noticed: Callable[[str], None], switched: Callable[[], None]):
+        self.noticed, self.switched = noticed, switched
+        self.stage = ""
+        sys.addaudithook(self._hear)
+
+    def open(self, stage: str) -> None:
+        """Listen: a "cell" may call the check, which profiles; a "function" may not."""
+        self.stage = stage
+
+    def close(self) -> None:
+        self.stage = ""
+
+    def _hear(self, event: str, arguments: tuple) -> None:
+        if not self.stage:
+            return
+        if event == "sys.setprofile":
+            caller = sys._getframe(1)
+            ours = caller.f_code.co_filename in running.OURS
+            # the limit on its time does it, too, on top of a frame of the student's
+            surprise = caller.f_code is running._surprise.__code__ or caller.f_code in _INNER
+            if not surprise and not (ours and self.stage == "cell") and _students(caller):
+                self.switched()
+        elif event in EVENTS:
+            self.noticed(EVENTS[event])
+        elif event == "open" and _is_the_courses(arguments[0]) and not _imports(sys._getframe(1)):
+            self.noticed("reads the course's own files")
+
+
+_INNER = {c for c in running._surprise.__code__.co_consts if isinstance(c, types.CodeType)}
+
+
+def _students(frame) -> bool:
+    """Whether code of the student's cells is running in ``frame`` or below it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(OWN):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _imports(frame) -> bool:
+    return "importlib" in frame.f_code.co_filename
+
+
+def _is_the_courses(path) -> bool:
+    """Whether ``path`` is text of the course: a module, or a solved lesson."""
+    if not isinstance(path, str) or not path.endswith((".py", ".ipynb")):
+        return False
+    return path.startswith((str(storage.PACKAGE), str(storage.PACKAGE.parent / "solutions")))
 
 
 class Watch:
