@@ -120,6 +120,13 @@ def test_right_in_numpy_and_beside_helpers_of_ones_own(of):
     assert scores(grade) == [8, 8, 8], grade.results
 
 
+def test_a_helper_in_a_wrong_answers_cell_is_there_and_the_wrong_answer_is_not(of):
+    wrong = "def less(p, by):\n    p.data -= by\n" + WRONG_DECAY
+    step = RIGHT[STEP].replace("p.data -= learning_rate * g", "less(p, learning_rate * g)")
+    grade = of(weight_decay=wrong, training_step=step)
+    assert scores(grade) == [8, 0, 8], grade.results
+
+
 def test_unsolved_wrong_and_half_right(tmp_path, of):
     grade = graded(handed_in(tmp_path, {}))
     assert scores(grade) == [0, 0, 0]

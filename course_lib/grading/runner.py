@@ -126,13 +126,19 @@ def _limited(job: dict) -> None:
 def _prepared(job: dict) -> dict:
     """The names that the lesson's cells give, before anything of the student's has run."""
     names = {"__name__": "__main__", "display": lambda *a, **k: None}
+    _of_the_course(job, names)
     for number, (kind, text) in enumerate(job["steps"]):
+        if kind == "released":
+            exec(compile(plan.plain(text), f"<lesson {number}>", "exec"), names)
+    return names
+
+
+def _of_the_course(job: dict, names: dict) -> None:
+    """Bind the course's versions of the other exercises that the answer uses."""
+    for kind, text in job["steps"]:
         if kind == "course":
             exercise = find(text)
             names[exercise.function] = exercise.solution()
-        elif kind == "released":
-            exec(compile(plan.plain(text), f"<lesson {number}>", "exec"), names)
-    return names
 
 
 def _graded(job: dict, exercise: Exercise, names: dict, tell) -> Feedback:
@@ -155,6 +161,8 @@ def _graded(job: dict, exercise: Exercise, names: dict, tell) -> Feedback:
             for number, (kind, text) in enumerate(job["steps"]):
                 if kind == "own":
                     _run(text, f"<own {number}>", names, job)
+            # a helper may stand in the cell of another answer, which is not to count here
+            _of_the_course(job, names)
             names.pop(exercise.function, None)
             problem = _run(job["text"], f"<answer {exercise.slug}>", names, job)
         ears.close()
