@@ -49,6 +49,7 @@ Around them
 ``exercises``  what an exercise is, how an answer is judged, and a module for each of them
 ``authoring``  from a lesson's source to its notebooks
 ``cells``     which cell of a lesson a cell of a learner's notebook is, whatever has become of it
+``grading``   what students hand in, graded without trusting the kernel that they ran
 ``workcopy``, ``doctor``, ``cli``  the learner's copy, what is wrong here, ``course lab`` ...
 """
 

@@ -1,8 +1,11 @@
 """Where the course writes, and how: one configurable folder, and no file that is half written."""
 
+import atexit
 import contextlib
+import functools
 import hashlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -19,20 +22,42 @@ def checkout() -> Path | None:
 def home() -> Path:
     """The folder for everything that the course writes: networks trained on demand, progress.
 
-    ``$COURSE_HOME`` if set; else ``.course`` in the checkout; else ``~/.intriguing-course``.
-    It is made when something is first written, not here. Raises OSError, with a sentence, where
-    the system does not know whose folder is meant.
+    ``$COURSE_HOME`` if set; else, where nbgrader executes, a fresh folder of this process alone,
+    so that no student's predictions and answers are seen in another's notebook, and none of them
+    becomes the instructor's progress; else ``.course`` in the checkout; else
+    ``~/.intriguing-course``. It is made when something is first written, not here. Raises OSError,
+    with a sentence, where the system does not know whose folder is meant.
     """
     chosen = os.environ.get("COURSE_HOME")
     try:
         if chosen:
             return Path(chosen).expanduser().resolve()
+        if graded():
+            return _of_this_run(os.getpid())
         root = checkout()
         return root / ".course" if root else Path.home() / ".intriguing-course"
     except (RuntimeError, OSError) as error:
         said = f"COURSE_HOME is {chosen!r}" if chosen else "COURSE_HOME is not set"
         reason = " ".join(str(error).split()).rstrip(".")
         raise OSError(f"{said} ({reason}): set it to a folder that you may write to") from None
+
+
+def graded() -> bool:
+    """Whether nbgrader executes this notebook: autograding, or validating it."""
+    return bool(os.environ.get("NBGRADER_EXECUTION"))
+
+
+@functools.cache
+def _of_this_run(process: int) -> Path:
+    """A temporary folder for the run that ``process`` is; gone when it ends in its own way."""
+    folder = Path(tempfile.mkdtemp(prefix="course-graded-")).resolve()
+
+    def remove():
+        if os.getpid() == process:  # a fork of it ends earlier
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
 
 
 @contextlib.contextmanager

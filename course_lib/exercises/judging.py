@@ -55,6 +55,23 @@ def what_it_is(thing) -> str:
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
+class Missing:
+    """Stands for a function that a check is asked about, and that no cell has defined."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+def not_there(trial: Trial) -> Feedback | None:
+    if not isinstance(trial.answer, Missing):
+        return None
+    return trial.feedback(
+        "NOT RUN",
+        f"There is no `{trial.answer.name}`: the cell that is to define it was not run, or did not "
+        "come so far (a syntax error, or an error above the definition).",
+    )
+
+
 def not_a_function(trial: Trial) -> Feedback | None:
     if callable(trial.answer):
         return None
@@ -226,7 +243,7 @@ def right_by_the_courses_code(trial: Trial) -> Feedback | None:
     name, called = trial.exercise.function, trial.called[0]
     if called is trial.exercise.solution() and not trial.exercise.is_the_librarys():
         what = f"the course's version of `{name}`"
-    elif called is trial.exercise.oracle:
+    elif called is trial.exercise.oracle or called in trial.exercise.variants:
         what = "what the check compares with"
     else:
         what = f"`{called.__module__}.{called.__qualname__}`, which is the library's version"
@@ -341,7 +358,7 @@ def in_words(case: Case, outcome: Outcome, answer, signature) -> str:
 
 # --- the rules in their order ----------------------------------------------------------------
 
-BEFORE = (not_a_function, the_courses_own, the_bug_as_given, called_otherwise)
+BEFORE = (not_there, not_a_function, the_courses_own, the_bug_as_given, called_otherwise)
 AFTER = (
     the_engine_changed,
     the_stub,
@@ -366,7 +383,11 @@ def first(rules, trial: Trial) -> Feedback | None:
 
 def judge(exercise: Exercise, answer, seconds: float | None = None) -> Feedback:
     """What ``answer`` is worth; shows and remembers nothing, raises nothing for a wrong one."""
-    trial = Trial(exercise, answer, seconds)
+    return judged(Trial(exercise, answer, seconds))
+
+
+def judged(trial: Trial) -> Feedback:
+    """What the answer of ``trial`` is worth."""
     early = first(BEFORE, trial)
     if early:
         return early
@@ -380,10 +401,10 @@ def judge(exercise: Exercise, answer, seconds: float | None = None) -> Feedback:
     if feedback.status in ("UNATTEMPTED", "NOT RUN"):
         return feedback
     try:
-        own_names = inspect.signature(answer)
+        own_names = inspect.signature(trial.answer)
     except (TypeError, ValueError):
         own_names = trial.signature
-    leans = leaning.sentence(leaning.leans_on(answer), trial.cases[0].named(own_names))
+    leans = leaning.sentence(leaning.leans_on(trial.answer), trial.cases[0].named(own_names))
     printed = "".join(outcome.printed for outcome in trial.got).splitlines()
     if printed:
         feedback.notices.append(

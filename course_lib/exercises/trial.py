@@ -22,6 +22,7 @@ class Trial:
     seconds: float | None = None
     called: list = dataclasses.field(default_factory=list)  # of what is the course's
     tampered: bool = False  # whether it changed the engine that judges it
+    unwatched: bool = False  # whether it switched off what sees the calls
 
     def feedback(self, status: str, *sentences: str, mistake: Mistake | None = None) -> Feedback:
         name = mistake.name if mistake else None
@@ -35,16 +36,21 @@ class Trial:
     def signature(self) -> inspect.Signature | None:
         return self.exercise.signature()
 
+    @property
+    def courses(self) -> list:
+        """The functions that the answer may not call, because they are not its author's."""
+        e = self.exercise
+        if core(self.answer) in [core(variant) for variant in e.variants]:
+            return []  # an author's: it may be the oracle
+        return [e.solution(), *([e.oracle] if e.oracle else []), *e.twins]
+
     @functools.cached_property
     def _ran(self) -> tuple[list[Outcome], bool]:
         e = self.exercise
-        courses = [e.solution(), *([e.oracle] if e.oracle else []), *e.twins]
         seconds = self.seconds or trials.limit(e)  # asked here: it may run the course's version
-        if core(self.answer) in [core(variant) for variant in e.variants]:
-            courses = []  # an author's: it may be the oracle
-        with engine_untouched(self), trials.Calls(courses) as calls:
+        with engine_untouched(self), trials.Calls(self.courses) as calls:
             ran = trials.outcomes(e, self.answer, seconds)
-        self.called = list(dict.fromkeys(calls.seen))
+        self.called, self.unwatched = list(dict.fromkeys(calls.seen)), calls.switched_off
         return ran
 
     @property

@@ -31,11 +31,15 @@ def limit(exercise: Exercise, seconds: float | None = None) -> float:
 
 
 class Calls:
-    """Inside: which of ``functions`` are called, by whatever name, seen by their code."""
+    """Inside: which of ``functions`` are called, by whatever name, seen by their code.
+
+    switched_off: at the end something else profiled, and calls may have gone unseen.
+    """
 
     def __init__(self, functions: Iterable[Callable]):
         self.codes = {core(function): function for function in functions}
         self.seen: list[Callable] = []
+        self.switched_off = False
 
     def __enter__(self):
         self.before = sys.getprofile()
@@ -43,6 +47,7 @@ class Calls:
         return self
 
     def __exit__(self, *_):
+        self.switched_off = sys.getprofile() != self._look
         running.profile_again(self.before)
 
     def _look(self, frame, event, arg):
