@@ -244,7 +244,9 @@ def test_gradients_that_point_anywhere_do_not_send_an_image_away():
     assert (size[known] <= averaging.FARTHER * found.square[known].sqrt() * 1.0001).all()
 
 
-@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
+# powers of two, with which every number is scaled without rounding: a step that turns on the last
+# digit would lead elsewhere, on one processor and not on another
+@pytest.mark.parametrize("factor", [2.0**-10, 1.0, 2.0**10])
 @pytest.mark.parametrize(
     ("solve", "reached"),
     # long steps miss a target now and then, and are one way of several
@@ -467,13 +469,15 @@ def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way
 def test_a_class_far_behind_leaves_quadratic_programming_early():
     """On a rough network, where a class by itself gets all the iterations that there are."""
     rng = torch.Generator().manual_seed(3)
-    weight, bends = torch.randn(2, 3, 36, generator=rng)
+    # in double precision: the batches of the two differ in size, hence in rounding, and on a rough
+    # network the last digit of float32 can decide which hollow it is
+    weight, bends = torch.randn(2, 3, 36, generator=rng).double()
 
     def net(images):
         flat = images.flatten(1)
         return flat @ weight.T + 0.5 * (3 * flat @ bends.T).sin()
 
-    x = torch.rand(8, 1, 6, 6, generator=rng)
+    x = torch.rand(8, 1, 6, 6, generator=rng).double()
     labels = net(x).argmax(1)
     one = problem_of(net, x, labels)
     both = one.for_each(torch.stack([(labels + k) % 3 for k in (1, 2)], 1))
@@ -481,11 +485,14 @@ def test_a_class_far_behind_leaves_quadratic_programming_early():
     found = sqp.solve(both)
     far = alone.square.unflatten(0, (-1, 2)).sqrt()
     behind = (far > 1.3 * far.amin(1, keepdim=True)).flatten()
+    ahead = (far.amax(1, keepdim=True) > 1.3 * far).flatten()  # of the other class by as much
     # the gradients of the first steps and of LOSING iterations, two classes each, and of widening
     limit = sqp.FIRST + 2 * (sqp.LOSING + 3)
     assert (behind & (alone.evaluations > limit)).sum() > 3
     assert (found.evaluations[behind] <= limit).all()
-    assert torch.allclose(found.square[~behind], alone.square[~behind], rtol=1e-3)
+    # of two that are about as far either may leave: its distance after LOSING iterations decides
+    assert ahead.sum() > 3
+    assert torch.allclose(found.square[ahead], alone.square[ahead], rtol=1e-3)
 
 
 def test_a_class_that_is_far_behind_is_not_attacked_in_more_ways():

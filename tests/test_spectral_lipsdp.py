@@ -122,6 +122,25 @@ def test_a_convolution_is_composed_and_bounded():
     assert below <= math.exp(value) < math.exp(bounds.product[-1])
 
 
+def test_a_linear_layer_that_is_used_on_several_rows_is_no_single_matrix():
+    """Its weight stands for each row: the matrix is block diagonal."""
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6, 2))
+    net = net.double().eval().requires_grad_(False)
+    bounds = bounds_of(net, (2, 4))
+    value, how = lipsdp.whole(bounds, descent=True)
+    assert "6 multipliers" in how
+    first = np.kron(np.eye(2), net[0].weight.numpy())
+    below = steepest([first, net[3].weight.numpy()], 0.0, 1.0, np.random.default_rng(0))
+    assert below <= math.exp(value) < math.exp(bounds.product[-1])
+
+
+def test_so_many_pairs_that_it_would_take_too_long_have_liplts_bound():
+    net = network((3, 200, 200), nn.ReLU())
+    bounds = bounds_of(net, (3,))
+    assert torch.equal(lipsdp.pairs(bounds), bounds.pairs_tight())
+
+
 @pytest.mark.parametrize(
     ("net", "shape", "why"),
     [

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from .. import cells
 from . import find, store
 from .feedback import CheckFailed, show, strict
-from .judging import Missing, is_course_code, judge
+from .judging import is_course_code, judge
+from .missing import Missing
 
 _yours: dict[str, Callable] = {}
 

@@ -11,12 +11,11 @@ import linecache
 import traceback
 import types
 
-import torch
-
 from . import leaning, trials
 from .comparing import Array, describe, in_the_form_of, pattern, same_form, told_by
 from .exercise import Exercise, core
 from .feedback import Feedback
+from .missing import not_there, what_it_is
 from .running import Case, Outcome, disagreement
 from .trial import Trial
 
@@ -41,35 +40,6 @@ def is_untouched_bug(function, source: str | None, name: str) -> bool:
         return c.co_code, c.co_names, c.co_varnames, inner
 
     return bool(given) and essence(code) == essence(given[-1])
-
-
-def what_it_is(thing) -> str:
-    """A thing that is no function, in words."""
-    if thing is None:
-        return "None"
-    if isinstance(thing, torch.Tensor):
-        return f"a tensor of shape {tuple(thing.shape)}"
-    if isinstance(thing, str):
-        return "a text"
-    name = type(thing).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
-
-
-class Missing:
-    """Stands for a function that a check is asked about, and that no cell has defined."""
-
-    def __init__(self, name: str):
-        self.name = name
-
-
-def not_there(trial: Trial) -> Feedback | None:
-    if not isinstance(trial.answer, Missing):
-        return None
-    return trial.feedback(
-        "NOT RUN",
-        f"There is no `{trial.answer.name}`: the cell that is to define it was not run, or did not "
-        "come so far (a syntax error, or an error above the definition).",
-    )
 
 
 def not_a_function(trial: Trial) -> Feedback | None:

@@ -27,6 +27,7 @@ BIT 46, 2006). A bound that does not pass that is none.
 import dataclasses
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -42,6 +43,8 @@ SHARPENED = ((20, 0.4), (200, 0.4), (2000, 0.2))
 ITERATIONS = 300
 HISTORY = 10  # of L-BFGS
 EDGE = 1e-9  # q stays so far from 0 and 1
+FEWEST = 10  # iterations; where MOST does not allow them, pairs have no multipliers
+MOST = 2.0**35  # of the work of all pairs of classes
 TRIES = 24  # factorisations with a slightly larger ρ each
 
 
@@ -110,7 +113,9 @@ def _matrix(bounds: NetworkBounds, source: int, target: int) -> tuple[torch.Tens
     between = [steps[i] for i in bounds.between(source, target)[1:]]
     affine = [step for step in between if step.kind != "reshape"]
     if len(affine) == 1 and isinstance(affine[0].module, nn.Linear):
-        return affine[0].module.weight.detach().double(), 0.0
+        weight = affine[0].module.weight.detach().double()
+        if tuple(weight.shape) == (rows, columns):  # else it is used on several rows at once
+            return weight, 0.0
     if not affine:  # in the order in which a reshape leaves them
         return torch.eye(rows, dtype=torch.float64, device=bounds.device), 0.0
     small = rows <= columns
@@ -279,7 +284,8 @@ def semidefinite(form: torch.Tensor, error: torch.Tensor) -> bool:
     diagonal = form.diagonal()
     if not bool((diagonal > 0).all()) or not bool(form.isfinite().all()):
         return False
-    scale = torch.exp2(-torch.round(torch.log2(diagonal) / 2))
+    powers = -torch.round(torch.log2(diagonal) / 2)
+    scale = torch.from_numpy(np.ldexp(1.0, powers.cpu().int().numpy())).to(form)
     form = scale[:, None] * form * scale
     n, trace = len(form), float(form.diagonal().sum())
     # the subtraction rounds, too
@@ -367,18 +373,21 @@ def whole(bounds: NetworkBounds, descent: bool = False) -> tuple[float, str]:
 
 def iterations_for(layers: Layered, batch: int = 1) -> int:
     """As many as :data:`WORK` allows."""
-    return max(10, min(ITERATIONS, int(WORK / (batch * max(layers.cubes(), 1.0)))))
+    return max(FEWEST, min(ITERATIONS, int(WORK / (batch * max(layers.cubes(), 1.0)))))
 
 
 def pairs(bounds: NetworkBounds, descent: bool = True) -> torch.Tensor:
     """(classes, classes) log of a bound of z_y - z_j, never above that of LipLT: multipliers for
-    each pair of classes, with the difference of the two rows as a last matrix."""
+    each pair of classes, with the difference of the two rows as a last matrix. LipLT's where there
+    are none, or where so many pairs of so wide layers would take too long."""
     best = bounds.pairs_tight()
     try:
         layers = layered(bounds)
     except Unfit:
         return best
     classes = len(layers.matrices[-1])
+    if classes * (classes - 1) / 2 * layers.cubes() * FEWEST > MOST:
+        return best
     first, second = torch.triu_indices(classes, classes, 1, device=best.device)
     rows = layers.matrices[-1]
     # a difference of float32 numbers is exact in float64 unless they are far apart: half a unit
