@@ -12,7 +12,7 @@ import torch
 from course_lib import exercises, storage
 from course_lib.exercises import CheckFailed, check, judge
 from course_lib.exercises.engine import missing_names
-from course_lib.exercises.judging import Missing
+from course_lib.exercises.missing import Missing
 
 RUN = """
 import sys
