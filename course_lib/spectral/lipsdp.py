@@ -149,20 +149,25 @@ def log_bound(
     rest = last.mT @ last
     multipliers: list[torch.Tensor] = []
     for k in reversed(range(len(diagonals))):
-        matrix, (low, high) = layers.matrices[k], layers.slopes[k]
         half = torch.exp(-diagonals[k] / 2)
         largest = top(half[..., :, None] * rest * half[..., None, :], power)
         q = EDGE + (1 - 2 * EDGE) * torch.sigmoid(shifts[..., k])
         t = torch.exp(diagonals[k]) * (largest / (2 * q))[..., None]
         multipliers.insert(0, t)
-        factor = torch.linalg.cholesky(torch.diag_embed(2 * t) - rest)
-        # the transpose of A_kᵀ T: the rows of A_k, each times its multiplier
-        weighted = t[..., :, None] * matrix
-        solved = torch.linalg.solve_triangular(factor, weighted, upper=False)
-        rest = (low + high) ** 2 * (solved.mT @ solved)
-        if low * high:
-            rest = rest - 2 * low * high * (matrix.mT @ weighted)
+        rest = eliminated(rest, t, layers.matrices[k], layers.slopes[k])
     return torch.log(top(rest, power)) / 2, multipliers
+
+
+def eliminated(rest, t, matrix, slopes: tuple[float, float]) -> torch.Tensor:
+    """P_k from P_{k+1}, the multipliers t (..., n_k), A_k, and the slopes between the two. Raises
+    torch.linalg.LinAlgError where S_k is not positive definite."""
+    low, high = slopes
+    factor = torch.linalg.cholesky(torch.diag_embed(2 * t) - rest)
+    # the transpose of A_kᵀ T: the rows of A_k, each times its multiplier
+    weighted = t[..., :, None] * matrix
+    solved = torch.linalg.solve_triangular(factor, weighted, upper=False)
+    below = (low + high) ** 2 * (solved.mT @ solved)
+    return below - 2 * low * high * (matrix.mT @ weighted) if low * high else below
 
 
 def reduced(layers: Layered) -> Layered:
@@ -336,12 +341,7 @@ def _at(layers: Layered, multipliers: list[torch.Tensor]) -> float:
     last = small.matrices[-1]
     rest = last.mT @ last
     for k in reversed(range(len(multipliers))):
-        t, matrix, (low, high) = multipliers[k], small.matrices[k], small.slopes[k]
-        factor = torch.linalg.cholesky(torch.diag(2 * t) - rest)
-        weighted = t[:, None] * matrix
-        solved = torch.linalg.solve_triangular(factor, weighted, upper=False)
-        rest = (low + high) ** 2 * (solved.mT @ solved)
-        rest = rest - 2 * low * high * (matrix.mT @ weighted)
+        rest = eliminated(rest, multipliers[k], small.matrices[k], small.slopes[k])
     return float(torch.log(top(rest, None)) / 2)
 
 
