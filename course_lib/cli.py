@@ -274,17 +274,17 @@ def parser() -> argparse.ArgumentParser:
     part.add_argument("--no-execute", action="store_true", help="do not run the solved notebooks")
     part = command(progress)
     part.add_argument("lesson", nargs="?", help="one lesson, such as 01")
-    of_a_class = "the class's folder; default: class"
+    of_a_class = "the class's folder; default: class, or this folder if it is one"
     part = command(assign)
     part.add_argument("name", help="what the assignment is called, such as week-3")
     what = part.add_mutually_exclusive_group(required=True)
     what.add_argument("--exercises", nargs="+", metavar="SLUG", help="such as solve-for-c,two-loop")
     what.add_argument("--lessons", nargs="+", metavar="LESSON", help="whole lessons, as 04,05")
-    part.add_argument("--output", type=Path, default=Path("class"), help=of_a_class)
+    part.add_argument("--output", type=Path, help=of_a_class)
     part.add_argument("--force", action="store_true", help="write over what is there")
     part = command(grade)
     part.add_argument("name", help="the assignment's name")
-    part.add_argument("--output", type=Path, default=Path("class"), help=of_a_class)
+    part.add_argument("--output", type=Path, help=of_a_class)
     part.add_argument(
         "--submissions",
         type=Path,

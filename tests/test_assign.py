@@ -326,6 +326,45 @@ def test_what_an_exercise_needs_comes_along(releases):
         assert asked == [slug]
 
 
+EACH = """
+import contextlib, io, json, sys
+wrong = {}
+for slug, cells in json.load(sys.stdin).items():
+    names, told = {}, io.StringIO()
+    with contextlib.redirect_stdout(told):
+        for text in cells:
+            exec(text, names)
+    if f"PASS  {slug}" not in told.getvalue():
+        wrong[slug] = told.getvalue()
+print(json.dumps(wrong))
+"""
+
+
+def test_every_exercise_can_be_solved_in_its_release(releases, tmp_path):
+    """Its cells, with what the solved notebook has in the answer's place, run without the lesson's
+    others, and its check passes."""
+    solved = {}
+    for path in SOURCES:
+        for cell in nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells:
+            if is_asked(cell):
+                solved[cell.metadata.course.exercise] = cell.source
+    jobs = {}
+    for slug, path in releases[1].items():
+        cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+        jobs[slug] = [solved[slug] if is_asked(c) else c.source for c in cells]
+    env = {**os.environ, "PYTHONPATH": str(storage.PACKAGE.parent), "MPLBACKEND": "Agg"}
+    done = subprocess.run(
+        [sys.executable, "-c", EACH],
+        env=env,
+        cwd=tmp_path,
+        input=json.dumps(jobs),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == {}
+
+
 def is_asked(cell):
     return "exercise" in cell.metadata.get("course", {})
 
@@ -451,6 +490,15 @@ def test_nothing_is_overwritten_without_force(tmp_path, capsys):
     [other] = assigned(tmp_path, "week-3", "--exercises", "pixel-rms", "--force")
     assert other.name == "00_start_here.ipynb", "and nothing of the old one is left"
     assert not (tmp_path / "source" / "week-3" / release.name).exists()
+
+
+def test_the_class_is_this_folder_if_it_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert course("assign", "week-3", "--exercises", DECAY) == 0
+    assert (tmp_path / "class" / "release" / "week-3" / f"{LESSON}.ipynb").is_file()
+    monkeypatch.chdir(tmp_path / "class")
+    assert course("assign", "week-4", "--exercises", DECAY) == 0
+    assert (tmp_path / "class" / "release" / "week-4" / f"{LESSON}.ipynb").is_file()
 
 
 def test_settings_of_nbgraders_that_are_there_are_left(tmp_path, capsys):

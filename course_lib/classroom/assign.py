@@ -6,20 +6,34 @@ from pathlib import Path
 from ..authoring.files import text_at
 from . import release
 from .choice import Part
-from .folder import CONFIG, Assignment, ClassError, Folder, checked_name, read, write, written
+from .folder import (
+    CONFIG,
+    Assignment,
+    ClassError,
+    Folder,
+    checked_name,
+    read,
+    usual,
+    write,
+    written,
+)
 
 KINDS = ("source", "release")
 
 
-def assign(name: str, parts: Sequence[Part], root: str | Path, force: bool = False) -> list[str]:
+def assign(
+    name: str, parts: Sequence[Part], root: str | Path | None = None, force: bool = False
+) -> list[str]:
     """Write the notebooks of ``parts`` and their record below ``root``; what was done, in words.
+
+    root: the class's folder, as :func:`.folder.usual` takes it.
 
     An assignment of that name that is there already, and is the same, is left as it is, and so
     are settings of nbgrader's in any case. Raises ValueError for a name that cannot be, and
     ClassError, having written nothing, where another one has it, or a file is there that this
     would overwrite; with ``force`` it is overwritten.
     """
-    folder = Folder(Path(root).expanduser().resolve())
+    folder = usual(root)
     assignment = Assignment(checked_name(name), list(parts))
     files = _files(folder, assignment)
     if not force:

@@ -6,12 +6,12 @@ from pathlib import Path
 from . import feedback, handed_in, marking, roster
 from . import gradebook as nbgraders
 from . import summary as counting
-from .folder import ClassError, Folder, read
+from .folder import ClassError, read, usual
 
 
 def grade(
     name: str,
-    root: str | Path,
+    root: str | Path | None = None,
     *,
     submissions: Path | None = None,
     students: Path | None = None,
@@ -22,14 +22,15 @@ def grade(
 ) -> None:
     """Grade the assignment ``name`` of the class in ``root``.
 
-    submissions: a flat folder; None: ``submitted/`` of the class. students: a CSV file. jobs,
-    time_limit: as :func:`.marking.grade_all` takes them. gradebook: also into nbgrader's; True: the
-    class's own. tell: gets every line that is to be read.
+    root: the class's folder, as :func:`.folder.usual` takes it. submissions: a flat folder; None:
+    ``submitted/`` of the class. students: a CSV file. jobs, time_limit: as
+    :func:`.marking.grade_all` takes them. gradebook: also into nbgrader's; True: the class's own.
+    tell: gets every line that is to be read.
 
     Raises ClassError where there is no such assignment, or nothing that was handed in, and
     ValueError for a list of students that is none.
     """
-    folder = Folder(Path(root).expanduser().resolve())
+    folder = usual(root)
     assignment = read(folder, name)
     if gradebook:
         nbgraders.there()
@@ -58,11 +59,11 @@ def grade(
         tell(nbgraders.write(folder, assignment, marked, listed.names, path))
 
 
-def summary(name: str, root: str | Path) -> str:
+def summary(name: str, root: str | Path | None = None) -> str:
     """What the last grading of ``name`` found, for the whole class.
 
     Raises ClassError where there is no such assignment, or it was not graded yet.
     """
-    folder = Folder(Path(root).expanduser().resolve())
+    folder = usual(root)
     read(folder, name)
     return counting.text(marking.read_grades(folder, name))

@@ -76,6 +76,14 @@ class Assignment:
         return {slug: worth for part in self.parts for slug, worth in part.points.items()}
 
 
+def usual(root: str | Path | None = None) -> Folder:
+    """The class in ``root``; None: in the current folder if it is a class's, else in ``class``."""
+    here = Path.cwd()
+    if root is None:
+        root = here if (here / "assignments").is_dir() else here / "class"
+    return Folder(Path(root).expanduser().resolve())
+
+
 def checked_name(name: str) -> str:
     """``name``, if a folder and nbgrader can be called so; raises ValueError if not."""
     if not NAME.fullmatch(name) or name.endswith((".", " ")):
