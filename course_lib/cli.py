@@ -47,7 +47,11 @@ def lab(arguments) -> int:
 
     lesson = workcopy.find(arguments.lesson, workcopy.lessons())
     folder, messages = workcopy.prepare(arguments.folder)
-    print("\n".join([*messages, f"The lessons are in {folder}. JupyterLab opens; Ctrl-C ends it."]))
+    where = f"The lessons are in {folder}."
+    if arguments.copies_only:
+        print("\n".join([*messages, where]))
+        return 0
+    print("\n".join([*messages, f"{where} JupyterLab opens; Ctrl-C ends it."]))
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
     command += [f"--LabApp.default_url=/lab/tree/{lesson}.ipynb"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -243,6 +247,9 @@ def parser() -> argparse.ArgumentParser:
     part = command(lab)
     part.add_argument("--lesson", default=FIRST_LESSON, help="the lesson to open, such as 01")
     part.add_argument("--folder", type=Path, help="where your copy of the lessons is kept")
+    part.add_argument(
+        "--copies-only", action="store_true", help="make the copies, and open nothing"
+    )
     command(test)
     command(doctor)
     part = command(train)
@@ -314,6 +321,19 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def own_home() -> None:
+    """Keep what the course remembers in the user's home where the checkout is another user's.
+
+    For this process and the kernels that it starts. Who starts kernels in another way, as a
+    JupyterHub does, sets COURSE_HOME.
+    """
+    from . import workcopy
+
+    root = storage.checkout()
+    if root and not os.environ.get("COURSE_HOME") and not workcopy.is_ours(root):
+        os.environ["COURSE_HOME"] = str(Path.home() / ".intriguing-course")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; a mistake of the user's is a sentence and exit status 1, not a traceback."""
     arguments, rest = parser().parse_known_args(argv)
@@ -322,6 +342,7 @@ def main(argv: list[str] | None = None) -> int:
         parser().error(f"unknown arguments: {' '.join(rest)}")
     arguments.rest = rest
     try:
+        own_home()
         return arguments.run(arguments)
     except KeyboardInterrupt:
         print("Interrupted: what was finished is kept; the same command goes on from there.")
