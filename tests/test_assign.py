@@ -566,6 +566,10 @@ def test_what_is_damaged_is_told_and_the_others_are_graded(tmp_path, capsys):
     (flat / "hal.txt").write_text("I do not know how.", encoding="utf-8")
     hand_in(release, flat / "ida.ipynb", {DECAY: "print('x')" * 30_000})
     (flat / ".hidden").write_text("", encoding="utf-8")
+    long = json.loads(release.read_text(encoding="utf-8"))
+    printed = {"output_type": "stream", "name": "stdout", "text": "x" * 50_000_000}
+    next(c for c in long["cells"] if c["id"] == f"{STEP}-check")["outputs"] = [printed]
+    (flat / "kim.ipynb").write_text(json.dumps(long), encoding="utf-8")
     older = json.loads(release.read_text(encoding="utf-8"))
     older["cells"] = [c for c in older["cells"] if not c["id"].startswith(STEP)]
     older["metadata"]["kernelspec"] = {"name": "ir", "language": "R", "display_name": "R"}
@@ -578,7 +582,7 @@ def test_what_is_damaged_is_told_and_the_others_are_graded(tmp_path, capsys):
     unread = told.partition("Could not be read:\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split(":")[0].strip() for line in unread] == ["eve", "flo", "gus"]
     found = {(row["student"], row["exercise"]): row["status"] for row in table(root)}
-    students = ["ada", "ben", "cem", "dot", "eve", "flo", "gus", "ida", "jon"]
+    students = ["ada", "ben", "cem", "dot", "eve", "flo", "gus", "ida", "jon", "kim"]
     assert sorted({student for student, _ in found}) == students
     assert [found[student, STEP] for student in students] == [
         *["UNATTEMPTED"] * 3,
@@ -586,6 +590,7 @@ def test_what_is_damaged_is_told_and_the_others_are_graded(tmp_path, capsys):
         *["MISSING"] * 3,
         "UNATTEMPTED",
         "MISSING",
+        "UNATTEMPTED",
     ]
     assert found["ida", DECAY] == "MISSING"
     page = (root / "feedback" / "eve" / "week-3" / f"{LESSON}.html").read_text(encoding="utf-8")
@@ -618,6 +623,56 @@ def test_what_may_not_be_read_is_told(tmp_path, monkeypatch):
     assert sentence.endswith("cannot be read: Permission denied.")
 
 
+def test_a_notebook_that_may_not_be_read(tmp_path, monkeypatch, capsys):
+    [release] = assigned(tmp_path)
+    for student in ("ada", "ben"):
+        hand_in(release, tmp_path / "submitted" / student / "week-3" / f"{LESSON}.ipynb", {})
+    denied = PermissionError(13, "Permission denied")
+    real, sums = Path.read_bytes, storage.sha256
+
+    def refused(function, path):
+        if "ben" in path.parts:
+            raise denied
+        return function(path)
+
+    monkeypatch.setattr(Path, "read_bytes", lambda path: refused(real, path))
+    monkeypatch.setattr(storage, "sha256", lambda path: refused(sums, path))
+    assert course("grade", "week-3", "--output", tmp_path) == 0
+    statuses = {row["student"]: row["status"] for row in table(tmp_path)}
+    assert statuses == {"ada": "UNATTEMPTED", "ben": "MISSING"}
+    told = capsys.readouterr().out
+    assert f"ben: {LESSON}.ipynb cannot be read: Permission denied." in told
+
+
+def test_what_a_student_writes_harms_no_terminal_and_no_file(tmp_path, monkeypatch, capsys):
+    """Control characters and halves of characters, in names of files and in what errors say."""
+    root, flat = tmp_path / "class", tmp_path / "flat"
+    [release] = assigned(root)
+    hand_in(release, flat / "a\x1b[2Jda.ipynb", {DECAY: WRONG})
+    if sys.platform == "linux":  # elsewhere no file can be called so
+        hand_in(release, flat / "ben\udcff.ipynb", {DECAY: WRONG})
+    said = "It is \ud800 and \x1b[31mred\x00 <script>alert(1)</script> `x`."
+
+    def told(path, slugs, **settings):
+        return marking.Grade(
+            path.name, [marking.Result(s, 0.0, 8.0, "FAIL", [said]) for s in slugs]
+        )
+
+    monkeypatch.setattr(marking, "grade_notebook", told)
+    for more in ([], ["--summary"]):
+        assert course("grade", "week-3", "--output", root, "--submissions", flat, *more) == 0
+        text = capsys.readouterr().out
+        assert "\x1b" not in text
+        assert "It is \ufffd and \ufffd[31mred" in text
+    for path in root.glob("grades/week-3/grades.*"):
+        path.read_text(encoding="utf-8")
+    for path in root.glob("feedback/*/week-3/*.html"):
+        page = path.read_text(encoding="utf-8")
+        assert "\x1b" not in page
+        assert "<script" not in page
+        assert "<code>x</code>" in page
+
+
 def test_a_grader_that_stops_costs_one_notebook(tmp_path, monkeypatch, capsys):
     [release] = assigned(tmp_path)
     for student in ("ada", "ben"):
@@ -636,6 +691,9 @@ def test_a_grader_that_stops_costs_one_notebook(tmp_path, monkeypatch, capsys):
     assert course("grade", "week-3", "--output", tmp_path) == 0
     statuses = {row["student"]: row["status"] for row in table(tmp_path)}
     assert statuses == {"ada": "NOT GRADED", "ben": "UNATTEMPTED"}
+    page = tmp_path / "feedback" / "ada" / "week-3" / f"{LESSON}.html"
+    assert "RecursionError" not in page.read_text(encoding="utf-8")
+    assert "no fault of yours" in page.read_text(encoding="utf-8")
     assert "Grading stopped with RecursionError" in (
         tmp_path / "grades" / "week-3" / "grades.json"
     ).read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 from . import feedback, handed_in, marking, roster
 from . import gradebook as nbgraders
 from . import summary as counting
-from .folder import ClassError, read, usual
+from .folder import ClassError, read, shown, usual
 
 
 def grade(
@@ -30,6 +30,10 @@ def grade(
     Raises ClassError where there is no such assignment, or nothing that was handed in, and
     ValueError for a list of students that is none.
     """
+
+    def say(line: str) -> None:
+        tell(shown(line))
+
     folder = usual(root)
     assignment = read(folder, name)
     if gradebook:
@@ -45,7 +49,7 @@ def grade(
         where = submissions or f"{folder.root}/submitted/STUDENT/{name}/"
         raise ClassError(f"Nobody has handed in a notebook of {name!r}: there is none in {where}.")
     settings = {"time_limit": time_limit} if time_limit else {}
-    marked = marking.grade_all(folder, assignment, collected.found, jobs, settings, tell)
+    marked = marking.grade_all(folder, assignment, collected.found, jobs, settings, say)
     data = marking.as_data(assignment, marked, listed.names)
     files = marking.write_grades(folder, data)
     pages = feedback.write_pages(folder, assignment, marked, listed.names)
@@ -53,10 +57,10 @@ def grade(
     lines += [f"Written: {path}" for path in files]
     lines.append(f"Written: {len(pages)} pages below {folder.root / 'feedback'}")
     for line in lines:
-        tell(line)
+        say(line)
     if gradebook:
         path = None if gradebook is True else Path(gradebook).expanduser().resolve()
-        tell(nbgraders.write(folder, assignment, marked, listed.names, path))
+        say(nbgraders.write(folder, assignment, marked, listed.names, path))
 
 
 def summary(name: str, root: str | Path | None = None) -> str:
@@ -66,4 +70,4 @@ def summary(name: str, root: str | Path | None = None) -> str:
     """
     folder = usual(root)
     read(folder, name)
-    return counting.text(marking.read_grades(folder, name))
+    return shown(counting.text(marking.read_grades(folder, name)))

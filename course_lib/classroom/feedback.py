@@ -18,7 +18,8 @@ from ..grading.submission import read, released
 from .folder import Assignment, Folder, write
 from .marking import NOTHING, Marked
 
-FOR_THE_INSTRUCTOR = ("To be looked at:", "While it ran, files of the course")
+FOR_THE_INSTRUCTOR = "To be looked at:"  # how such a notice begins
+LATER = "It could not be graded yet, which is no fault of yours."
 MOST_BYTES = 20_000_000  # of a notebook whose answers are shown beside what is said of them
 MOST_TEXT = 20_000  # characters of an answer that is shown
 HEADINGS = {
@@ -119,6 +120,8 @@ def _exercise(result: Result, assignment: Assignment, text: str | None, said: se
 
 
 def _sentences(result: Result) -> list[str]:
+    if result.status == "NOT GRADED":  # why is the instructor's business
+        return [LATER]
     notices = [n for n in result.notices if not n.startswith(FOR_THE_INSTRUCTOR)]
     return [*result.sentences, *notices]
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from .. import __version__, storage
 from ..authoring.source import near
+from ..cells import whole
 from .choice import Part
 
 NAME = re.compile(r"[A-Za-z0-9][\w .-]*")  # nbgrader has no + in names, and folders no slash
 FORMAT = 1
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 # The stubs are the builder's: nbgrader's own clearing of solutions would write over them.
 CONFIG = '''"""nbgrader's settings for this class, written by `course assign`."""
@@ -134,10 +136,15 @@ def _points(found: dict) -> dict[str, float]:
     return {str(slug): float(worth) for slug, worth in found.items()}
 
 
+def shown(text: str) -> str:
+    """``text`` as a terminal can show it: students choose names of files, and what errors say."""
+    return CONTROL.sub("\ufffd", whole(text))
+
+
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all. Raises ClassError where that cannot be done."""
     try:
-        storage.write_text(path, text)
+        storage.write_text(path, whole(text))
     except OSError as error:
         raise ClassError(
             f"Cannot write {path}: {error.strerror or error}. Make the folder writable, or name "
