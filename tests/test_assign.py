@@ -1,7 +1,9 @@
 """A class from end to end: exercises given out, submissions graded, each student told."""
 
+import ast
 import csv
 import html.parser
+import inspect
 import json
 import os
 import re
@@ -9,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import nbformat
@@ -239,9 +242,9 @@ def test_who_hands_in_again_is_graded_again(classroom, tmp_path, capsys):
     finished = sorted((root / "grades" / "week-3" / "finished").glob("*.json"))
     spoilt = next(path for path in finished if '"MISSING"' in path.read_text(encoding="utf-8"))
     spoilt.write_text(spoilt.read_text(encoding="utf-8").replace('"points": 0.0', '"points": 8.0'))
-    with pytest.warns(UserWarning, match="is damaged"):
-        assert course("grade", "week-3", "--output", root) == 0
+    assert course("grade", "week-3", "--output", root) == 0
     told = capsys.readouterr().out
+    assert f"{spoilt} is damaged (its contents do not match their checksum)" in told
     assert sorted(re.findall(r"\] (\w+), .*as before", told)) == ["ada", "ben", "dot"]
     rows = {(row["student"], row["exercise"]): row["status"] for row in table(root)}
     assert rows["cem", DECAY] == "FAIL"
@@ -279,7 +282,11 @@ def test_no_release_holds_a_named_wrong_answer(releases):
     for exercise in exercises.all_exercises().values():
         for mistake in exercise.mistakes:
             secret.add(plain(mistake.sentence))
-            lines = plain_lines(exercise.wrong_answer(mistake))
+            function = exercise.solution() if mistake.edits else mistake.function
+            text = inspect.getsource(function)
+            for old, new in mistake.edits:
+                text = text.replace(old, new)
+            lines = body(text)
             secret |= {line for line in lines if len(line) >= 20}
     secret = {line for line in secret if not any(line in one for one in shown)}
     assert len(secret) > 1000
@@ -290,15 +297,15 @@ def test_no_release_holds_a_named_wrong_answer(releases):
         assert not secret & lines, path
 
 
-def plain_lines(function):
-    """The lines of a wrong answer's body, where it has a source of its own."""
-    import inspect
-
-    try:
-        lines = inspect.getsource(function).splitlines()
-    except (OSError, TypeError):  # made by an edit: it stands in no file
+def body(text):
+    """The lines of a function behind its docstring, without blanks."""
+    text = textwrap.dedent(text)
+    if "def " not in text:  # a partial, or a lambda
         return []
-    return [plain(line) for line in lines if not line.lstrip().startswith(("#", "@", "def "))]
+    node = ast.parse(text).body[0]
+    first = node.body[1 if ast.get_docstring(node) and len(node.body) > 1 else 0]
+    lines = text.splitlines()[first.lineno - 1 :]
+    return [plain(line) for line in lines if not line.lstrip().startswith("#")]
 
 
 def test_what_an_exercise_needs_comes_along(releases):
@@ -599,6 +606,38 @@ def test_what_is_damaged_is_told_and_the_others_are_graded(tmp_path, capsys):
     page = (root / "feedback" / "jon" / "week-3" / f"{LESSON}.html").read_text(encoding="utf-8")
     assert "of another kernel (R)" in page
     assert "comes from another release" in page
+
+
+def test_an_answer_stands_on_what_was_given_out(tmp_path, capsys):
+    """A name of the student's own, which the lesson binds to something else in a cell that the
+    release has not got."""
+    [release] = assigned(tmp_path, "week-3", "--exercises", STEP)
+    lesson = workcopy.load(workcopy.lessons()[LESSON])["cells"]
+    assert any("strengths = [1e-4" in "".join(cell["source"]) for cell in lesson)
+    path = tmp_path / "submitted" / "ada" / "week-3" / f"{LESSON}.ipynb"
+    hand_in(release, path, {STEP: RIGHT[STEP].replace("* g", "* strengths['one'] * g")})
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    own = {"id": "own", "cell_type": "code", "metadata": {}, "outputs": []}
+    own |= {"execution_count": None, "source": "strengths = {'one': 1.0}\n"}
+    where = next(i for i, cell in enumerate(notebook["cells"]) if cell["id"] == STEP)
+    notebook["cells"].insert(where, own)
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    assert course("grade", "week-3", "--output", tmp_path) == 0
+    assert [(row["points"], row["status"]) for row in table(tmp_path)] == [("8", "PASS")]
+
+
+def test_a_source_that_was_lost_or_cut_is_told(tmp_path, capsys):
+    [release] = assigned(tmp_path)
+    hand_in(release, tmp_path / "submitted" / "ada" / "week-3" / f"{LESSON}.ipynb", {})
+    source = tmp_path / "source" / "week-3" / f"{LESSON}.ipynb"
+    notebook = json.loads(source.read_text(encoding="utf-8"))
+    notebook["cells"] = [c for c in notebook["cells"] if c["id"] != STEP]
+    source.write_text(json.dumps(notebook), encoding="utf-8")
+    assert course("grade", "week-3", "--output", tmp_path) == 1
+    assert f"has no cell for {STEP} any more" in capsys.readouterr().err
+    source.unlink()
+    assert course("grade", "week-3", "--output", tmp_path) == 1
+    assert "Write the assignment again, with --force" in capsys.readouterr().err
 
 
 def test_what_may_not_be_read_is_told(tmp_path, monkeypatch):

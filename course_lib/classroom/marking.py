@@ -1,9 +1,9 @@
 """Grade all that was handed in, several notebooks at a time, and go on where it was interrupted.
 
 What is finished is kept, a file for each notebook, under what decides its grade: the notebook's
-bytes, the course's code, the lesson, the exercises and the settings. So a run that was ended, by
-whatever, goes on with what is left; a student who hands in again is graded again; and a course that
-was changed grades everybody anew.
+bytes, the course's code, what was given out, the exercises and the settings. So a run that was
+ended, by whatever, goes on with what is left; a student who hands in again is graded again; and a
+course that was changed grades everybody anew.
 """
 
 import concurrent.futures
@@ -22,9 +22,10 @@ from pathlib import Path
 import torch
 
 from .. import storage, workcopy
+from ..cells import metadata
 from ..exercises import find
 from ..grading import Grade, Result, grade_notebook
-from ..kept import digest, set_aside
+from ..kept import digest, renamed
 from .choice import Part
 from .folder import Assignment, ClassError, Folder, write
 from .handed_in import Handed
@@ -67,15 +68,21 @@ def grade_all(
     :func:`course_lib.grading.grade_notebook` takes them. tell: gets a line as each is finished.
     Nothing that a submission is raises: what cannot be graded is NOT GRADED, and not kept.
 
-    Raises ClassError where the assignment has exercises that this version of the course has not.
+    Raises ClassError where the assignment has exercises that this version of the course has not, or
+    where what was given out is not there any more.
     """
     settings, parts = dict(settings or {}), {part.lesson: part for part in assignment.parts}
     _known(assignment)
+    given_out = _given_out(folder, assignment)
     shelf = folder.grades(assignment.name) / "finished"
     lock, done = threading.Lock(), [0]
 
+    def say(line: str) -> None:
+        with lock:
+            tell(line)
+
     def one(handed: Handed) -> Marked:
-        marked = _one(handed, parts[handed.lesson], shelf, settings)
+        marked = _one(handed, parts[handed.lesson], given_out, shelf, settings, say)
         with lock:
             done[0] += 1
             again = ", as before" if marked.kept else ""
@@ -103,7 +110,35 @@ def _known(assignment: Assignment) -> None:
         ) from None
 
 
-def _one(handed: Handed, part: Part, shelf: Path, settings: dict) -> Marked:
+def _given_out(folder: Folder, assignment: Assignment) -> dict[str, Path]:
+    """The notebooks as they were given out: a student's answer stands on what is in these, and on
+    nothing else of the lesson. Raises ClassError where one cannot be read."""
+    found = {}
+    for part in assignment.parts:
+        path = folder.notebook("source", assignment.name, part.lesson)
+        try:
+            cells = workcopy.load(path)["cells"]
+        except workcopy.WorkError as error:
+            raise ClassError(f"{error} Write the assignment again, with --force.") from None
+        roles = {metadata(cell).get("course", {}).get("exercise") for cell in cells}
+        lost = [slug for slug in part.points if slug not in roles]
+        if lost:
+            raise ClassError(
+                f"{path} has no cell for {', '.join(lost)} any more: write the assignment again, "
+                "with --force."
+            )
+        found[part.lesson] = path
+    return found
+
+
+def _one(
+    handed: Handed,
+    part: Part,
+    given_out: dict[str, Path],
+    shelf: Path,
+    settings: dict,
+    say: Callable[[str], None],
+) -> Marked:
     marked = Marked(handed.student, handed.lesson, [], [], handed=handed.path)
     if handed.path is None:
         text = f"There is no notebook {handed.lesson}.ipynb."
@@ -111,13 +146,13 @@ def _one(handed: Handed, part: Part, shelf: Path, settings: dict) -> Marked:
         return marked
     entry = None
     try:
-        what = _decides(handed.path, part, settings)
+        what = _decides(handed.path, part, given_out, settings)
         path = shelf / f"{digest(what)[:32]}.json"
-        entry = _finished(path, what)
+        entry = _finished(path, what, say)
     except OSError:  # it cannot be read: that is what its grade will say, and nothing is kept
         path = None
     if entry is None:
-        grade = _graded(handed.path, part, settings)
+        grade = _graded(handed.path, part, given_out, settings)
         if path and all(result.status != "NOT GRADED" for result in grade.results):
             write(path, _entry(what, grade))
     else:
@@ -128,10 +163,10 @@ def _one(handed: Handed, part: Part, shelf: Path, settings: dict) -> Marked:
     return marked
 
 
-def _graded(path: Path, part: Part, settings: dict) -> Grade:
+def _graded(path: Path, part: Part, given_out: dict[str, Path], settings: dict) -> Grade:
     """The grade, in the assignment's points; an exception of the grader's own is a sentence."""
     try:
-        grade = grade_notebook(path, list(part.points), **settings)
+        grade = grade_notebook(path, list(part.points), lessons=given_out, **settings)
     except Exception as error:  # whatever it is: the others are to be graded
         where = traceback.extract_tb(error.__traceback__)[-1]
         said = " ".join(str(error).split())[:300]
@@ -150,14 +185,14 @@ def _graded(path: Path, part: Part, settings: dict) -> Grade:
     return grade
 
 
-def _decides(path: Path, part: Part, settings: dict) -> dict:
+def _decides(path: Path, part: Part, given_out: dict[str, Path], settings: dict) -> dict:
     """All that a grade depends on. Raises OSError where the notebook cannot be read."""
     return {
         "notebook": storage.sha256(path),
         "name": path.name,  # sentences name it
         "course": course_digest(),
         "lesson": part.lesson,
-        "released": storage.sha256(workcopy.lessons()[part.lesson]),
+        "released": storage.sha256(given_out[part.lesson]),
         "points": part.points,
         "settings": settings,
     }
@@ -179,8 +214,8 @@ def _entry(what: dict, grade: Grade) -> str:
     return json.dumps({"what": what, **kept, "checksum": digest([what, kept])}) + "\n"
 
 
-def _finished(path: Path, what: dict) -> dict | None:
-    """What is kept of such a notebook; a damaged file is set aside, and graded again."""
+def _finished(path: Path, what: dict, say: Callable[[str], None]) -> dict | None:
+    """What is kept of such a notebook; a damaged file is set aside, which ``say`` is told."""
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
         kept = {"results": entry["results"], "notes": entry["notes"]}
@@ -190,7 +225,8 @@ def _finished(path: Path, what: dict) -> dict | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        set_aside(path, error)
+        # said, not warned: other threads change what becomes of warnings
+        say(f"{path} is damaged ({error}): it is called {renamed(path).name} now; graded again.")
         return None
 
 
