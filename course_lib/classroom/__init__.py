@@ -26,7 +26,7 @@ Parts: :mod:`.choice` reads what is asked for, :mod:`.needs` finds which cells a
 :mod:`.release` makes the notebook, :mod:`.folder` is the folder and its record, :mod:`.assign`
 writes it. :mod:`.handed_in` finds the submissions and :mod:`.roster` reads the list of students,
 :mod:`.marking` grades them, :mod:`.feedback` writes the pages, :mod:`.summary` counts,
-:mod:`.gradebook` talks to nbgrader.
+:mod:`.gradebook` talks to nbgrader, and :mod:`.command` does all of this in its order.
 """
 
 

@@ -85,10 +85,13 @@ def grade_all(
         marked = _one(handed, parts[handed.lesson], given_out, shelf, settings, say)
         with lock:
             done[0] += 1
-            again = ", as before" if marked.kept else ""
+            said = f"{marked.points:g} of {marked.most:g} points"
+            if marked.handed is None:
+                said = "nothing was handed in"
+            elif marked.kept:
+                said += ", as before"
             tell(
-                f"[{done[0]}/{len(collected)}] {marked.student}, lesson {marked.lesson[:2]}: "
-                f"{marked.points:g} of {marked.most:g} points{again}"
+                f"[{done[0]}/{len(collected)}] {marked.student}, lesson {marked.lesson[:2]}: {said}"
             )
         return marked
 
