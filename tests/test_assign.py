@@ -626,6 +626,18 @@ def test_an_answer_stands_on_what_was_given_out(tmp_path, capsys):
     assert [(row["points"], row["status"]) for row in table(tmp_path)] == [("8", "PASS")]
 
 
+def test_what_is_given_is_worth_nothing_as_an_answer(tmp_path):
+    """`given` stands in a release, and could be asked for what is assigned."""
+    [release] = assigned(tmp_path)
+    head = RIGHT[DECAY].partition(":\n")[0]
+    body = f'from course_lib.classroom import given\n    return given("{DECAY}")'
+    answers = {DECAY: f"{head}:\n    {body}(net, strength, convention)\n"}
+    hand_in(release, tmp_path / "submitted" / "ada" / "week-3" / f"{LESSON}.ipynb", answers)
+    assert course("grade", "week-3", "--output", tmp_path) == 0
+    first, _ = table(tmp_path)
+    assert (first["points"], first["status"]) == ("0", "NOT RUN")
+
+
 def test_a_source_that_was_lost_or_cut_is_told(tmp_path, capsys):
     [release] = assigned(tmp_path)
     hand_in(release, tmp_path / "submitted" / "ada" / "week-3" / f"{LESSON}.ipynb", {})
