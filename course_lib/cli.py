@@ -47,7 +47,11 @@ def lab(arguments) -> int:
 
     lesson = workcopy.find(arguments.lesson, workcopy.lessons())
     folder, messages = workcopy.prepare(arguments.folder)
-    print("\n".join([*messages, f"The lessons are in {folder}. JupyterLab opens; Ctrl-C ends it."]))
+    where = f"The lessons are in {folder}."
+    if arguments.copies_only:
+        print("\n".join([*messages, where]))
+        return 0
+    print("\n".join([*messages, f"{where} JupyterLab opens; Ctrl-C ends it."]))
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
     command += [f"--LabApp.default_url=/lab/tree/{lesson}.ipynb"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -168,6 +172,40 @@ def progress(arguments) -> int:
     return 0
 
 
+def assign(arguments) -> int:
+    """Write chosen exercises, or whole lessons, as an assignment for a class."""
+    from .classroom import assign as assigning
+    from .classroom import choice
+
+    if arguments.lessons is not None:
+        parts = choice.of_lessons(choice.words(arguments.lessons))
+    else:
+        parts = choice.of_exercises(choice.words(arguments.exercises))
+    told = assigning.assign(arguments.name, parts, arguments.output, arguments.force)
+    print("\n".join(told))
+    return 0
+
+
+def grade(arguments) -> int:
+    """Grade what a class has handed in: a table, and a page for each student."""
+    from .classroom import command
+
+    if arguments.summary:
+        print(command.summary(arguments.name, arguments.output))
+        return 0
+    command.grade(
+        arguments.name,
+        arguments.output,
+        submissions=arguments.submissions,
+        students=arguments.roster,
+        jobs=arguments.jobs,
+        time_limit=arguments.time_limit,
+        gradebook=arguments.gradebook,
+        tell=lambda line: print(line, flush=True),
+    )
+    return 0
+
+
 def update(arguments) -> int:
     """Carry the learner's answers over into a newer version of a lesson."""
     from . import workcopy
@@ -181,6 +219,17 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """A number of seconds above 0, for an option."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return number
 
 
 def parser() -> argparse.ArgumentParser:
@@ -198,6 +247,9 @@ def parser() -> argparse.ArgumentParser:
     part = command(lab)
     part.add_argument("--lesson", default=FIRST_LESSON, help="the lesson to open, such as 01")
     part.add_argument("--folder", type=Path, help="where your copy of the lessons is kept")
+    part.add_argument(
+        "--copies-only", action="store_true", help="make the copies, and open nothing"
+    )
     command(test)
     command(doctor)
     part = command(train)
@@ -229,11 +281,57 @@ def parser() -> argparse.ArgumentParser:
     part.add_argument("--no-execute", action="store_true", help="do not run the solved notebooks")
     part = command(progress)
     part.add_argument("lesson", nargs="?", help="one lesson, such as 01")
+    of_a_class = "the class's folder; default: class, or this folder if it is one"
+    part = command(assign)
+    part.add_argument("name", help="what the assignment is called, such as week-3")
+    what = part.add_mutually_exclusive_group(required=True)
+    what.add_argument("--exercises", nargs="+", metavar="SLUG", help="such as solve-for-c,two-loop")
+    what.add_argument("--lessons", nargs="+", metavar="LESSON", help="whole lessons, as 04,05")
+    part.add_argument("--output", type=Path, help=of_a_class)
+    part.add_argument("--force", action="store_true", help="write over what is there")
+    part = command(grade)
+    part.add_argument("name", help="the assignment's name")
+    part.add_argument("--output", type=Path, help=of_a_class)
+    part.add_argument(
+        "--submissions",
+        type=Path,
+        help="a flat folder of notebooks, STUDENT.ipynb; default: submitted/ in the class's folder",
+    )
+    part.add_argument("--roster", type=Path, help="the students, a CSV file with a column student")
+    part.add_argument(
+        "--jobs", type=at_least_one, help="notebooks at a time; default: one for each core"
+    )
+    part.add_argument(
+        "--time-limit", type=seconds, help="seconds for an answer; default: the exercise's own"
+    )
+    part.add_argument(
+        "--summary", action="store_true", help="grade nothing; show what the last grading found"
+    )
+    part.add_argument(
+        "--gradebook",
+        nargs="?",
+        const=True,
+        metavar="FILE",
+        help="write the scores into nbgrader's gradebook, too; default: gradebook.db of the class",
+    )
     part = command(update)
     part.add_argument("lesson", help="the lesson to carry over, such as 01")
     part.add_argument("--fresh", action="store_true", help="the new lesson, without your answers")
     part.add_argument("--folder", type=Path, help="where your copy of the lessons is kept")
     return top
+
+
+def own_home() -> None:
+    """Keep what the course remembers in the user's home where the checkout is another user's.
+
+    For this process and the kernels that it starts. Who starts kernels in another way, as a
+    JupyterHub does, sets COURSE_HOME.
+    """
+    from . import workcopy
+
+    root = storage.checkout()
+    if root and not os.environ.get("COURSE_HOME") and not workcopy.is_ours(root):
+        os.environ["COURSE_HOME"] = str(Path.home() / ".intriguing-course")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -244,6 +342,7 @@ def main(argv: list[str] | None = None) -> int:
         parser().error(f"unknown arguments: {' '.join(rest)}")
     arguments.rest = rest
     try:
+        own_home()
         return arguments.run(arguments)
     except KeyboardInterrupt:
         print("Interrupted: what was finished is kept; the same command goes on from there.")

@@ -8,7 +8,7 @@ from course_lib import storage
 
 ROOT = storage.PACKAGE.parent
 KINDS = (".py", ".md", ".ipynb", ".json", ".toml", ".txt", ".yml", ".cff")
-LEFT_OUT = {"work", "build", "dist"}  # a learner's copy, and what tools leave
+LEFT_OUT = {"work", "class", "build", "dist"}  # a learner's copy, a class's, what tools leave
 # headings and shorthands of plans; "issue" and the like only where they can mean nothing else
 WORDS = re.compile(
     r"\b(MUST|AIM|PAPER_FACTS|DESIGN\.md|NOTES\.md|planning notes)\b|\b(?:the|this) issue\b|"
