@@ -394,14 +394,14 @@ def numbered(n):
     )
 
 
-def by_turns_of(monkeypatch, before, first, ways, rough=(), settled=False):
+def by_turns_of(monkeypatch, before, first, ways, rough=(), settled=False, hesitant=None):
     """What :func:`routes.by_turns` makes of ways that end at these squares: what each of them was
     given, in turn, the nearest squares, and what was refined. before: those of quadratic
-    programming; settled: whether it has."""
+    programming; settled: whether it has; hesitant: where it was left early."""
     seen = []
     followed = []
 
-    def onward(problem, found, rows):
+    def onward(problem, found, rows, iterations=None):
         followed.append(problem.image_numbers.tolist())
 
     monkeypatch.setattr(routes, "onward", onward)
@@ -411,7 +411,8 @@ def by_turns_of(monkeypatch, before, first, ways, rough=(), settled=False):
     problem, n = numbered(len(before)), len(before)
     found = BestPoints.nothing(problem, Status.SETTLED if settled else Status.FAILED)
     found.square = torch.tensor(before)
-    routes.by_turns(problem, torch.zeros(n, 5), 10, found, torch.arange(n))
+    hesitant = torch.tensor(hesitant or n * [False])
+    routes.by_turns(problem, torch.zeros(n, 5), 10, found, torch.arange(n), hesitant)
     return seen, found.square.tolist(), followed
 
 
@@ -440,6 +441,17 @@ def test_a_way_that_ends_far_behind_is_not_followed_on(monkeypatch):
     before, first = [1.0, 1.0, torch.inf], [3.9, 4.1, 9.0]
     *_, followed = by_turns_of(monkeypatch, before, first, [])
     assert followed == [[0, 2]]
+    # where more steps come next the end of the first ones is no end: only theirs is followed
+    *_, followed = by_turns_of(monkeypatch, before, first, [], [[9.0, 9.0, 8.0]])
+    assert followed == [[0], [2]]
+
+
+def test_quadratic_programming_that_hesitates_goes_on_where_it_may_catch_up(monkeypatch):
+    """It is 2.4 % behind, in the distance, then 22 %, then 2.1 times as far, then without a
+    success; the last has not hesitated."""
+    before, hesitant = [1.05, 1.5, 4.41, torch.inf, 1.5], [True, True, True, True, False]
+    *_, followed = by_turns_of(monkeypatch, before, 5 * [1.0], [], hesitant=hesitant)
+    assert followed[0] == [1]
 
 
 def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way(monkeypatch):
@@ -464,6 +476,23 @@ def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way
             turns.go(way, torch.arange(6))
             assert seen.pop() == rows
         assert not seen
+
+
+def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatch):
+    """Of six passes of 10 gradients: after 40 there is room for two more, after 41 for one."""
+    monkeypatch.setattr(routes, "onward", lambda *given: None)
+    seen = []
+    long, short = a_way(4 * [1.0], seen), a_way(4 * [1.0], seen)
+    monkeypatch.setattr(routes, "PASSES", {long: 2})
+    for way, wanted in ((long, [0, 1]), (short, [0, 1, 2, 3])):
+        problem = numbered(4)
+        problem.image, problem.least = torch.tensor([0, 0, 1, 1]), torch.ones(2)
+        found = BestPoints.nothing(problem, Status.FAILED)
+        found.square, found.evaluations = torch.ones(4), torch.tensor([20, 20, 20, 21])
+        routes._Turns(problem, torch.zeros(4, 5), 10, found, torch.ones(2, 4)).go(
+            way, torch.arange(4)
+        )
+        assert seen.pop() == wanted
 
 
 def test_a_class_far_behind_leaves_quadratic_programming_early():
@@ -493,6 +522,31 @@ def test_a_class_far_behind_leaves_quadratic_programming_early():
     # of two that are about as far either may leave: its distance after LOSING iterations decides
     assert ahead.sum() > 3
     assert torch.allclose(found.square[ahead], alone.square[ahead], rtol=1e-3)
+
+
+def test_quadratic_programming_hesitates_where_gradients_turn_quickly():
+    """Where every other step is refused, not on a smooth network however long that takes: with a
+    curvature that is the same everywhere, and with the tolerance 0, so that nothing settles."""
+    rng = torch.Generator().manual_seed(3)
+    weight, bends = torch.randn(2, 3, 36, generator=rng).double()
+    x = torch.rand(8, 1, 6, 6, generator=rng).double()
+    for rough in (True, False):
+
+        def net(images, rough=rough):
+            flat = images.flatten(1)
+            bent = 0.3 * (8 * flat @ bends.T).sin() if rough else 0.01 * (flat @ bends.T) ** 2
+            return flat @ weight.T + bent
+
+        labels = net(x).argmax(1)
+        problem = problem_of(net, x, (labels + 1) % 3)
+        hesitant = torch.zeros(8, dtype=torch.bool)
+        found = sqp.solve(problem, tolerance=0.0, hesitant=hesitant)
+        assert hesitant.sum() >= (4 if rough else 0)
+        assert rough or not hesitant.any()
+        # two classes a step: those of HESITANT iterations, of their start and of widening
+        least = sqp.FIRST + 2 * (sqp.HESITANT + 2)
+        assert (found.evaluations[hesitant] >= least).all()
+        assert (found.status[hesitant] == Status.FAILED).all()
 
 
 def test_a_class_that_is_far_behind_is_not_attacked_in_more_ways():

@@ -8,8 +8,9 @@ normals (:mod:`.averaging`), which need gradients that have something in common,
 steps (:mod:`.primal_dual`), which passes over hollows, a second pass of small steps from the
 nearest point, and the paper's own method (:mod:`.penalty`) where all this has cost little. From the
 end of each quadratic programming goes on by itself: which hollow is the deepest shows at its bottom
-only. Once two ways have come to the same distance the rest is left out. Where normalised steps come
-much nearer than quadratic programming, gradients turn too quickly for it: more of them is what
+only. Once two ways have come to the same distance the rest is left out. Quadratic programming whose
+steps are refused again and again is left early: normalised steps then tell whether it was worth
+going on with. Where they come much nearer, gradients turn too quickly for it: more of them is what
 helps. What decides is how the image at hand behaved, not what layers there are.
 """
 
@@ -45,12 +46,13 @@ FIRST = 10  # gradients of an image with a budget before its classes are compare
 def targeted(problem: Problem, clean: torch.Tensor, steps: int) -> BestPoints:
     """The nearest points of the targets. clean: (N, classes) the logits of the images; steps: the
     gradients of one pass of the later ways."""
-    found = sqp.solve(problem)
+    hesitant = torch.zeros(len(problem), dtype=torch.bool, device=problem.x.device)
+    found = sqp.solve(problem, hesitant=hesitant)
     conditions.settle(problem, found)
     settled = (found.status == Status.SETTLED) & found.square.isfinite()
     left = ~(settled & (found.evaluations <= SLOW)) & ~problem.exhausted()
     left = left.nonzero()[:, 0]
-    by_turns(problem, clean, steps, found, left)
+    by_turns(problem, clean, steps, found, left, hesitant)
     for make in (losses.sharpened, losses.faithful):  # the last is the paper's own
         lost = (~found.square.isfinite() & ~problem.exhausted()).nonzero()[:, 0]
         if not len(lost):
@@ -93,9 +95,10 @@ def more_steps(problem: Problem, _clean, steps: int, _known: BestPoints) -> Best
     return descent.solve(problem, LONG * steps)
 
 
+PASSES = {long_steps: LONG, more_steps: LONG}  # of ``steps`` gradients; the others have one
 FIRST_WAY = normalised
 WAYS = (averaged, long_steps, small_steps, papers)
-ROUGH_WAYS = (more_steps, small_steps, long_steps)
+ROUGH_WAYS = (more_steps,)
 
 
 @dataclasses.dataclass(eq=False)
@@ -116,29 +119,78 @@ class _Turns:
             return gradients
         return gradients.new_zeros(len(self.problem.least)).scatter_add(0, image, gradients)[image]
 
-    def go(self, way, rows: torch.Tensor) -> torch.Tensor:
-        """Attack the images ``rows`` in one way; those of them that another may bring nearer."""
+    def worth(self, way, rows: torch.Tensor, passes: int = 0) -> torch.Tensor:
+        """Those of the images ``rows`` that are worth this way; passes: what they have had and is
+        not counted yet."""
         worth = self.problem.take(rows).within(self.found.square[rows], WORTH)
-        most = DEAR if way is papers else SPENT
-        if way is papers or self.problem.image is not None:
-            worth &= self.spent()[rows] < most * self.steps
-        rows = rows[worth]
-        if not len(rows):
-            return rows
-        some, known = self.problem.take(rows), self.found.take(rows)
-        one = way(some, self.clean[rows], self.steps, known)
-        promising = (one.square <= FAR**2 * known.square).nonzero()[:, 0]
-        onward(some.take(promising), one, promising)
+        spent = self.spent()[rows] / self.steps + passes
+        if way is papers:
+            worth &= spent < DEAR
+        elif self.problem.image is not None:
+            worth &= spent + PASSES.get(way, 1) <= SPENT
+        return rows[worth]
+
+    def keep(self, rows: torch.Tensor, one: BestPoints) -> torch.Tensor:
+        """Take over what one way has found for the images ``rows``; those that another may bring
+        nearer."""
         self.ends[:, rows] = torch.cat([self.ends[:, rows], one.square[None]]).sort(0)[0][:2]
         self.found.merge(rows, one)
         two = self.ends[:, rows].sqrt()
         apart = (two[1] > (1 + SAME) * two[0]) | two[1].isinf()
-        return rows[apart & ~some.exhausted()]
+        return rows[apart & ~self.problem.take(rows).exhausted()]
+
+    def follow(self, rows: torch.Tensor, one: BestPoints, which: torch.Tensor) -> None:
+        """From the ends of one way for the images ``rows[which]`` to nearest points."""
+        near = one.square[which] <= FAR**2 * self.found.square[rows[which]]
+        onward(self.problem.take(rows[which[near]]), one, which[near])
+
+    def attack(self, way, rows: torch.Tensor) -> BestPoints:
+        """What one way finds for the images ``rows``."""
+        return way(self.problem.take(rows), self.clean[rows], self.steps, self.found.take(rows))
+
+    def program(self, rows: torch.Tensor) -> None:
+        """Go on with the quadratic programming of the images ``rows``, where it was left."""
+        more = sqp.ITERATIONS - sqp.HESITANT
+        onward(self.problem.take(rows), self.found, rows, more)
+        settled = self.found.status[rows] == Status.SETTLED
+        self.ends[0, rows] = torch.where(settled, self.found.square[rows], torch.inf)
+
+    def go(self, way, rows: torch.Tensor) -> torch.Tensor:
+        """Attack the images ``rows`` in one way; those of them that another may bring nearer."""
+        rows = self.worth(way, rows)
+        if not len(rows):
+            return rows
+        one = self.attack(way, rows)
+        self.follow(rows, one, torch.arange(len(rows), device=rows.device))
+        return self.keep(rows, one)
+
+    def first(self, rows: torch.Tensor, hesitant: torch.Tensor) -> list[torch.Tensor]:
+        """Attack the images ``rows`` in the first way. Which of them are to be attacked in more
+        ways: those where quadratic programming does well, and those where it was led astray.
+
+        Where it was left early, ``hesitant`` (N,), it goes on if it is not known yet: it is behind,
+        but not by so much that it could not catch up.
+        """
+        rows = self.worth(FIRST_WAY, rows)
+        if not len(rows):
+            return [rows, rows]
+        one, before = self.attack(FIRST_WAY, rows), self.found.square[rows]
+        again = hesitant[rows] & (before > ROUGH**2 * one.square) & (before <= FAR**2 * one.square)
+        again = again.nonzero()[:, 0]
+        if len(again):
+            self.program(rows[again])
+            before = self.found.square[rows]
+        rough = before > ROUGH**2 * one.square
+        more = [self.worth(way, rows[rough], PASSES.get(FIRST_WAY, 1)) for way in ROUGH_WAYS[:1]]
+        over = ~torch.isin(rows, torch.cat(more)) if more else torch.ones_like(rough)
+        self.follow(rows, one, over.nonzero()[:, 0])  # the others go on from the end of the next
+        left = torch.isin(rows, self.keep(rows, one))
+        return [rows[left & ~rough], rows[left & rough]]
 
 
-def by_turns(problem: Problem, clean, steps: int, found: BestPoints, rows: torch.Tensor) -> None:
+def by_turns(problem, clean, steps: int, found: BestPoints, rows, hesitant) -> None:
     """Attack the images ``rows`` in the :data:`WAYS`, one after the other, and change ``found``,
-    which has what quadratic programming has come to.
+    which has what quadratic programming has come to; ``hesitant`` (N,): where it was left early.
 
     An image is left alone once its two nearest points, of two ways, are equally far; quadratic
     programming was one if it has settled, else its end is where the others begin to refine. Where
@@ -148,20 +200,17 @@ def by_turns(problem: Problem, clean, steps: int, found: BestPoints, rows: torch
     ends = found.square.new_full((2, len(problem)), torch.inf)
     ends[0] = torch.where(found.status == Status.SETTLED, found.square, torch.inf)
     turns = _Turns(problem, clean, steps, found, ends)
-    before = found.square.clone()
-    rows = turns.go(FIRST_WAY, rows)
-    rough = before[rows] > ROUGH**2 * turns.found.square[rows]
-    for ways, some in ((WAYS, rows[~rough]), (ROUGH_WAYS, rows[rough])):
+    for ways, some in zip((WAYS, ROUGH_WAYS), turns.first(rows, hesitant), strict=True):
         for way in ways:
             some = turns.go(way, some)
 
 
-def onward(problem: Problem, found: BestPoints, rows: torch.Tensor) -> None:
+def onward(problem: Problem, found: BestPoints, rows, iterations: int = ONWARD) -> None:
     """From the points of ``found`` for ``problem``, its ``rows``, to nearest ones, if possible."""
     won = (found.square[rows].isfinite() & ~problem.exhausted()).nonzero()[:, 0]
     if len(won):
         some = problem.take(won)
-        again = sqp.solve(some, ONWARD, start=found.z[rows[won]])
+        again = sqp.solve(some, iterations, start=found.z[rows[won]])
         conditions.settle(some, again)
         found.merge(rows[won], again)
 

@@ -30,6 +30,9 @@ LATE_ROWS = 4  # for the images that are still unfinished after
 LATE = 6  # iterations
 LOSING = 8  # iterations, after which an image without any success is left to other ways
 BEHIND = 1.1  # and so is a class that is then so many times as far as its image's nearest one
+# Where a gradient says little of the next point every other step is refused. Of an image that is
+# still unfinished after so many iterations this share tells whether another way is tried first.
+HESITANT, REFUSED = 12, 1 / 3
 ITERATIONS = 40
 MEMORY = 4  # pairs of L-BFGS; each takes two numbers for every pixel
 CURVATURE = 0.05  # that a pair must show, sᵀy / sᵀs, to count; 1 is that of 1/2 |z - x|²
@@ -152,6 +155,7 @@ class Batch:
         # the last step, where it was not accepted: its length, and the error of the linearised gaps
         self.last_length, self.last_error = x.new_full((n,), torch.nan), x.new_zeros(n)
         self.creases = x.new_zeros(n)
+        self.refused = x.new_zeros(n)  # steps so far that were not accepted
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all images but ``rows``."""
@@ -247,6 +251,7 @@ class Batch:
         accepted = value <= self.merit(self.z, here.gaps)[0] * (1 + 1e-6)
         s = z - self.z
         length = torch.linalg.vector_norm(s, dim=1)
+        self.refused += ~accepted
         self.trust_radius = torch.where(accepted, 1.5 * self.trust_radius, 0.4 * length)
         expected = here.nearest_gaps() + rows_times(here.normals, s)
         error = (expected - there.gaps.gather(1, here.classes)).abs().amax(1)
@@ -305,13 +310,15 @@ def solve(
     tolerance: float = 2e-3,
     first: int = FIRST,
     start: torch.Tensor | None = None,
+    hesitant: torch.Tensor | None = None,
 ) -> BestPoints:
     """The nearest images with the wanted margin; those on a crease are left without an answer.
 
     An image has settled (:attr:`.Status.SETTLED`; else FAILED) when the step is within
     ``tolerance`` of |z - x| and the gap small: a claim that :mod:`.conditions` examines, at the
     point that is kept. first: steps of averaged normals before; start: (N, D) where to begin
-    instead.
+    instead. hesitant: (N,) bool, where it is given: an image whose steps are too often refused is
+    left at :data:`HESITANT` iterations or later, and marked here.
     """
     found = BestPoints.nothing(problem, Status.FAILED)
     if start is None:
@@ -337,6 +344,10 @@ def solve(
         if k == LOSING and start is None:
             near = problem.within(found.square, BEHIND) & found.square.isfinite()
             over |= ~near[batch.rows]
+        if hesitant is not None and k + 1 >= HESITANT:
+            leaves = ~over & (batch.refused >= REFUSED * (k + 1))
+            hesitant[batch.rows[leaves]] = True
+            over |= leaves
         found.status[batch.rows[settled]] = Status.SETTLED
         ends[batch.rows] = batch.z
         found.c[batch.rows] = 1 / (2 * batch.multipliers.sum(1))
