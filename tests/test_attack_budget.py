@@ -401,7 +401,7 @@ def by_turns_of(monkeypatch, before, first, ways, rough=(), settled=False, hesit
     seen = []
     followed = []
 
-    def onward(problem, found, rows, iterations=None):
+    def onward(problem, found, rows, iterations=None, rival=None):
         followed.append(problem.image_numbers.tolist())
 
     monkeypatch.setattr(routes, "onward", onward)
@@ -457,7 +457,7 @@ def test_quadratic_programming_that_hesitates_goes_on_where_it_may_catch_up(monk
 def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way(monkeypatch):
     """10 gradients are a pass: the limits are 50 for the paper's way, 60 for one of several classes
     of an image, and there the classes' gradients count together."""
-    monkeypatch.setattr(routes, "onward", lambda *given: None)
+    monkeypatch.setattr(routes, "onward", lambda *given, **more: None)
     spent = torch.tensor([0, 49, 50, 59, 60, 99])
     seen = []
     paper, other = a_way(6 * [1.0], seen), a_way(6 * [1.0], seen)
@@ -480,7 +480,7 @@ def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way
 
 def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatch):
     """Of six passes of 10 gradients: after 40 there is room for two more, after 41 for one."""
-    monkeypatch.setattr(routes, "onward", lambda *given: None)
+    monkeypatch.setattr(routes, "onward", lambda *given, **more: None)
     seen = []
     long, short = a_way(4 * [1.0], seen), a_way(4 * [1.0], seen)
     monkeypatch.setattr(routes, "PASSES", {long: 2})

@@ -12,7 +12,7 @@ they settle. Success at every point is checked, and the best one kept.
 
 import torch
 
-from .problem import BestPoints, Problem, finish
+from .problem import ROUNDS, BestPoints, Problem, finish
 from .status import Status
 
 STEPS = 100  # twice as many bring 0.1 % on FC100-100-10-ReLU, 0.7 % on CONV
@@ -69,15 +69,21 @@ def approach(
 
 
 @torch.no_grad()
-def solve(problem: Problem, steps: int = STEPS, start: BestPoints | None = None) -> BestPoints:
+def solve(
+    problem: Problem,
+    steps: int = STEPS,
+    start: BestPoints | None = None,
+    rounds: int = ROUNDS,
+) -> BestPoints:
     """Nearest images by averaged normals: ``steps`` gradients each, then to the boundary.
 
-    start: what another solver has found, where this one begins; it is left as it is.
+    start: what another solver has found, where this one begins; it is left as it is. rounds: of
+    :func:`.problem.to_boundary`.
     """
     found = BestPoints.nothing(problem, Status.AVERAGED)
     if start is not None:
         found.z, found.square = start.z.clone(), start.square.clone()
     z, multiplier = approach(problem, found, steps, again=start is not None)
-    finish(problem, found, z)
+    finish(problem, found, z, rounds)
     found.c = 1 / (2 * multiplier)
     return found

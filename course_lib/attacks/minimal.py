@@ -23,6 +23,10 @@ from .status import Status
 LOSSES = ("margin", "cross-entropy", "sharpened")
 NORMS = ("squared", "l2")
 MEMORY = 2**28  # bytes that the solvers of one chunk may take; a network's own come on top
+# On a CPU half of that, and no more images than this: of large images a network takes longer for
+# each, the more there are (EfficientNet-Lite0, 224 x 224: 57 ms a gradient of 3, 74 of 7).
+CPU_IMAGES = 500
+TOGETHER = 3  # images that are attacked together for any class, however many classes each has
 PENALTY_SETTINGS = tuple(
     name
     for name, parameter in inspect.signature(penalty.solve).parameters.items()
@@ -79,7 +83,7 @@ def minimal_adversarial(
         another batch size. budget: gradients an image (a gap's for one class is one), None for as
         many as it takes: the best success within them, which a larger budget never makes farther.
     eight_bit: round to multiples of 1/255, and keep success.
-    chunk: images at a time; default, as many as fit :data:`MEMORY`, at most 500 on a CPU.
+    chunk: images at a time; default, as many as fit :data:`MEMORY`, fewer on a CPU.
     resume: an interrupted result of the same call, to go on with. progress: show a bar.
 
     Ctrl-C returns what is done; images not yet done have the status "interrupted". What the other
@@ -130,7 +134,7 @@ def minimal_adversarial(
         try:
             solver = functools.partial(_attack, asked, of=of, coarse=coarse, **settings)
             with progress_bar(len(todo), "adversarial examples", progress) as bar:
-                for rows in todo.split(max(chunk // others, 1)):
+                for rows in todo.split(max(chunk // others, min(chunk, TOGETHER))):
                     _with_less_memory(solver, result, rows, clean.logits)
                     bar.update(len(rows))
         except KeyboardInterrupt:
@@ -206,7 +210,7 @@ def _chunk(images, dtype, where) -> int:
     """As many images as fit the memory; on a CPU no more than keep its caches warm."""
     pixels = max(images[:1].numel(), 1)
     fit = MEMORY // (PER_PIXEL * pixels * torch.finfo(dtype).bits // 8)
-    return max(1, min(fit, 500) if where.type == "cpu" else 32 * fit)
+    return max(1, min(fit // 2, CPU_IMAGES) if where.type == "cpu" else 32 * fit)
 
 
 def _with_less_memory(solver, result, rows, clean) -> None:

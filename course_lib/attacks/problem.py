@@ -10,6 +10,7 @@ from .metering import Meter
 from .status import Status
 
 MEASURED = ("stationarity", "complementarity", "multiplier")  # of the point that is kept
+ROUNDS = 6  # of regula falsi on the ray through an image, to the boundary
 # Points on the ray through an image that are tried, in turn, when the image itself falls short.
 LADDER = (1.003, 1.02, 1.1, 1.3, 1.7)
 
@@ -204,7 +205,7 @@ class BestPoints:
         self.evaluations[rows] += other.evaluations
 
 
-def to_boundary(problem: Problem, z: torch.Tensor, rounds: int = 6):
+def to_boundary(problem: Problem, z: torch.Tensor, rounds: int = ROUNDS):
     """Move along the rays x + t (z - x), cut to the box, to where the lead becomes 0 from above.
 
     A lead below 0 at t = 1 is followed outward (t up to 1.7), one above 0 inward, by regula falsi
@@ -243,9 +244,9 @@ def to_boundary(problem: Problem, z: torch.Tensor, rounds: int = 6):
     return best, found
 
 
-def finish(problem: Problem, found: BestPoints, last: torch.Tensor) -> None:
+def finish(problem: Problem, found: BestPoints, last: torch.Tensor, rounds: int = ROUNDS) -> None:
     """Move the points of ``found`` to the boundary, a solver's end; where nothing has succeeded,
     its ``last`` points (N, D)."""
     ends = torch.where(found.square.isfinite()[:, None], found.z, last)
-    point, success = to_boundary(problem, ends)
+    point, success = to_boundary(problem, ends, rounds)
     found.note(problem.x, torch.arange(len(last), device=last.device), point, success)

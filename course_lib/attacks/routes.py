@@ -36,9 +36,10 @@ ONWARD = 20  # iterations from the end of a way: it is near a bottom, or on a cr
 FAR = 2.0  # a way that ends so many times as far as the nearest known point is not followed on
 ROUGH = 1.05  # see by_turns()
 SAME = 3e-4  # two ways whose distances agree within this share have come to the same place
+ROUGHLY = 2  # rounds to the boundary for a distance that is wanted within some per cent
 NEAR = 1.25  # which classes are attacked in full, in units of the nearest: see near()
 CANDIDATES = 10  # classes of an image that are looked at at all: all of ten
-RANKED = 3 * CANDIDATES  # and those with the largest logits, whose gradients choose them
+RANKED = 2 * CANDIDATES  # and those with the largest logits, whose gradients choose them
 FIRST = 10  # gradients of an image with a budget before its classes are compared
 
 
@@ -141,8 +142,9 @@ class _Turns:
 
     def follow(self, rows: torch.Tensor, one: BestPoints, which: torch.Tensor) -> None:
         """From the ends of one way for the images ``rows[which]`` to nearest points."""
-        near = one.square[which] <= FAR**2 * self.found.square[rows[which]]
-        onward(self.problem.take(rows[which[near]]), one, which[near])
+        known = self.found.square[rows]
+        which = which[one.square[which] <= FAR**2 * known[which]]
+        onward(self.problem.take(rows[which]), one, which, rival=known[which])
 
     def attack(self, way, rows: torch.Tensor) -> BestPoints:
         """What one way finds for the images ``rows``."""
@@ -205,12 +207,19 @@ def by_turns(problem, clean, steps: int, found: BestPoints, rows, hesitant) -> N
             some = turns.go(way, some)
 
 
-def onward(problem: Problem, found: BestPoints, rows, iterations: int = ONWARD) -> None:
-    """From the points of ``found`` for ``problem``, its ``rows``, to nearest ones, if possible."""
+def onward(
+    problem: Problem,
+    found: BestPoints,
+    rows: torch.Tensor,
+    iterations: int = ONWARD,
+    rival: torch.Tensor | None = None,
+) -> None:
+    """From the points of ``found`` for ``problem``, its ``rows``, to nearest ones, if possible;
+    rival: as in :func:`.sqp.solve`."""
     won = (found.square[rows].isfinite() & ~problem.exhausted()).nonzero()[:, 0]
     if len(won):
-        some = problem.take(won)
-        again = sqp.solve(some, iterations, start=found.z[rows[won]])
+        some, rival = problem.take(won), None if rival is None else rival[won]
+        again = sqp.solve(some, iterations, start=found.z[rows[won]], rival=rival)
         conditions.settle(some, again)
         found.merge(rows[won], again)
 
@@ -276,7 +285,11 @@ def near(problem: Problem, found: BestPoints, others: int, size: int) -> torch.T
     (on the networks here: the nearest one within 7 % of the least); only those within 25 % of
     the least are attacked in full. A class that was not reached stays in. size: images at a time.
     """
-    first = in_pieces(lambda some: averaging.solve(some, sqp.FIRST), problem, size)
+
+    def few(some):
+        return averaging.solve(some, sqp.FIRST, rounds=ROUGHLY)
+
+    first = in_pieces(few, problem, size)
     found.evaluations += first.evaluations
     far = first.square.sqrt().unflatten(0, (-1, others))
     return ((far <= NEAR * far.amin(1, keepdim=True)) | far.isinf()).flatten()

@@ -30,6 +30,9 @@ LATE_ROWS = 4  # for the images that are still unfinished after
 LATE = 6  # iterations
 LOSING = 8  # iterations, after which an image without any success is left to other ways
 BEHIND = 1.1  # and so is a class that is then so many times as far as its image's nearest one
+# One that goes on from another way's end is left after as many if it is then still so many times as
+# far as the nearest point that is known.
+CATCH_UP = 1.25
 # Where a gradient says little of the next point every other step is refused. Of an image that is
 # still unfinished after so many iterations this share tells whether another way is tried first.
 HESITANT, REFUSED = 12, 1 / 3
@@ -311,6 +314,7 @@ def solve(
     first: int = FIRST,
     start: torch.Tensor | None = None,
     hesitant: torch.Tensor | None = None,
+    rival: torch.Tensor | None = None,
 ) -> BestPoints:
     """The nearest images with the wanted margin; those on a crease are left without an answer.
 
@@ -318,7 +322,8 @@ def solve(
     ``tolerance`` of |z - x| and the gap small: a claim that :mod:`.conditions` examines, at the
     point that is kept. first: steps of averaged normals before; start: (N, D) where to begin
     instead. hesitant: (N,) bool, where it is given: an image whose steps are too often refused is
-    left at :data:`HESITANT` iterations or later, and marked here.
+    left at :data:`HESITANT` iterations or later, and marked here. rival: (N,) the |z - x|² that
+    are known from elsewhere: who is far behind (:data:`CATCH_UP`) after a while is left.
     """
     found = BestPoints.nothing(problem, Status.FAILED)
     if start is None:
@@ -344,6 +349,8 @@ def solve(
         if k == LOSING and start is None:
             near = problem.within(found.square, BEHIND) & found.square.isfinite()
             over |= ~near[batch.rows]
+        if k == LOSING and rival is not None:
+            over |= found.square[batch.rows] > CATCH_UP**2 * rival[batch.rows]
         if hesitant is not None and k + 1 >= HESITANT:
             leaves = ~over & (batch.refused >= REFUSED * (k + 1))
             hesitant[batch.rows[leaves]] = True
