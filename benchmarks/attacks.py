@@ -40,6 +40,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from course_lib import attacks as course_attacks
 from course_lib import data, models, record, storage, zoo
 from course_lib import device as devices
 from course_lib.attacks import linear, measures
@@ -247,6 +248,10 @@ def sources(method: Method) -> str:
     its environment is made of: a change of ours leaves the peers' results alone."""
     worker = PEERS / f"{method.worker}_worker.py"
     code = [code_digest(worker)] if worker.is_file() else []
+    if method.environment == OURS:
+        code += [
+            code_digest(path) for path in sorted(Path(course_attacks.__file__).parent.glob("*.py"))
+        ]
     if method.environment != OURS and requirements(method.environment).is_file():
         code.append(storage.sha256(requirements(method.environment)))
     return digest(code)
@@ -276,13 +281,39 @@ def one_thread() -> dict[str, str]:
     return os.environ | dict.fromkeys(names, "1") | quiet
 
 
-def work(method: Method, job: dict) -> str | None:
-    """Run a worker to the end; None, or a sentence that says why it failed."""
+def tell_worker(job: dict) -> Path:
+    """The file that tells a worker its job."""
     out = Path(job["out"])
     out.parent.mkdir(parents=True, exist_ok=True)
-    told = out.with_suffix(".json")
-    storage.write_text(told, json.dumps(job))
-    command = [python_of(method.environment), PEERS / f"{method.worker}_worker.py", told]
+    storage.write_text(out.with_suffix(".json"), json.dumps(job))
+    return out.with_suffix(".json")
+
+
+def is_open(job: dict, since: float) -> bool:
+    """Whether there is no answer to ``job`` yet, or only one from before ``since``."""
+    out = Path(job["out"])
+    return not out.is_file() or out.stat().st_mtime < since
+
+
+def work_ahead(method: Method, jobs: list[dict], since: float) -> None:
+    """Do the open ones of several ``jobs`` of one method, which imports what it needs only once.
+
+    Nothing is said of those that fail: they stay open, and whoever does them alone learns why.
+    """
+    told = [tell_worker(job) for job in jobs if is_open(job, since)]
+    if len(told) > 1 and hasattr(os, "fork"):
+        worker = PEERS / f"{method.worker}_worker.py"
+        command = [python_of(method.environment), PEERS / "series.py", worker, *told]
+        subprocess.run(command, env=one_thread(), capture_output=True)
+
+
+def work(method: Method, job: dict) -> str | None:
+    """Run a worker to the end; None, or a sentence that says why it failed."""
+    command = [
+        python_of(method.environment),
+        PEERS / f"{method.worker}_worker.py",
+        tell_worker(job),
+    ]
     done = subprocess.run(command, env=one_thread(), capture_output=True, text=True)
     if done.returncode < 0:
         return f"ended from outside, by signal {-done.returncode}"
@@ -405,7 +436,7 @@ def cell_of(method: Method, job: dict, chosen: bool, options, failures: dict):
     With --fresh an answer from before this command does not count.
     """
     out = Path(job["out"])
-    if out.is_file() and not (chosen and out.stat().st_mtime < options.since):
+    if not is_open(job, options.since if chosen else 0.0):
         found = read_cell(out)
         if found:
             return found

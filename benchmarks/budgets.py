@@ -144,10 +144,12 @@ def measure_mode(name, loaded, targeted: bool, chosen, options, failures) -> dic
     file = attacks.write_arrays(images)
     found, cells, failed = {}, {}, {}
     for method in methods_for(targeted):
-        for budget in options.budgets:
-            one = at(method, budget, targeted)
-            job = attacks.job_of(one, network, file, options.images, 1)
-            wanted = method.name in {m.name for m in chosen}
+        wanted = method.name in {m.name for m in chosen}
+        several = [at(method, budget, targeted) for budget in options.budgets]
+        jobs = [attacks.job_of(one, network, file, options.images, 1) for one in several]
+        if wanted and not failures[method.environment]:
+            attacks.work_ahead(method, jobs, options.since)
+        for budget, one, job in zip(options.budgets, several, jobs, strict=True):
             cell = attacks.cell_of(one, job, wanted, options, failures)
             label = f"{method.name} {budget}"
             if isinstance(cell, str):

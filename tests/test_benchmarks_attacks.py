@@ -241,6 +241,43 @@ def test_a_worker_counts_gradients_and_cpu_seconds(attacks, bench, monkeypatch, 
     assert cell["adversarial"].shape == (4, 1, 28, 28)
 
 
+def test_several_jobs_of_a_worker_give_what_each_alone_gives(attacks):
+    """In one process that imports once; a job that fails leaves the others alone, and is left."""
+    net = attacks.zoo.load("FC100-100-10", 0, "cpu", progress=False)
+    network = attacks.network_file(net)
+    data = attacks.write_arrays(attacks.chosen_images(net, "test", 4))
+    ours = next(m for m in attacks.METHODS if m.environment == attacks.OURS and m.targeted)
+    several = [{"budget": 10}, {"budget": 0}, {"budget": 30}]
+    methods = [attacks.dataclasses.replace(ours, settings=settings) for settings in several]
+    jobs = [attacks.job_of(method, network, data, 4, 1) for method in methods]
+    attacks.work_ahead(ours, jobs, 0.0)
+    ahead = [Path(job["out"]) for job in jobs]
+    assert [path.is_file() for path in ahead] == [True, False, True]
+    assert "budget" in attacks.work(methods[1], jobs[1])
+    for method, job, path in zip(methods[::2], jobs[::2], ahead[::2], strict=True):
+        before = attacks.read_cell(path)
+        assert attacks.work(method, job) is None  # the same once more, by itself
+        after = attacks.read_cell(path)
+        assert np.array_equal(before["adversarial"], after["adversarial"])
+        assert before["gradients"] == after["gradients"]
+    written = [path.stat().st_mtime_ns for path in ahead[::2]]
+    attacks.work_ahead(ours, jobs, 0.0)  # what is finished is not done again
+    assert [path.stat().st_mtime_ns for path in ahead[::2]] == written
+
+
+def test_our_answers_belong_to_the_attack_that_gave_them(attacks, monkeypatch):
+    """A peer's stay when the course's attack changes."""
+    ours = next(m for m in attacks.METHODS if m.environment == attacks.OURS)
+    peer = next(m for m in attacks.METHODS if m.environment == "modern")
+    before, of = [attacks.sources(method) for method in (ours, peer)], attacks.code_digest
+    monkeypatch.setattr(
+        attacks, "code_digest", lambda path: of(path) + "changed" * (path.name == "sqp.py")
+    )
+    after = [attacks.sources(method) for method in (ours, peer)]
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
 # --- the judge -------------------------------------------------------------------------------
 
 
