@@ -25,7 +25,7 @@ from course_lib import attacks, imagenet, record, spectral, storage, units, zoo
 
 PATH = storage.ASSETS / "records" / "photographs.json"
 OSTRICH = imagenet.class_index(imagenet.OSTRICH)
-STEPS, DRAWS, BASES = 60, 20, 20
+STEPS, DRAWS, BASES = 60, 20, 99
 CROP = {"size": 112, "stride": 28, "enlarged": 224}
 AMPLIFIED = (1, 2, 4, 8)  # times the change
 KEPT = ("JPEG 75", "resized to 196")

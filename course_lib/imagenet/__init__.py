@@ -7,6 +7,7 @@
 ``aimed``     a picture near each that is taken for a class of one's choice, and noise as long
 ``detecting`` parts of pictures, and a single unit read as a detector
 ``folding``   a network with its batch norms folded into its convolutions
+``ready``     whether what lesson 09 needs is installed, and its record
 
 A lesson calls
 
@@ -27,6 +28,7 @@ from .detecting import Detector, best_threshold, crops
 from .folding import folded
 from .networks import LITE, here, image_size, load, names
 from .pictures import PHOTOGRAPHS, About, Pictures, open_folder, open_picture, photographs
+from .ready import read_record, ready
 from .survival import (
     survives,
     through_eight_bit,
@@ -59,6 +61,8 @@ __all__ = [
     "open_folder",
     "open_picture",
     "photographs",
+    "read_record",
+    "ready",
     "survives",
     "through_eight_bit",
     "through_jpeg",

@@ -15,8 +15,8 @@ def crops(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """All squares of ``size`` pixels, every ``stride`` pixels, and of which image each is.
 
-    images: (N, C, H, W). Returns (M, C, s, s) and (M,). The squares of one image follow each other, row by row; enlarged: their
-    size afterwards, bilinearly (by default they stay as they are).
+    images: (N, C, H, W). Returns (M, C, s, s) and (M,). The squares of one image follow each other,
+    row by row; enlarged: their size afterwards, bilinearly (by default they stay as they are).
     Raises ValueError where an image is smaller than a square.
     """
     check_images(images, shape=None)
