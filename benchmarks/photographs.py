@@ -1,6 +1,6 @@
 """The record of lesson 09: photographs turned into ostriches, and what else it says of a network.
 
-    python benchmarks/photographs.py              # all parts: some ten minutes on one core
+    python benchmarks/photographs.py              # all parts: some eight minutes on one core
     python benchmarks/photographs.py units table5 # some of them
 
 Needs the extra ``photographs`` (EfficientNet-Lite0 and thirteen photographs); "transfer" measures

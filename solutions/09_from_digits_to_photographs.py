@@ -62,10 +62,8 @@ for name, row in zip(names, guesses, strict=True):
 
 # %% id="photographs"
 titles = [f"{a}: {b}" for a, b in zip(names, before, strict=True)]
-figures.beside(photos[:4], titles[:4])
-plt.show()
-figures.beside(photos[4:], titles[4:])
-plt.show()
+figures.show(figures.beside(photos[:4], titles[:4]))
+figures.show(figures.beside(photos[4:], titles[4:]))
 
 # %% [markdown] id="look-read"
 # Most answers are sensible. A camera man is read as a tripod, a Chinese palace as a palace; ImageNet has no class
@@ -176,8 +174,7 @@ after = imagenet.top_classes(net(found.images), 1)
 after = [f"{row[0][0]}, {row[0][1]:.0%}" for row in after]
 for some in (slice(0, 4), slice(4, 8)):
     pair = photos[some], found.images[some]
-    figures.gallery(*pair, before[some], after[some])
-    plt.show()
+    figures.show(figures.gallery(*pair, before[some], after[some]))
 
 # %% [markdown] id="gallery-read"
 # Above the photograph, in the middle the change, enlarged so far that its largest number is white or black, below
@@ -336,8 +333,7 @@ score("kept-price", float(times.mean()))
 # %% id="kept-gallery"
 texts = imagenet.top_classes(net(ways[0](firm.images)), 1)
 texts = [f"as JPEG: {row[0][0]}, {row[0][1]:.0%}" for row in texts]
-figures.gallery(photos[some], firm.images, before[some], texts)
-plt.show()
+figures.show(figures.gallery(photos[some], firm.images, before[some], texts))
 
 # %% [markdown] id="kept-read"
 # With 40 steps, {{=sum(records["photographs"]["kept"]["success"])}} of 13 photographs become ostriches that survive a JPEG file of quality 75 and being resized to 196 pixels
@@ -396,8 +392,7 @@ single = units.top_images(h, units.unit_directions(width)[chosen])
 mixed = units.top_images(h, units.random_directions(4, width, rng))
 titles = [f"units {', '.join(str(int(i)) for i in chosen)}"]
 titles.append("random directions")
-figures.strongest(parts, single, mixed, titles)
-plt.show()
+figures.show(figures.strongest(parts, single, mixed, titles))
 
 # %% [markdown] id="figure-3-4-read"
 # A row is a unit or a direction, and its eight strongest crops. Both sides look as if they meant something. But
@@ -518,9 +513,8 @@ values = [
     for image in (strongest, off.images)
 ]
 titles = [f"unit {unit}: {value:.2f}" for value in values]
-figures.beside(torch.cat([strongest, off.images]), titles)
-plt.suptitle(f"threshold {threshold:.2f}", fontsize=9)
-plt.show()
+print(f"threshold {threshold:.2f}")
+figures.show(figures.beside(torch.cat([strongest, off.images]), titles))
 plotting.show_images(torch.cat([few, none.images]), columns=8)
 plt.show()
 
@@ -640,8 +634,7 @@ if folder:
     said = imagenet.top_classes(net(mine.images[:8]), 1)
     now = imagenet.top_classes(net(hit.images), 1)
     texts = [[row[0][0] for row in rows] for rows in (said, now)]
-    figures.gallery(mine.images[:8], hit.images, *texts)
-    plt.show()
+    figures.show(figures.gallery(mine.images[:8], hit.images, *texts))
 else:
     print("No folder is named yet.")
 

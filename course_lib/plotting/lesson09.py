@@ -1,8 +1,20 @@
 """The figures of lesson 09: photographs, what was done to them, rows of strongest crops."""
 
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+
+
+def show(figure) -> None:
+    """Show a figure of photographs as JPEG, and close it: PNG would fill a notebook."""
+    from IPython.display import Image, display  # a script that only draws needs no notebook
+
+    file = io.BytesIO()
+    figure.savefig(file, format="jpeg", dpi=110, pil_kwargs={"quality": 88})
+    plt.close(figure)
+    display(Image(file.getvalue(), format="jpeg"))
 
 
 def _picture(image):
