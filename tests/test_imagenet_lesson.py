@@ -99,7 +99,7 @@ def test_nothing_that_is_given_changes():
         ({"classes": [1, 1]}, TypeError, "whole numbers"),
         ({"steps": 0}, ValueError, "from 1 on"),
         ({"margin": -1.0}, ValueError, "from 0 on"),
-        ({"ways": [3]}, ValueError, "functions of images"),
+        ({"ways": [3]}, TypeError, "functions of images"),
         ({"ways": 3}, TypeError, "functions of images"),
         ({"net": 3}, TypeError, "module"),
         ({"images": torch.ones(2, 3, 4, 4) + 1}, ValueError, r"in \[0, 1\]"),

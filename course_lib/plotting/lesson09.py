@@ -22,26 +22,27 @@ def _picture(image):
     return image.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
 
 
-def difference(change):
-    """A change (3, H, W) as a picture: grey is 0, its own largest number black or white."""
-    return 0.5 + 0.5 * change / change.abs().max().clamp_min(1e-12)
+def enlargement(change) -> float:
+    """How often a change (3, H, W) is to be enlarged for all but one number of 200 to be seen as
+    it is, from black (down) by grey (none) to white (up); 0 for no change."""
+    size = float(change.detach().abs().flatten().quantile(0.995))
+    return 0.5 / size if size > 0 else 0.0
 
 
 def gallery(images, adversarial, before, after, size: float = 1.6):
     """Three rows: photographs, the changes enlarged, what the network now reads; the figure.
 
-    images, adversarial: (N, 3, H, W); before, after: N texts. Below each change stands by how much
-    it is enlarged, so that its largest number is white or black.
+    images, adversarial: (N, 3, H, W); before, after: N texts. Above each change stands by how much
+    it is enlarged (:func:`enlargement`).
     """
     n = len(images)
     figure, axes = plt.subplots(3, n, figsize=(size * n, 3.5 * size), squeeze=False)
     for k in range(n):
         change = adversarial[k] - images[k]
-        shown = (images[k], difference(change), adversarial[k])
-        times = 0.5 / change.abs().max().clamp_min(1e-12)
-        for axis, picture, text in zip(
-            axes[:, k], shown, (before[k], f"x {times:.0f}", after[k]), strict=True
-        ):
+        times = enlargement(change)
+        shown = (images[k], 0.5 + times * change, adversarial[k])
+        texts = (before[k], f"x {times:.0f}" if times else "not found", after[k])
+        for axis, picture, text in zip(axes[:, k], shown, texts, strict=True):
             axis.imshow(_picture(picture))
             axis.set_title(text, fontsize=8)
             axis.axis("off")
