@@ -30,6 +30,8 @@ def detector_cases(rng):
     )
     wanted = torch.rand(60, generator=rng) < 0.2
     noise = torch.rand(60, generator=rng, dtype=torch.float64)
+    small = 0.01 * torch.rand(20, generator=rng, dtype=torch.float64)
+    yield Case("twenty small values", small, torch.arange(20) % 3 == 0)
     yield Case("sixty crops", (noise + 0.4 * wanted).round(decimals=2), wanted)
 
 
