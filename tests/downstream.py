@@ -91,6 +91,17 @@ TEXTS = {
         r"epochs=4": "epochs=1",
         r"\[0\] < 0\.2 < fooled\[-1\]": "",
     },
+    "09": {
+        r'names \+= \["camera.*': "names = names[:2]",
+        r"photos\[4:\], titles\[4:\]": "photos, titles",
+        r"slice\(4, 8\)": "slice(0, 4)",
+        r"range\(20\)": "range(3)",
+        r"aims, 40": "aims, 12",
+        r", 25, ways": ", 2, ways",
+        r"112, 28": "112, 56",
+        r"112, 16,": "112, 112,",
+        r"\]\), 30\)": "]), 5)",
+    },
 }
 REMEMBERED: dict[str, dict] = {}  # what slow functions of the library gave
 

@@ -530,6 +530,21 @@ def layer_step(above, values, labels, length, ceiling):
         id="08",
         marks=SLOW,
     ),
+    pytest.param(
+        "09_from_digits_to_photographs.ipynb",
+        "as-bytes",
+        """\
+def as_bytes(images):
+    return (255 * images).ceil().clamp(0, 255).to(torch.uint8)
+""",
+        "the picture gets lighter now",
+        """\
+def as_bytes(images):
+    return (255 * images + 0.5).floor().clamp(0, 255).to(torch.uint8)
+""",
+        id="09",
+        marks=SLOW,
+    ),
 ]
 
 

@@ -32,6 +32,7 @@ name = "tiny"
 version = "0.1"
 dependencies = [{dependencies}]
 [project.optional-dependencies]
+photographs = ["pip"]
 test = ["pip"]
 """
 
@@ -391,13 +392,13 @@ def test_lab_does_not_install_what_the_tests_need(project):
     path = project / ".venv" / "course-installed.json"
     path.write_text(json.dumps(stamp_of(project) | {"extras": [], "wanted": "something else"}))
     assert start(project, "setup").returncode == 0
-    assert stamp_of(project)["extras"] == []
+    assert stamp_of(project)["extras"] == ["photographs"]
     assert json.loads(start(project, "test", "-k", "x").stdout.splitlines()[-1])["args"] == [
         "test",
         "-k",
         "x",
     ]
-    assert stamp_of(project)["extras"] == ["test"]
+    assert stamp_of(project)["extras"] == ["photographs", "test"]
     count = len(builds(project))
     assert start(project, "lab").returncode == 0
     assert len(builds(project)) == count  # more than needed is not undone

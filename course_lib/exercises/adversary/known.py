@@ -95,6 +95,16 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "a slip in double precision: ...reduction='mean'": "The direction is the same; it differs "
         "where a gradient is so short that `normalize` takes it for 0.",
     },
+    "aim-step": {
+        "a slip in double precision: ...reduction='mean'": "The direction is the same; it differs "
+        "where a gradient is so short that `normalize` takes it for 0.",
+    },
+    "unit-detector": {
+        "narrow in the middle: ": ROUNDING,
+        "clamped in the middle: hits = ": A_MILLIONTH,
+        "NaN left out: ": "It differs where one kind is missing, and both are promised.",
+        "NaN made a number: ": "It differs where one kind is missing, and both are promised.",
+    },
     "loss-in-turn": {
         "narrow arguments: torch.float16": ROUNDING,
         "narrow in the middle: ...'float16'": ROUNDING,

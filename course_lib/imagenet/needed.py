@@ -1,0 +1,36 @@
+"""What lesson 09 needs: the packages of the extra ``photographs``, and its record."""
+
+import json
+
+from .. import storage
+from . import packaged
+from .networks import LITE
+from .pictures import PHOTOGRAPHS
+
+NAME = "efficientnet-lite0"
+RECORD = storage.ASSETS / "records" / "photographs.json"
+
+
+def ready(name: str = NAME) -> str:
+    """A sentence: what is here for photographs, or what is not and the command that installs it."""
+    folders = {LITE[name].package: LITE[name].module}
+    folders |= {one.package: one.folder.partition("/")[0] for one in PHOTOGRAPHS.values()}
+    lacking = [package for package, top in folders.items() if packaged.folder(top) is None]
+    if lacking:
+        return (
+            f"This lesson's network and photographs come with packages of which some are not "
+            f"installed here: `python -m pip install {' '.join(lacking)}`."
+        )
+    return f"The network {name} and {len(PHOTOGRAPHS)} photographs are here."
+
+
+def read_record() -> dict:
+    """The course's record of photographs: what `python benchmarks/photographs.py` measures.
+
+    Raises FileNotFoundError, saying what makes one, if there is none.
+    """
+    if not RECORD.is_file():
+        raise FileNotFoundError(
+            f"There is no record {RECORD}: make it with `python benchmarks/photographs.py`."
+        )
+    return json.loads(RECORD.read_text(encoding="utf-8"))
