@@ -96,7 +96,7 @@ def test_of_diagonal_matrices_the_bound_is_the_norm():
     assert exact <= own <= exact * (1 + 1e-6)
 
 
-@pytest.mark.parametrize(("name", "times"), [("FC100-100-10-ReLU", 1.32), ("FC100-100-10", 1.18)])
+@pytest.mark.parametrize(("name", "times"), [("FC100-100-10-ReLU", 1.25), ("FC100-100-10", 1.12)])
 def test_networks_of_the_zoo_are_near_the_largest_slope_found(name, times):
     found = spectral.lipschitz(zoo.load(name, device="cpu"), (1, 28, 28), descent=True)
     assert found.lower <= found.sdp <= times * found.lower

@@ -8,7 +8,11 @@ import torch
 
 from .steps import Step, device_of, multiplications, run
 
-ASCENT = 4e10  # multiplications for the search of a large Jacobian
+ASCENT = 1e11  # multiplications for the search of a large Jacobian
+# Many rounds from one start find more than few from many: a deep network's slope still grows.
+STARTS, ROUNDS, FEWEST = 32, 150, 30
+STEPS = (0.01, 0.02)  # of x, as an rms over the pixels, of the starts in turn; 0 in the end
+MOMENTUM = 0.9  # of the directions of x: at kinks they turn to and fro
 
 
 def largest_slope(
@@ -16,15 +20,15 @@ def largest_slope(
 ) -> tuple[float, torch.Tensor]:
     """The largest slope ||φ(x + h v) - φ(x - h v)|| / 2h found by gradient ascent, and its x.
 
-    Ascent in x, from many starts, beside power iterations in v; h shrinks from one that sees
-    past the kinks of a rectified network (whose Jacobian is constant between them, so that
-    its own gradient says nothing) to a small one. Where there are few outputs, the norms of the
-    Jacobians at the ends are computed in full. Every such quotient is a lower bound of L, whatever
-    led to it; a part of 1e-9 is taken off for rounding.
+    Ascent in x with momentum, from many starts, beside power iterations in v; h shrinks from one
+    that sees past the kinks of a rectified network (whose Jacobian is constant between them, so
+    that its own gradient says nothing) to a small one. Where there are few outputs, the norms of
+    the Jacobians at the ends are computed in full. Every such quotient is a lower bound of L,
+    whatever led to it; a part of 1e-9 is taken off for rounding.
     """
     work = 6 * sum(multiplications(step) for step in steps)
-    starts = starts or max(1, min(32, int(ASCENT / 60 / work)))
-    rounds = rounds or max(4, min(150, int(ASCENT / work / starts)))
+    starts = starts or max(1, min(STARTS, int(ASCENT / ROUNDS / work)))
+    rounds = rounds or max(FEWEST, min(ROUNDS, int(ASCENT / work / starts)))
     shape = steps[0].shape
     rng = torch.Generator().manual_seed(seed)
     x = torch.randn(starts, *shape, generator=rng, dtype=torch.float64)
@@ -32,7 +36,8 @@ def largest_slope(
     v = unit(torch.randn(starts, *shape, generator=rng, dtype=torch.float64))
     x, v = x.to(device_of(steps)), v.to(device_of(steps))
     size = steps[0].size ** 0.5
-    best, place = 0.0, x[0]
+    lengths = x.new_tensor(STEPS).repeat(starts)[:starts].reshape(-1, *[1] * len(shape)) * size
+    best, place, way = 0.0, x[0], torch.zeros_like(x)
     for k in range(rounds):
         h = size * 0.03 * 0.01 ** (k / max(rounds - 1, 1))
         with torch.enable_grad():
@@ -47,7 +52,8 @@ def largest_slope(
         if float(slopes[top]) > best:
             best, place = float(slopes[top]), x[top].detach().clone()
         v = unit(torch.where(gv.abs().amax() > 0, gv, v.detach()))
-        x = x.detach() + size * 0.02 * (1 - k / rounds) * unit(gx)
+        way = MOMENTUM * way + unit(gx)
+        x = x.detach() + lengths * (1 - k / rounds) * unit(way)
     if steps[-1].size <= 32:
         norms = jacobian_norms(steps, x.detach())
         top = int(norms.argmax())
