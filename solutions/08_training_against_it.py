@@ -584,7 +584,7 @@ answer("why-higher")
 # - What helped more is not the paper's: fresh examples in each batch, in all layers at once (sigmoids {{=records["pools"]["rows"]["sigmoid: layers at once"]["summary"]["error"]["mean"]|.2%}},
 #   rectified {{=records["pools"]["rows"]["relu: layers at once"]["summary"]["error"]["mean"]|.2%}}) or at the input alone ({{=records["pools"]["rows"]["sigmoid: single-step"]["summary"]["error"]["mean"]|.2%}}, {{=records["pools"]["rows"]["relu: single-step"]["summary"]["error"]["mean"]|.2%}}).
 #
-# **Next:** photographs, which are not in the course yet.
+# **Next:** lesson 09 leaves the digits: a network with 1000 classes, and photographs.
 
 # %% id="progress"
 progress(8)
