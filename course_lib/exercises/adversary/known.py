@@ -101,7 +101,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "unit-detector": {
         "narrow in the middle: ": ROUNDING,
-        "clamped in the middle: hits = ": A_MILLIONTH,
+        "clamped in the middle: ": A_MILLIONTH,
         "NaN left out: ": "It differs where one kind is missing, and both are promised.",
         "NaN made a number: ": "It differs where one kind is missing, and both are promised.",
     },
