@@ -4,11 +4,12 @@ from . import Question
 
 DISCUSSION = [
     Question(
-        "In the paper FC200-200-10 errs on 1.54 % of the test images and FC100-100-10 on 1.64 %. Is "
-        "the larger network better?",
+        "In the paper FC200-200-10 errs on 1.54 % of the test images and FC100-100-10 on 1.64 %. "
+        "Is the larger network better?",
         "It cannot be told from that. The difference is ten of 10 000 images; another seed moves "
-        "both numbers. Two networks are compared on the images where exactly one of them is wrong; "
-        "two architectures, over several seeds. Five seeds do not tell these two apart here.",
+        "both numbers. Two networks are compared on the images where exactly one of them is "
+        "wrong; two architectures, over several seeds. Five seeds do not tell these two apart "
+        "here.",
     ),
     Question(
         "A colleague reports a weight decay of 0.01 and finds another error than you. What do you "
@@ -25,8 +26,8 @@ EXAM = [
         "logarithm taken together with the sum? Say what goes wrong otherwise in float32.",
         "The softmax does not change when a number is added to all logits. Without the shift "
         "exp(logit) overflows for large logits, and inf / inf is no number. Where softmax and "
-        "logarithm are taken apart, a small probability is rounded to 0 and its logarithm is minus "
-        "infinity: a loss that is right on paper is infinite.",
+        "logarithm are taken apart, a small probability is rounded to 0 and its logarithm is "
+        "minus infinity: a loss that is right on paper is infinite.",
     ),
     Question(
         "The gradient with respect to a sigmoid's input is that with respect to its output h, "

@@ -6,10 +6,10 @@ DISCUSSION = [
     Question(
         "The paper reports a test error below 1.2 % with adversarial pools, against 1.6 % with "
         "weight decay. What do you have to know before you call the first method better?",
-        "How many settings and epochs each got, on which images the settings were chosen, how many "
-        "seeds there were and whether all of them count. A fair comparison gives all methods the "
-        "same, chooses on validation images, and takes the difference seed by seed. Done so here, "
-        "with sigmoids as in the paper, the two cannot be told apart.",
+        "How many settings and epochs each got, on which images the settings were chosen, how "
+        "many seeds there were and whether all of them count. A fair comparison gives all methods "
+        "the same, chooses on validation images, and takes the difference seed by seed. Done so "
+        "here, with sigmoids as in the paper, the two cannot be told apart.",
     ),
     Question(
         "A training moves the nearest mistake away and leaves the test error as it was. Was it "
@@ -22,13 +22,14 @@ DISCUSSION = [
 EXAM = [
     Question(
         "Why must the examples of a pool be replaced all the time?",
-        "They were made for the network as it was. It changes under them, and an old example is "
-        "soon read correctly: then it teaches little more than a noisy image does.",
+        "They were made for the network as it was. It changes under them, and an old image may "
+        "fool it no longer, and old activations were made by layers whose units have come to "
+        "stand for something else.",
     ),
     Question(
-        "An adversarial example is made at the output of the first hidden layer. Which weights does "
-        "it train, and which not?",
-        "Those of the layers above. The changed activations are an input of these alone: no gradient "
-        "reaches the layers below.",
+        "An adversarial example is made at the output of the first hidden layer. Which weights "
+        "does it train, and which not?",
+        "Those of the layers above. The changed activations are an input of these alone: no "
+        "gradient reaches the layers below.",
     ),
 ]
