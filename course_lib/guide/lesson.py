@@ -150,9 +150,12 @@ def read(name: str) -> Lesson:
 
 
 def _objectives(text: str) -> list[str]:
-    part = re.search(r"\*\*After this lesson\*\*.*?\n\n(.*?)(?:\n\n|\Z)", text, re.S)
-    items = re.split(r"(?m)^- ", part[1])[1:] if part else []
-    return [" ".join(item.split()).rstrip(";.") for item in items]
+    """The items of the list behind "After this lesson"; where it is a sentence, that alone."""
+    part = re.search(r"\*\*After this lesson\*\*[^\n]*\n\n(- .*?)(?:\n\n|\Z)", text, re.S)
+    if part is None:
+        sentence = _paragraph(text, "After this lesson").rstrip(".")
+        return [sentence] if sentence else []
+    return [" ".join(item.split()).rstrip(";.") for item in re.split(r"(?m)^- ", part[1])[1:]]
 
 
 def _paragraph(text: str, begins: str) -> str:

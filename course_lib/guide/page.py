@@ -28,8 +28,7 @@ def number(value: float) -> str:
 def lesson_page(lesson: Lesson) -> str:
     """The page of one lesson."""
     blocks = [f"# Guide to lesson {plain(lesson.title)}", _opening(lesson)]
-    if lesson.objectives:
-        blocks += ["## Objectives", "After this lesson a learner can", *_list(lesson.objectives)]
+    blocks += ["## Objectives", *_objectives(lesson.objectives)]
     blocks += ["## Timetable", *_timetable(lesson)]
     blocks += ["## In a class of 60 minutes", *_hour(lesson)]
     blocks.append("## Exercises")
@@ -138,6 +137,12 @@ def _what(session: plans.Session) -> str:
             parts[-1] += f", exercise {piece.task.label}"
         last = place
     return "; ".join(parts)
+
+
+def _objectives(listed: list[str]) -> list[str]:
+    if len(listed) == 1:
+        return [f"After this lesson {listed[0]}."]
+    return ["After this lesson you can", *_list(listed)]
 
 
 def _opening(lesson: Lesson) -> str:
