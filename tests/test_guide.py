@@ -14,7 +14,7 @@ from course_lib.guide import html as pages
 from course_lib.guide import lesson as reading
 from course_lib.guide import minutes, page, plans, writing
 from course_lib.guide.lesson import GuideError
-from course_lib.guide.mathml import mathml
+from course_lib.guide.mathml import mathml, spoken
 
 pytestmark = pytest.mark.skipif(storage.checkout() is None, reason="an installed course")
 ROOT = storage.checkout()
@@ -253,6 +253,10 @@ def test_a_formula_that_is_not_understood_is_told(tex, sentence):
         mathml(tex)
 
 
+def test_a_formula_is_spoken_by_its_signs():
+    assert spoken(r"\sigma_1 \ge \sigma_{2}") == "σ_1 ≥ σ_2"
+
+
 def test_two_lessons_by_the_command(tmp_path, capsys):
     folder = tmp_path / "a guide"
     arguments = ["guide", "--output", str(folder), "--lessons", "00,8"]
@@ -313,7 +317,8 @@ def test_it_is_never_written_where_learners_look(place):
 
 
 def test_nor_into_a_class(tmp_path):
-    (tmp_path / "class" / "assignments").mkdir(parents=True)
+    for part in ("assignments", "release"):
+        (tmp_path / "class" / part).mkdir(parents=True)
     for place in ("class", "class/release/week-3", "class/feedback/ada"):
         with pytest.raises(GuideError, match="of a class"):
             writing.guide(tmp_path / place, ["00"])

@@ -1,4 +1,7 @@
-"""A page of the guide as one HTML file: no request to anywhere, pictures and formulas in it."""
+"""A page of the guide as one HTML file: no request to anywhere, pictures and formulas in it.
+
+The Markdown is read by mistune, which JupyterLab brings (nbconvert needs it).
+"""
 
 import base64
 import html

@@ -18,6 +18,7 @@ from ..exercises.answers import ShortAnswer
 from ..exercises.exercise import Exercise
 from ..exercises.predictions import Prediction
 from ..exercises.quizzes import Quiz
+from .mathml import spoken
 from .questions import Question
 
 # a text is cut where another heading or an optional part begins
@@ -57,7 +58,7 @@ class Figure:
     name: str  # of its file, as 04-field-1.png
     png: bytes
     text: str
-    caption: str
+    caption: str  # Markdown
 
 
 @dataclass
@@ -180,7 +181,8 @@ def _sections(cells: list[dict], exercises: dict[str, Exercise]) -> list[Section
                     until = len(head[1])
                 elif TO_THE_END.match(part):
                     until = 2
-                body = part.partition("\n")[2].strip() if HEADING.match(part) else part
+                body = _formulas_on_a_line(part)
+                body = body.partition("\n")[2].strip() if HEADING.match(part) else body
                 optional = bool(until or ALONE.match(body))
                 sections[-1].words[optional] += len(re.findall(r"[^\W_]\S*", body))
                 if slug and HEADING.match(part):
@@ -246,9 +248,9 @@ def _pictures(lesson: Lesson, cells: list[dict]) -> None:
         pngs = [o["data"]["image/png"] for o in cell.get("outputs", []) if _is_png(o)]
         for k, png in enumerate(pngs, 1):
             section, name = lesson.sections[place], f"{lesson.name[:2]}-{cell['id']}-{k}.png"
-            caption = _reads(cells, i)
+            caption = _formulas_on_a_line(_reads(cells, i))
             count = f", picture {k} of {len(pngs)}" if len(pngs) > 1 else ""
-            first = re.split(r"(?<=[.?!]) (?=[A-Z])", caption)[0]
+            first = re.split(r"(?<=[.?!]) (?=[A-Z])", _spoken(caption))[0]
             text = f"Figure of the section “{section.title}”{count}. {first}".strip()
             data = base64.b64decode(png if isinstance(png, str) else "".join(png))
             section.figures.append(Figure(name, data, text, caption))
@@ -270,17 +272,23 @@ def _reads(cells: list[dict], place: int) -> str:
             text = source(cell).strip()
             if cell["cell_type"] == "markdown" and "task" not in metadata(cell).get("course", {}):
                 if not text.startswith("#"):
-                    return _spoken(text.split("\n\n")[0])
+                    return text.split("\n\n")[0]
                 if group is before:
-                    return _spoken(text.partition("\n")[2].strip().split("\n\n")[0])
+                    return text.partition("\n")[2].strip().split("\n\n")[0]
                 break
     return ""
 
 
+def _formulas_on_a_line(text: str) -> str:
+    """``text`` with each formula on one line: a reader of Markdown may ask for that."""
+    return re.sub(r"(?<!\$)\$[^$]+\$", lambda found: " ".join(found[0].split()), text)
+
+
 def _spoken(text: str) -> str:
-    """Markdown as words alone."""
+    """Markdown as words alone, its formulas by their signs."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    return " ".join(re.sub(r"[*`$]|^\s*[-|]\s*", "", text).replace("\\", "").split())
+    text = re.sub(r"\$\$?(.+?)\$\$?", lambda formula: spoken(formula[1]), text, flags=re.S)
+    return " ".join(re.sub(r"[*`]|^\s*- ", "", text).split())
 
 
 def _questions(number: int) -> dict[str, list[Question]]:

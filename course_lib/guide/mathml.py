@@ -1,4 +1,4 @@
-"""The little TeX of the exercises' tasks as MathML, which every browser shows by itself."""
+"""The little TeX of the lessons' texts as MathML, which every browser shows by itself."""
 
 import re
 from html import escape
@@ -15,6 +15,9 @@ SIGNS = {
     **{"partial": "∂", "sum": "∑", "dots": "…", "cdots": "⋯", "top": "⊤", "times": "×"},
     **{"{": "{", "}": "}"},
 }
+NAMED = ("text", "mathrm")  # what is in the braces is a word
+ACCENTS = {"hat": "^", "bar": "¯", "tilde": "~"}
+SIZES = ("left", "right", "big", "Big", "bigl", "bigr", "Bigl", "Bigr")  # shown by themselves
 WORDS = ("log", "cos", "sin", "min", "max", "exp")
 SPACES = (",", ";", " ", "quad", "qquad")
 
@@ -81,7 +84,14 @@ def _atom(tokens: list[str], tex: str) -> str:
         return f"<mi>{name}</mi>"
     if name in SPACES:
         return '<mspace width="0.3em"></mspace>'
-    if name == "frac":
+    if name in SIZES:
+        return ""
+    if name in NAMED:
+        inside = _raw(tokens, tex)
+        return f"<mtext>{escape(inside)}</mtext>"
+    if name in ACCENTS:
+        return f"<mover>{_atom(tokens, tex)}<mo>{ACCENTS[name]}</mo></mover>"
+    if name in ("frac", "tfrac"):
         return f"<mfrac>{_atom(tokens, tex)}{_atom(tokens, tex)}</mfrac>"
     if name == "sqrt":
         return f"<msqrt>{_atom(tokens, tex)}</msqrt>"
@@ -89,3 +99,24 @@ def _atom(tokens: list[str], tex: str) -> str:
         f"The formula {tex!r} has {token}, which the guide does not know: add it to "
         "course_lib/guide/mathml.py."
     )
+
+
+def _raw(tokens: list[str], tex: str) -> str:
+    """What stands in braces, as it is."""
+    if not tokens or tokens.pop(0) != "{" or "}" not in tokens:
+        raise ValueError(f"The formula {tex!r} has a word that does not stand in braces.")
+    end = tokens.index("}")
+    inside = tokens[:end]
+    del tokens[: end + 1]
+    return "".join(inside)
+
+
+def spoken(tex: str) -> str:
+    """``tex`` in one line of signs, for an alternative text."""
+
+    def sign(command: re.Match) -> str:
+        name = command[1]
+        return LETTERS.get(name) or SIGNS.get(name) or (name if name in WORDS else " ")
+
+    text = re.sub(r"\\([A-Za-z]+|.)", sign, tex)
+    return " ".join(re.sub(r"[{}]", "", text).split())

@@ -51,7 +51,7 @@ def lesson_page(lesson: Lesson) -> str:
         blocks.append("## Figures")
         blocks.append("As the solved lesson draws them, for slides; the files lie in `figures/`.")
         for figure in figures:
-            blocks += [shown(figure), plain(figure.caption)]
+            blocks += [shown(figure), figure.caption]
     return _joined(blocks)
 
 
@@ -68,7 +68,7 @@ def captions(lessons: Iterable[Lesson]) -> str:
         for section in lesson.sections:
             for figure in section.figures:
                 where = plain(section.title)
-                blocks.append(f"`{figure.name}` ({where}): {plain(figure.caption)}")
+                blocks.append(f"`{figure.name}` ({where}): {' '.join(figure.caption.split())}")
     return _joined(blocks)
 
 

@@ -76,7 +76,9 @@ def refuse(folder: Path) -> None:
     if root:
         places |= {root / "lessons", root / "solutions", root / "work"}
     for place in (folder, *folder.parents):
-        of_a_class = (place / "assignments").is_dir() or (place / "nbgrader_config.py").is_file()
+        of_a_class = (place / "nbgrader_config.py").is_file() or all(
+            (place / part).is_dir() for part in ("assignments", "release")
+        )
         if place in places or of_a_class or any(place.glob("[0-9][0-9]_*.ipynb")):
             raise GuideError(
                 f"The guide holds the solutions, and {place} is a folder of lessons, of the course "
