@@ -2,14 +2,16 @@
 
 import html.parser
 import json
+import math
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 
 import pytest
+import torch
 
-from course_lib import cli, exercises, storage, workcopy
+from course_lib import cli, exercises, paper, storage, workcopy
 from course_lib.guide import html as pages
 from course_lib.guide import lesson as reading
 from course_lib.guide import minutes, page, plans, writing
@@ -131,6 +133,24 @@ def test_what_learners_needed_is_what_the_plans_count(lessons):
             assert low <= plans.length(lesson) <= high
         else:
             assert minutes.factor(lesson) == 1
+
+
+def test_the_numbers_of_the_questions_by_hand_are_right(lessons):
+    asked = {x.number: " ".join(q.asks + q.answer for q in x.discussion + x.exam) for x in lessons}
+    rows, bright = paper.TABLE1, torch.zeros(1, 1, 7, 7)
+    bright[..., 2, 2] = 1  # in four windows
+    assert math.isclose((100 * 0.1**2 / 784) ** 0.5, 1 / 28)
+    assert "about 0.036" in asked[0]
+    for name in ("FC200-200-10", "FC100-100-10"):
+        assert f"{100 * rows[name].errors['test']:.2f} %" in asked[1]
+    assert rows["FC10(1)"].distortion > 2 * rows["FC10(1e-4)"].distortion
+    assert "more than twice" in asked[3]
+    assert torch.nn.functional.max_pool2d(bright, 3, 2).norm() == 2
+    assert "sqrt(4) = 2" in asked[6]
+    assert math.isclose(2 / (0.8 * 5), 0.5)
+    assert "2 / 4 = 0.5" in asked[7]
+    for method in ("adversarial pools", "weight decay"):
+        assert f"{100 * paper.ADVERSARIAL_TRAINING[method]:.1f} %" in asked[8]
 
 
 def required(lessons):
