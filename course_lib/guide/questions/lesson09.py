@@ -26,7 +26,8 @@ EXAM = [
     ),
     Question(
         "A network has a batch norm behind every convolution. Why does a table of the "
-        "convolutions' norms say nothing about what its layers stretch, and what has to be done first?",
+        "convolutions' norms say nothing about what its layers stretch, and what has to be "
+        "done first?",
         "In use the batch norm multiplies each channel by its weight over its deviation. A "
         "convolution with small weights may be scaled up again, and one with large weights down. "
         "The two have to be folded into one convolution, and the norm taken of that.",
