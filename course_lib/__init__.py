@@ -51,6 +51,7 @@ Around them
 ``cells``     which cell of a lesson a cell of a learner's notebook is, whatever has become of it
 ``grading``   what students hand in, graded without trusting the kernel that they ran
 ``classroom``  exercises given out to a class, its submissions graded, a page for each student
+``guide``     the instructor's guide: timetables, solutions, wrong answers, questions, plans
 ``workcopy``, ``doctor``, ``cli``  the learner's copy, what is wrong here, ``course lab`` ...
 """
 

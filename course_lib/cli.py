@@ -206,6 +206,16 @@ def grade(arguments) -> int:
     return 0
 
 
+def guide(arguments) -> int:
+    """Write the instructor's guide: timetables, solutions, wrong answers, questions, plans."""
+    from .classroom import choice
+    from .guide import writing
+
+    asked = None if arguments.lessons is None else choice.words(arguments.lessons)
+    print("\n".join(writing.guide(arguments.output, asked)))
+    return 0
+
+
 def update(arguments) -> int:
     """Carry the learner's answers over into a newer version of a lesson."""
     from . import workcopy
@@ -314,6 +324,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write the scores into nbgrader's gradebook, too; default: gradebook.db of the class",
     )
+    part = command(guide)
+    part.add_argument(
+        "--output", type=Path, default=Path("guide"), help="where it is written; default: guide"
+    )
+    part.add_argument("--lessons", nargs="+", metavar="LESSON", help="as 04,05; all if left out")
     part = command(update)
     part.add_argument("lesson", help="the lesson to carry over, such as 01")
     part.add_argument("--fresh", action="store_true", help="the new lesson, without your answers")

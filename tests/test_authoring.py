@@ -991,6 +991,18 @@ WHERE = "exercises/lesson00/file_sum.py:7"
         ("hints", "Look.", "hints is a list of texts, as hints=[\"Which axis?\"]; not 'Look.'."),
         ("hints", ["Look.", 2], "hint 2 is a text; not 2."),
         ("hints", [""], "hint 1 is a text; not ''."),
+        (
+            "hints",
+            ["Which axis?Down a column.", "`mean`"],
+            "hint 1 says 's?Down', two sentences without a blank: a comma between two hints is",
+        ),
+        ("hints", ["Use `mean`.Down."], "hint 1 says '`.Down', two sentences"),
+        ("hints", ["Take the mean.Down."], "hint 1 says 'mean.Down', two sentences"),
+        (
+            "hints",
+            ["Which axis?", "<details>Down a column.</details>"],
+            "hint 2 has <details>: each hint is folded by the builder; write its words alone.",
+        ),
         ("lesson", 4, "it is one of lesson 04, but stands in solutions/00_sample.py:"),
     ],
 )
@@ -999,6 +1011,13 @@ def test_a_wrong_entry_is_a_sentence_with_its_place(course, name, value, sentenc
     (problem,) = course.problems(registry=registry, check=False)
     assert problem.startswith(f"{WHERE}: the exercise 'file-sum': {sentence}")
     assert not (course.root / "lessons").exists()
+
+
+@pytest.mark.parametrize(
+    "hint", ["`torch.Tensor.T` is it.", "E.g. 0.5; see `a.B`. Then more.", "nn.Linear, x.T"]
+)
+def test_code_and_numbers_in_a_hint_are_no_lost_comma(course, hint):
+    assert course.problems(registry=registered(hints=[hint]), check=False, execute=False) == []
 
 
 def test_an_entry_that_does_not_know_its_place_is_told_at_its_cells(course):

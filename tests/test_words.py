@@ -8,7 +8,8 @@ from course_lib import storage
 
 ROOT = storage.PACKAGE.parent
 KINDS = (".py", ".md", ".ipynb", ".json", ".toml", ".txt", ".yml", ".cff")
-LEFT_OUT = {"work", "class", "build", "dist"}  # a learner's copy, a class's, what tools leave
+# a learner's copy, a class's, the guide, what tools leave
+LEFT_OUT = {"work", "class", "guide", "build", "dist"}
 # headings and shorthands of plans; "issue" and the like only where they can mean nothing else
 WORDS = re.compile(
     r"\b(MUST|AIM|PAPER_FACTS|DESIGN\.md|NOTES\.md|planning notes)\b|\b(?:the|this) issue\b|"

@@ -1,9 +1,13 @@
 """An exercise's card: what is wrong with its texts, numbers and answers, without running any."""
 
 import math
+import re
 import reprlib
 from typing import Any
 
+FOLD = re.compile(r"</?(?:details|summary)\b", re.IGNORECASE)
+# a sentence's end and the next one's beginning without a blank between; not nn.Linear or x.T
+JOINED = re.compile(r"(?:\w[?!]|[)\]`][.?!]|(?!torch)\b\w{3,}\.(?=[A-Z][a-z]))[A-Z]\w*")
 LONGEST = 40  # minutes: what takes a learner longer is two exercises
 Problem = tuple[str, str]  # file and line, and the sentence
 
@@ -28,7 +32,27 @@ def wrong(exercise: Any) -> list[str]:
             for i, hint in enumerate(hints, 1)
             if not _is_text(hint)
         ]
+        found += [
+            f"hint {i} {text}"
+            for i, hint in enumerate(hints, 1)
+            if _is_text(hint) and (text := _of_a_hint(hint))
+        ]
     return found
+
+
+def _of_a_hint(hint: str) -> str:
+    """What is wrong with the text of a hint; nothing, where all is well."""
+    fold = FOLD.search(hint)
+    if fold:
+        return f"has {fold[0]}>: each hint is folded by the builder; write its words alone."
+    words = re.sub(r"`[^`]*`", "`", hint)
+    joined = JOINED.search(words)
+    if joined:
+        return (
+            f"says {joined[0]!r}, two sentences without a blank: a comma between two hints is "
+            "missing, or a blank at the end of a line. (Code stands in backquotes.)"
+        )
+    return ""
 
 
 def card(exercise: Any) -> list[Problem]:

@@ -1,0 +1,95 @@
+"""A page of the guide as one HTML file: no request to anywhere, pictures and formulas in it.
+
+The Markdown is read by mistune, which JupyterLab brings (nbconvert needs it).
+"""
+
+import base64
+import html
+import re
+from collections.abc import Mapping
+
+import mistune
+
+from .mathml import mathml
+
+STYLE = """
+:root { --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --back: #ffffff; --tint: #f3f5f8;
+  --link: #0550ae; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa5b1; --line: #3a424c;
+  --back: #0f141a; --tint: #171d25; --link: #79b8ff; } }
+* { box-sizing: border-box; }
+html { color-scheme: light dark; }
+body { margin: 0 auto; padding: 1rem; max-width: 54rem; color: var(--ink); background: var(--back);
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
+h1 { font-size: 1.7rem; line-height: 1.2; }
+h2 { margin: 2.2rem 0 .4rem; padding-top: .6rem; border-top: 1px solid var(--line); }
+h3 { margin: 1.6rem 0 .3rem; }
+a { color: var(--link); }
+code, pre { font: .9rem/1.4 ui-monospace, monospace; background: var(--tint); }
+code { padding: 0 .2rem; }
+pre { padding: .7rem; overflow-x: auto; }
+pre code { padding: 0; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; }
+th, td { padding: .2rem .7rem; border-bottom: 1px solid var(--line); text-align: left; }
+th { white-space: nowrap; }
+img { max-width: 100%; height: auto; padding: .4rem; background: #ffffff; }
+blockquote { margin: .4rem 0; padding: 0 .8rem; border-left: 4px solid var(--line); }
+"""
+
+
+class Renderer(mistune.HTMLRenderer):
+    """Markdown as the guide writes it. pictures: address in the Markdown -> the PNG.
+
+    HTML in a text is shown, and not obeyed.
+    """
+
+    def __init__(self, pictures: Mapping[str, bytes]):
+        super().__init__(escape=True)
+        self.pictures = pictures
+
+    def heading(self, text: str, level: int, **attributes) -> str:
+        return f'<h{level} id="{anchor(text)}">{text}</h{level}>\n'
+
+    def block_code(self, code: str, info: str | None = None) -> str:
+        return f'<pre tabindex="0"><code>{html.escape(code.rstrip())}</code></pre>\n'
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        data = base64.b64encode(self.pictures[url]).decode("ascii")
+        words = html.escape(html.unescape(text), quote=True)
+        return f'<img alt="{words}" src="data:image/png;base64,{data}">'
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        if url.endswith(".md") and "/" not in url:  # another page of the guide
+            url = f"{url[:-3]}.html"
+        return super().link(text, url, title)
+
+    def inline_math(self, text: str) -> str:
+        return mathml(html.unescape(text))
+
+    def block_math(self, text: str) -> str:
+        return f'<div class="wide" tabindex="0">{mathml(html.unescape(text), block=True)}</div>\n'
+
+
+def anchor(text: str) -> str:
+    """The id of a heading, out of its words."""
+    words = re.sub(r"<[^>]*>", "", html.unescape(text)).casefold()
+    return re.sub(r"[^\w]+", "-", words).strip("-")
+
+
+def page(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
+    """``markdown`` as a whole page. Raises ValueError for a formula that is not understood."""
+    renderer = Renderer(pictures)
+    render = mistune.create_markdown(renderer=renderer, plugins=["table", "math"])
+    body = re.sub(r"<table>.*?</table>", _boxed, render(markdown), flags=re.S)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<main>\n{body}</main>\n</body>\n</html>\n"
+    )
+
+
+def _boxed(table: re.Match) -> str:
+    """A table that scrolls in a box of its own, where it is wider than the window."""
+    return f'<div class="wide" role="region" aria-label="Table" tabindex="0">\n{table[0]}\n</div>'
