@@ -40,7 +40,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_lib import attacks as course_attacks
 from course_lib import data, models, record, storage, zoo
 from course_lib import device as devices
 from course_lib.attacks import linear, measures
@@ -248,10 +247,6 @@ def sources(method: Method) -> str:
     its environment is made of: a change of ours leaves the peers' results alone."""
     worker = PEERS / f"{method.worker}_worker.py"
     code = [code_digest(worker)] if worker.is_file() else []
-    if method.environment == OURS:
-        code += [
-            code_digest(path) for path in sorted(Path(course_attacks.__file__).parent.glob("*.py"))
-        ]
     if method.environment != OURS and requirements(method.environment).is_file():
         code.append(storage.sha256(requirements(method.environment)))
     return digest(code)
@@ -283,10 +278,10 @@ def one_thread() -> dict[str, str]:
 
 def tell_worker(job: dict) -> Path:
     """The file that tells a worker its job."""
-    out = Path(job["out"])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    storage.write_text(out.with_suffix(".json"), json.dumps(job))
-    return out.with_suffix(".json")
+    told = Path(job["out"]).with_suffix(".json")
+    told.parent.mkdir(parents=True, exist_ok=True)
+    storage.write_text(told, json.dumps(job))
+    return told
 
 
 def is_open(job: dict, since: float) -> bool:
