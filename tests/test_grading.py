@@ -1,7 +1,10 @@
 """Submissions of every kind, each with the points that it deserves: course_lib.grading."""
 
 import json
+import os
+import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -518,6 +521,32 @@ def test_two_threads_grade_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert [found[path] for path in paths] == [[8], [0]]
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="this system cannot say whether it lives")
+def test_the_graders_own_variables_stay_while_answers_are_graded(tmp_path, monkeypatch):
+    """A thread that looked while each answer's process began once found none, and kept that."""
+    from multiprocessing import forkserver
+
+    monkeypatch.setenv("COURSE_SECRET", "a secret")
+    launch.prepare()
+    changed = []
+    clear = os.environ.clear
+    monkeypatch.setattr(os.environ, "clear", lambda: (changed.append(1), clear()), raising=False)
+    assert scores(graded(handed_in(tmp_path, RIGHT), [DECAY, STEP])) == [8, 8]
+    assert not changed
+    # a server that has died is started again, and again without the grader's secrets
+    server = forkserver._forkserver._forkserver_pid
+    os.kill(server, signal.SIGKILL)
+    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
+    assert scores(graded(handed_in(tmp_path, RIGHT), [DECAY])) == [8]
+    assert len(changed) == 2
+    server = forkserver._forkserver._forkserver_pid
+    if Path(f"/proc/{server}/environ").exists():
+        told = Path(f"/proc/{server}/environ").read_bytes()
+        assert b"PATH=" in told
+        assert b"COURSE_SECRET" not in told
+    assert os.environ["COURSE_SECRET"] == "a secret"
 
 
 def test_without_a_server_each_answer_has_a_new_python(tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ from .. import storage, workcopy
 from ..cells import metadata
 from ..exercises import find
 from ..grading import Grade, Result, grade_notebook
+from ..grading.launch import prepare
 from ..kept import digest, renamed
 from .choice import Part
 from .folder import Assignment, ClassError, Folder, write
@@ -95,6 +96,7 @@ def grade_all(
             )
         return marked
 
+    prepare()
     pool = concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count() or 1)
     try:
         return list(pool.map(one, collected))

@@ -50,6 +50,16 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
+def prepare() -> None:
+    """Start the server of the processes, if there is to be one and it does not run.
+
+    Whoever grades in several threads calls this before they begin: while the server starts, with an
+    environment of its own, the variables of this process are others.
+    """
+    with _starting:
+        _context()
+
+
 def _context():
     """How processes are made; the server is started with an environment of its own."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
@@ -57,16 +67,33 @@ def _context():
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
+    if _lives(forkserver):
+        return context
     context.set_forkserver_preload([f"{__package__}.server"])
-    before = dict(os.environ)
+    before, inside = dict(os.environ), environment(Path(tempfile.gettempdir()))
     os.environ.clear()
-    os.environ.update(environment(Path(tempfile.gettempdir())))
     try:
+        os.environ.update(inside)
         forkserver.ensure_running()
     finally:
         os.environ.clear()
         os.environ.update(before)
     return context
+
+
+def _lives(forkserver) -> bool:
+    """Whether the server runs; where that cannot be told, False.
+
+    multiprocessing itself looks only when it starts one, and would start it with all variables of
+    this process if it had died meanwhile.
+    """
+    server = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    if server is None or not hasattr(os, "waitid"):
+        return False
+    try:  # WNOWAIT: multiprocessing is to find its end itself
+        return os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
 
 
 def told(job: dict) -> Iterator[dict]:
