@@ -52,6 +52,7 @@ Around them
 ``grading``   what students hand in, graded without trusting the kernel that they ran
 ``classroom``  exercises given out to a class, its submissions graded, a page for each student
 ``guide``     the instructor's guide: timetables, solutions, wrong answers, questions, plans
+``webpage``   a page in one file, for the report, the guide and what a student is told
 ``workcopy``, ``doctor``, ``cli``  the learner's copy, what is wrong here, ``course lab`` ...
 """
 

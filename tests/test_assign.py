@@ -16,38 +16,15 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import submissions
+from submissions import DECAY, LESSON, STEP
 from test_notebooks import SOURCES, leaks, plain, secrets_and_open_lines
 
 from course_lib import cli, exercises, storage, workcopy
 from course_lib.classroom import feedback, folder, handed_in, marking, roster, summary
 from course_lib.classroom import given as course_version
 
-LESSON = "01_training_mnist_networks"
-DECAY, STEP = "weight-decay", "training-step"
-
-# as a student writes them, each worth the 8 minutes that its task announces
-RIGHT = {
-    DECAY: """
-def weight_decay(net, strength, convention="paper"):
-    if convention not in CONVENTIONS:
-        raise ValueError(f"The convention is {' or '.join(CONVENTIONS)}, not {convention!r}.")
-    if strength < 0:
-        raise ValueError(f"A decay of {strength} would make weights grow.")
-    total = 0
-    for weight in weight_matrices(net):
-        units = 2 if convention == "half" else len(weight)
-        total = total + strength * weight.square().sum() / units
-    return total
-""",
-    STEP: """
-def training_step(net, images, labels, learning_rate, decay):
-    loss = stable_cross_entropy(net(images), labels) + weight_decay(net, decay, "half")
-    parameters = list(net.parameters())
-    for p, g in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        p.data -= learning_rate * g
-    return loss.detach()
-""",
-}
+RIGHT = {slug: submissions.RIGHT[slug] for slug in (DECAY, STEP)}
 WRONG = RIGHT[DECAY].replace("weight.square()", "weight.abs()")
 UNREADABLE = RIGHT[DECAY].replace('convention="paper"):', 'convention="paper")')
 # whose notebook holds which answers; None: as it was given out; "": an empty file

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from submissions import CHOSEN, DECAY, ENTROPY, LESSON, RIGHT, STEP
 
 from course_lib import exercises, storage, workcopy
 from course_lib.exercises import judge, trials
@@ -17,37 +18,6 @@ from course_lib.exercises.running import Outcome
 from course_lib.grading import Grade, grade_notebook, launch, points, wire
 from course_lib.grading import grade as grading
 
-LESSON = "01_training_mnist_networks"
-CHOSEN = ("stable-cross-entropy", "weight-decay", "training-step")
-ENTROPY, DECAY, STEP = CHOSEN
-
-RIGHT = {
-    ENTROPY: """
-def stable_cross_entropy(logits, labels):
-    rows = torch.arange(len(labels), device=logits.device)
-    return (torch.logsumexp(logits, 1) - logits[rows, labels]).mean()
-""",
-    DECAY: """
-def weight_decay(net, strength, convention="paper"):
-    if convention not in CONVENTIONS:
-        raise ValueError(f"The convention is {' or '.join(CONVENTIONS)}, not {convention!r}.")
-    if strength < 0:
-        raise ValueError(f"A decay of {strength} would make weights grow.")
-    total = 0
-    for weight in weight_matrices(net):
-        units = 2 if convention == "half" else len(weight)
-        total = total + strength * weight.square().sum() / units
-    return total
-""",
-    STEP: """
-def training_step(net, images, labels, learning_rate, decay):
-    loss = stable_cross_entropy(net(images), labels) + weight_decay(net, decay, "half")
-    parameters = list(net.parameters())
-    for p, g in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        p.data -= learning_rate * g
-    return loss.detach()
-""",
-}
 WRONG_DECAY = RIGHT[DECAY].replace("strength * weight.square()", "strength * weight.abs()")
 STUB = 'def stable_cross_entropy(logits, labels):\n    raise NotImplementedError("{}")\n'
 E = dict.fromkeys(CHOSEN, 8.0)  # what each is worth

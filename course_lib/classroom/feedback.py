@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from .. import storage, workcopy
+from .. import storage, webpage, workcopy
 from ..exercises import find
 from ..grading import Result
 from ..grading.submission import read, released
@@ -34,28 +34,18 @@ HEADINGS = {
     NOTHING: ("Not handed in", "bad"),
 }
 
-STYLE = """
-:root { --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --back: #ffffff; --tint: #f3f5f8;
-  --good: #0a5c36; --part: #7a4b00; --bad: #a40e26; --open: #5b3aa6; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa5b1; --line: #3a424c;
-  --back: #0f141a; --tint: #171d25; --good: #5fd08e; --part: #f0b457; --bad: #ff9492;
-  --open: #c3a6ff; } }
-* { box-sizing: border-box; }
-html { color-scheme: light dark; }
-body { margin: 0 auto; padding: 1rem; max-width: 50rem; color: var(--ink); background: var(--back);
-  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.6rem; line-height: 1.2; }
-h2 { margin: 2rem 0 .3rem; font-size: 1.2rem; }
-p { margin: .4rem 0; white-space: pre-line; }
-code, pre { font: .9rem/1.4 ui-monospace, monospace; background: var(--tint); }
-code { padding: 0 .2rem; }
-pre { padding: .7rem; overflow-x: auto; }
-section { padding: 0 0 .5rem; border-bottom: 1px solid var(--line); }
-.total { font-size: 1.2rem; font-weight: 600; }
-.word { font-weight: 600; }
-.good { color: var(--good); } .part { color: var(--part); } .bad { color: var(--bad); }
-.open { color: var(--open); } .soft { color: var(--soft); }
-summary { cursor: pointer; }
+STYLE = f"""{webpage.STYLE}
+:root {{ --good: #0a5c36; --part: #7a4b00; --bad: #a40e26; --open: #5b3aa6; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --good: #5fd08e; --part: #f0b457; --bad: #ff9492;
+  --open: #c3a6ff; }} }}
+h2 {{ margin: 2rem 0 .3rem; font-size: 1.2rem; }}
+p {{ margin: .4rem 0; white-space: pre-line; }}
+section {{ padding: 0 0 .5rem; border-bottom: 1px solid var(--line); }}
+.total {{ font-size: 1.2rem; font-weight: 600; }}
+.word {{ font-weight: 600; }}
+.good {{ color: var(--good); }} .part {{ color: var(--part); }} .bad {{ color: var(--bad); }}
+.open {{ color: var(--open); }} .soft {{ color: var(--soft); }}
+summary {{ cursor: pointer; }}
 """
 
 
@@ -69,13 +59,11 @@ def page(assignment: Assignment, marked: Marked, name: str = "") -> str:
     parts = "".join(_exercise(r, assignment, texts.get(r.slug), said) for r in marked.results)
     who = f"{name} ({marked.student})" if name else marked.student
     title = f"{assignment.name}, {lesson_title(marked.lesson)}"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(f'{title}: {who}')}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<main>\n<h1>{_text(title)}</h1>\n<p>{_text(who)}</p>\n"
-        f'<p class="total">{marked.points:g} of {marked.most:g} points</p>\n{top}{parts}'
-        "</main>\n</body>\n</html>\n"
+    return webpage.whole(
+        _text(f"{title}: {who}"),
+        STYLE,
+        f"<h1>{_text(title)}</h1>\n<p>{_text(who)}</p>\n"
+        f'<p class="total">{marked.points:g} of {marked.most:g} points</p>\n{top}{parts}',
     )
 
 

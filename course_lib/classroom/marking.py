@@ -24,7 +24,7 @@ import torch
 from .. import storage, workcopy
 from ..cells import metadata
 from ..exercises import find
-from ..grading import Grade, Result, grade_notebook
+from ..grading import Grade, Result, Totals, grade_notebook
 from ..grading.launch import prepare
 from ..kept import digest, renamed
 from .choice import Part
@@ -36,7 +36,7 @@ FIELDS = ("student", "exercise", "points", "max", "status")
 
 
 @dataclasses.dataclass
-class Marked:
+class Marked(Totals):
     """A student's grade for one lesson. kept: it was finished before this run."""
 
     student: str
@@ -45,14 +45,6 @@ class Marked:
     notes: list[str]
     kept: bool = False
     handed: Path | None = None
-
-    @property
-    def points(self) -> float:
-        return sum(result.points for result in self.results)
-
-    @property
-    def most(self) -> float:
-        return sum(result.most for result in self.results)
 
 
 def grade_all(

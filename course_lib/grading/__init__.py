@@ -40,6 +40,6 @@ What a determined student can still do
 - Leave a process behind that has left its session; it costs time, not points.
 """
 
-from .grade import Grade, Result, grade_notebook, points
+from .grade import Grade, Result, Totals, grade_notebook, points
 
-__all__ = ["Grade", "Result", "grade_notebook", "points"]
+__all__ = ["Grade", "Result", "Totals", "grade_notebook", "points"]

@@ -46,13 +46,10 @@ class Result:
         return " ".join([text, *self.sentences])
 
 
-@dataclasses.dataclass
-class Grade:
-    """A graded submission. notes: what is to be said of the notebook as a whole."""
+class Totals:
+    """What all of its ``results`` are worth together."""
 
-    name: str
     results: list[Result]
-    notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def points(self) -> float:
@@ -61,6 +58,15 @@ class Grade:
     @property
     def most(self) -> float:
         return sum(result.most for result in self.results)
+
+
+@dataclasses.dataclass
+class Grade(Totals):
+    """A graded submission. notes: what is to be said of the notebook as a whole."""
+
+    name: str
+    results: list[Result]
+    notes: list[str] = dataclasses.field(default_factory=list)
 
     def __getitem__(self, slug: str) -> Result:
         return next(result for result in self.results if result.slug == slug)

@@ -10,31 +10,22 @@ from collections.abc import Mapping
 
 import mistune
 
+from .. import webpage
 from .mathml import mathml
 
-STYLE = """
-:root { --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --back: #ffffff; --tint: #f3f5f8;
-  --link: #0550ae; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa5b1; --line: #3a424c;
-  --back: #0f141a; --tint: #171d25; --link: #79b8ff; } }
-* { box-sizing: border-box; }
-html { color-scheme: light dark; }
-body { margin: 0 auto; padding: 1rem; max-width: 54rem; color: var(--ink); background: var(--back);
-  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.7rem; line-height: 1.2; }
-h2 { margin: 2.2rem 0 .4rem; padding-top: .6rem; border-top: 1px solid var(--line); }
-h3 { margin: 1.6rem 0 .3rem; }
-a { color: var(--link); }
-code, pre { font: .9rem/1.4 ui-monospace, monospace; background: var(--tint); }
-code { padding: 0 .2rem; }
-pre { padding: .7rem; overflow-x: auto; }
-pre code { padding: 0; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; }
-th, td { padding: .2rem .7rem; border-bottom: 1px solid var(--line); text-align: left; }
-th { white-space: nowrap; }
-img { max-width: 100%; height: auto; padding: .4rem; background: #ffffff; }
-blockquote { margin: .4rem 0; padding: 0 .8rem; border-left: 4px solid var(--line); }
+STYLE = f"""{webpage.STYLE}
+:root {{ --link: #0550ae; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --link: #79b8ff; }} }}
+h2 {{ margin: 2.2rem 0 .4rem; padding-top: .6rem; border-top: 1px solid var(--line); }}
+h3 {{ margin: 1.6rem 0 .3rem; }}
+a {{ color: var(--link); }}
+pre code {{ padding: 0; }}
+.wide {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; }}
+th, td {{ padding: .2rem .7rem; border-bottom: 1px solid var(--line); text-align: left; }}
+th {{ white-space: nowrap; }}
+img {{ max-width: 100%; height: auto; padding: .4rem; background: #ffffff; }}
+blockquote {{ margin: .4rem 0; padding: 0 .8rem; border-left: 4px solid var(--line); }}
 """
 
 
@@ -82,12 +73,7 @@ def page(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
     renderer = Renderer(pictures)
     render = mistune.create_markdown(renderer=renderer, plugins=["table", "math"])
     body = re.sub(r"<table>.*?</table>", _boxed, render(markdown), flags=re.S)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<main>\n{body}</main>\n</body>\n</html>\n"
-    )
+    return webpage.whole(html.escape(title), STYLE, body)
 
 
 def _boxed(table: re.Match) -> str:

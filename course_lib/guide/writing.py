@@ -96,7 +96,7 @@ def _judged(folder: Path, made: Mapping[str, bytes]) -> dict[str, str]:
     for name, path in sorted(names.items()):
         if name == RECORD and before:
             continue
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = storage.sha256(path)
         if name not in before:
             raise GuideError(
                 f"{path} is not the guide's. Nothing was written: name an empty folder, or one "

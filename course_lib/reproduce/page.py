@@ -5,6 +5,7 @@ import html as escaping
 import re
 from pathlib import Path
 
+from .. import webpage
 from . import showing
 from .report_text import MARKS, behind, by_source, counted, machines, mark, origin, sections
 
@@ -225,13 +226,7 @@ def html(data: dict, folder: Path) -> str:
     made = "".join(f"<li>{text(line)}.</li>" for line in machines(data["records"]))
     parts.append(f'<h2 id="records">What made the records</h2><ul>{made or "<li>none</li>"}</ul>')
     title = f"The paper beside here: {counted(data['counts'])}"
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return webpage.whole(text(title), STYLE, "\n".join(part for part in parts if part))
 
 
 def _contents(data: dict) -> str:
