@@ -17,13 +17,14 @@ table5    the norms of the layers, batch norms folded
 The record is course_lib/_assets/records/photographs.json.
 """
 
+import math
 import time
 
 import torch
 
-from course_lib import attacks, imagenet, record, spectral, storage, units, zoo
+from course_lib import attacks, imagenet, models, record, spectral, units, zoo
+from course_lib.imagenet import needed
 
-PATH = storage.ASSETS / "records" / "photographs.json"
 OSTRICH = imagenet.class_index(imagenet.OSTRICH)
 STEPS, DRAWS, BASES = 60, 20, 99
 CROP = {"size": 112, "stride": 28, "enlarged": 224}
@@ -41,6 +42,11 @@ def aims(count: int) -> torch.Tensor:
 
 def listed(values: torch.Tensor) -> list:
     return [round(value, 8) if isinstance(value, float) else value for value in values.tolist()]
+
+
+def where_found(distortion: torch.Tensor) -> list[float | None]:
+    """None where there is no success: JSON has no NaN."""
+    return [None if math.isnan(value) else value for value in distortion.tolist()]
 
 
 def survived(net, images, success) -> dict[str, list[bool]]:
@@ -79,14 +85,14 @@ def library() -> dict:
         began = time.process_time()
         found = attacks.minimal_adversarial(net, some.images, aims(3), budget=budget)
         rows[f"attacks, {budget} gradients"] = {
-            "distortion": [d if d == d else None for d in found.distortion.tolist()],
+            "distortion": where_found(found.distortion),
             "cpu_seconds": round(time.process_time() - began, 1),
         }
     for steps in (40, 120):
         began = time.process_time()
         found = imagenet.aimed(net, some.images, aims(3), steps)
         rows[f"aimed, {steps} gradients"] = {
-            "distortion": [d if d == d else None for d in found.distortion.tolist()],
+            "distortion": where_found(found.distortion),
             "cpu_seconds": round(time.process_time() - began, 1),
         }
     return {"names": names, "rows": rows}
@@ -100,7 +106,7 @@ def kept() -> dict:
     return {
         "ways": KEPT,
         "success": listed(found.success),
-        "distortion": [d if d == d else None for d in found.distortion.tolist()],
+        "distortion": where_found(found.distortion),
         "survives": survived(net, found.images, found.success),
     }
 
@@ -128,19 +134,17 @@ def transfer() -> dict:
 
 
 def crops_of(net):
+    """The photographs, their crops, whose each is, and the values of the last layer's units."""
     some = imagenet.photographs(device="cpu")
     parts, of = imagenet.crops(some.images, **CROP)
-    with torch.no_grad():
-        said = torch.cat([net(batch).argmax(1) for batch in parts.split(32)])
-        body = torch.nn.Sequential(*list(net)[:-1])
-        h = torch.cat([body(batch) for batch in parts.split(32)])
-    return some, parts, of, said, h
+    return some, parts, of, models.activations(net, parts, "flatten", 32)
 
 
 def units_part() -> dict:
     """Purity of the eight strongest crops: all units, and random bases of the layer."""
-    some, _parts, of, said, h = crops_of(lite())
-    _, own = said.unique(return_inverse=True)
+    net = lite()
+    _some, _parts, of, h = crops_of(net)
+    _, own = net.fc(h).argmax(1).unique(return_inverse=True)
     rng, width = torch.Generator().manual_seed(0), h.shape[1]
     found = {"crops": len(h), "width": width, "k": units.K, "bases": BASES}
     for name, labels in (("photograph", of), ("network's class", own)):
@@ -158,14 +162,13 @@ def units_part() -> dict:
             "chance": units.chance_purity(labels),
             "p": units.randomisation_p(single, table),
         }
-    del some
     return found
 
 
 def detectors() -> dict:
     """The unit that best tells one photograph's crops from all others, then switched off."""
     net = lite()
-    some, parts, of, _said, h = crops_of(net)
+    some, parts, of, h = crops_of(net)
     rows = {}
     for name in ("chelsea", "coffee", "flower"):
         wanted = of == some.names.index(name)
@@ -244,7 +247,7 @@ PARTS = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure the parts asked for, and write each when it is done."""
-    parser = record.parser(__doc__, PATH, PARTS)
+    parser = record.parser(__doc__, needed.RECORD, PARTS)
     given = parser.parse_args(arguments)
     for name in given.names or PARTS:
         began = time.process_time()

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..attacks.losses import target_margin
 from ..checked import CLASSES, COUNT, GENERATOR, NETWORK, NUMBER, Kind, is_row, takes
 from ..data import check_images
 from ..training import progress_bar
@@ -33,13 +34,6 @@ class Aimed:
     images: torch.Tensor
     success: torch.Tensor
     distortion: torch.Tensor
-
-
-def lead(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """By how much the logit of each row's class exceeds the largest other: (N,), from (N, K)."""
-    own = classes[:, None]
-    others = logits.scatter(1, own, -math.inf).amax(1)
-    return logits.gather(1, own)[:, 0] - others
 
 
 def through(images: torch.Tensor, way: Callable) -> torch.Tensor:
@@ -82,7 +76,7 @@ def aimed(
             for way in (None, *ways):
                 with torch.set_grad_enabled(k < steps):
                     logits = net(z if way is None else through(z, way))
-                least = torch.minimum(least, lead(logits.detach(), classes))
+                least = torch.minimum(least, target_margin(logits.detach(), classes))
                 if k < steps:
                     loss = F.cross_entropy(logits, classes, reduction="sum")
                     gradient += F.normalize(torch.autograd.grad(loss, z)[0].flatten(1)).view_as(x)

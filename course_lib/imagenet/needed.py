@@ -1,8 +1,6 @@
 """What lesson 09 needs: the packages of the extra ``photographs``, and its record."""
 
-import json
-
-from .. import storage
+from .. import record, storage
 from . import packaged
 from .networks import LITE
 from .pictures import PHOTOGRAPHS
@@ -27,10 +25,12 @@ def ready(name: str = NAME) -> str:
 def read_record() -> dict:
     """The course's record of photographs: what `python benchmarks/photographs.py` measures.
 
-    Raises FileNotFoundError, saying what makes one, if there is none.
+    Raises FileNotFoundError, saying what makes one, if there is none; DamagedRecord if it cannot be
+    read.
     """
-    if not RECORD.is_file():
+    found = record.stored(RECORD)
+    if not found:
         raise FileNotFoundError(
             f"There is no record {RECORD}: make it with `python benchmarks/photographs.py`."
         )
-    return json.loads(RECORD.read_text(encoding="utf-8"))
+    return found

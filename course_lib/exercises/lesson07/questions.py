@@ -54,23 +54,23 @@ QUIZZES = {
         ],
     ),
     "jacobian-found": Quiz(
-        "The largest norm of a Jacobian that a search has found for FC100-100-10 is 22.3. What "
+        "The largest norm of a Jacobian that a search has found for FC100-100-10 is 23.5. What "
         "does that say about L, the smallest bound that is right everywhere?",
         [
             Option(
-                "L is at most 22.3",
+                "L is at most 23.5",
                 False,
                 "The search may have missed the place where the network stretches most. As an "
                 "upper bound the number proves nothing.",
             ),
             Option(
-                "L is 22.3, up to rounding",
+                "L is 23.5, up to rounding",
                 False,
                 "It would be if the search were known to find the maximum. It is not: in general "
                 "that is NP-hard, for two layers with rectified units already.",
             ),
             Option(
-                "L is at least 22.3",
+                "L is at least 23.5",
                 True,
                 "At that image there is a direction that is stretched this much, so no smaller "
                 "bound is right. Upper bounds come from the weights, lower bounds from examples.",

@@ -93,7 +93,7 @@ def always_255(original, adversarial, white):
 @EXERCISE.mistake(
     "the norm",
     "This is the Euclidean norm, which grows with the size of the picture: the paper's distortion "
-    "is the root of the *mean* square.",
+    "is the root of the mean square.",
 )
 def norm(original, adversarial, white):
     return _change(original, adversarial, white).norm(dim=1)
