@@ -132,7 +132,7 @@ aim_step = check("aim-step", aim_step)
 # %% [markdown] id="walk-head"
 # Step after step, until the network says ostrich. A step of length 0.15 is a distortion of 0.0004.
 
-# %% id="walk" tags=["result"]
+# %% id="walk"
 ostrich = imagenet.class_index(imagenet.OSTRICH)
 aims = torch.full((len(photos),), ostrich)
 walked, needed = photos.clone(), torch.zeros(len(photos)).int()
