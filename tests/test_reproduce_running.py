@@ -70,7 +70,7 @@ def test_a_table_alone_is_a_part_of_the_whole():
         part = tasks.grid("default", [table])
         assert part
         assert set(part) <= whole
-    assert {t.experiment for t in tasks.grid("full", ["table5"])} == {"norms"}
+    assert {t.experiment for t in tasks.grid("full", ["table5"])} == {"norms", "photographs"}
 
 
 def test_the_full_grid_takes_all_images_and_five_networks():

@@ -6,8 +6,10 @@ import warnings
 from pathlib import Path
 
 from .. import device, storage
-from . import folder, helpers, running
+from ..imagenet import needed
+from . import folder, helpers, photographs, running
 from . import tasks as all_tasks
+from .task import Task
 
 OUTPUT = Path("results")
 
@@ -39,6 +41,24 @@ def plain_warnings():
         yield
 
 
+def of_photographs(mode: str, wanted: tuple[str, ...], asked: list[Task]) -> str | None:
+    """A sentence, where photographs are asked for and not measured; None elsewhere.
+
+    Raises ValueError with it where nothing else is asked for.
+    """
+    figures = [table for table in wanted if table in photographs.FIGURES and table != "table5"]
+    lacking = needed.missing()
+    if not figures or (all_tasks.MODES[mode].photographs and lacking is None):
+        return None
+    if not all_tasks.MODES[mode].photographs:
+        said = f"The mode {mode} measures no photographs ({', '.join(figures)}): take another."
+    else:
+        said = f"{', '.join(figures)}: {lacking}"
+    if not asked:
+        raise ValueError(said)
+    return f"{said} The report takes the course's own record of them."
+
+
 def reproduce(
     only=(),
     mode: str = "default",
@@ -54,19 +74,22 @@ def reproduce(
     address of a Dask scheduler, whose workers do the tasks; fresh: forget what is finished of what
     is asked for; jobs: how many tasks at a time on this machine.
 
-    Raises ValueError, before any work, for an unknown table or mode, and running.Stopped, with a
+    Raises ValueError, before any work, for an unknown table or mode and for figures of photographs
+    alone where nothing can be measured of them, and running.Stopped, with a
     sentence, where it cannot go on; what is finished is kept then.
     """
     wanted = all_tasks.check_tables(only)
-    all_tasks.mode_called(mode)
+    asked = all_tasks.grid(mode, wanted)
+    left_out = of_photographs(mode, wanted, asked)
     output = Path(output)
     for place in (output, storage.home()):
         running.check_room(place)
     with plain_warnings():
         for sentence in folder.examine(output, mode):
             print(sentence, file=sys.stderr)
+        if left_out:
+            print(left_out, file=sys.stderr)
         executor, together = executor_for(how_many(jobs), scheduler)
-        asked = all_tasks.grid(mode, wanted)
         results = running.run(
             asked, executor=executor, together=together, fresh=fresh, progress=progress
         )

@@ -22,10 +22,11 @@ NAMES = (
     "pools",
     "pictures",
     "formulas",
+    "photographs",
 )
-# made by programs of their own, or by a full run alone: a report takes the course's where there is
-# none
-KEPT = ("robust", "certificates", "pools", "formulas")
+# made by programs of their own, by a full run alone, or with packages that may not be there: a
+# report takes the course's where there is none
+KEPT = ("robust", "certificates", "pools", "formulas", "photographs")
 # how the paper's attack is read: a recorded random class, cross-entropy, the squared norm
 CELL = "recorded/cross-entropy/squared"
 SIZES = {"train": 60_000, "test": 10_000, "P1": 30_000, "P2": 30_000}

@@ -13,7 +13,7 @@ from .. import paper, plotting, storage
 from ..data import load_mnist
 from ..plotting import OURS, PAPER
 from . import evidence as read
-from . import showing
+from . import photo_figures, showing
 from .evidence import Evidence
 from .pictures import decoded
 
@@ -229,9 +229,12 @@ def transfer_matrix(evidence: Evidence):
     return figure, "Who is fooled by whose examples.", note, alt
 
 
-# name, what draws it, and whether the page takes the PNG (pictures of digits) or the SVG
+# name, what draws it, and whether the page takes the PNG (pictures) or the SVG
 FIGURES = (
     ("figures-1-2", top_images, "png", "pictures"),
+    ("figures-3-4", photo_figures.strongest_crops, "png", "photographs"),
+    ("figure-5", photo_figures.ostriches, "png", "photographs"),
+    ("figure-6", photo_figures.switched_off, "png", "photographs"),
     ("figure-7", neighbours, "png", "pictures"),
     ("beside-the-paper", beside_paper, "svg", "networks"),
     ("transfer", transfer_matrix, "svg", "transfer"),

@@ -18,8 +18,6 @@ from .measured import CONVEX, Measured
 from .verdicts import DIRECTION, NOT, REPRODUCED, UNDECIDED, Finding, not_measured, shown
 
 NO_RECORD = "The run has no record of it."
-IMAGENET = "Not measured here yet: it needs ImageNet's images and a network trained on them."
-FRAMES = "Not measured here yet: neither the network of Le et al. nor its data were ever published."
 LABELLED = ("FC100-100-10", "FC100-100-10-ReLU", "FC200-200-10", "CONV")
 # hidden layers of which units are examined; one that a record lacks leaves the claim open
 LAYERS = {
@@ -33,11 +31,6 @@ HIDDEN = tuple(name for name in paper.TABLE1 if name not in CONVEX)
 CLASSES = 10
 FIGURE7_IMAGES = (40, paper.SAMPLE, 10_000)  # those shown, the usual sample, a whole test set
 RARE = 0.05  # "of low probability": below what is commonly called rare
-
-
-def absent(said: str):
-    """A finder for what no record of the course holds."""
-    return lambda evidence: not_measured(said)
 
 
 # --- section 3 -----------------------------------------------------------------------------------

@@ -111,12 +111,26 @@ def table5(evidence: Evidence) -> Finding:
             f"; but here the weights are random (stddev {record.get('stddev', math.nan):g}), as "
             "before a training, for the trained ones are not in the course"
         )
-        return not_measured(f"{said}.")
+        return not_measured(f"{said}.{of_photographs(evidence)}")
     if set(found) != set(paper.TABLE5):
         return not_measured(f"{said}; but these are not the paper's eight layers.")
     off = [name for name, e in found.items() if not bound_agrees(e, paper.TABLE5[name][2])]
     said = f"{said}. Other than the paper's: {', '.join(off) or 'none'}."
     return Finding(NOT if off else REPRODUCED, said)
+
+
+def of_photographs(evidence: Evidence) -> str:
+    """What a trained network of photographs has instead, as a sentence; "" without a record."""
+    found = evidence.get("photographs").get("table5")
+    if not found:
+        return ""
+    norms = [row["upper"] for row in found["layers"] if row["kind"] in ("Conv2d", "Linear")]
+    return (
+        f" EfficientNet-Lite0 is trained: its {len(norms)} layers with weights have norms of "
+        f"{min(norms):.2g} to {max(norms):.3g} (batch norms folded), their product is "
+        f"10^{found['log10_product']:.1f}, and a search found it to stretch by "
+        f"10^{found['log10_lower']:.1f}."
+    )
 
 
 def bound_agrees(layer: dict, printed: float) -> bool:

@@ -156,7 +156,7 @@ TABLES = (
         "printed bounds lies, within rounding, between a lower and an upper one proven here; else "
         "not reproduced.",
         f"{min(NORMS):g} to {max(NORMS):g} a layer, their product {math.prod(NORMS):.0f}",
-        ("table5",),
+        ("table5", "photographs"),
         stretching.table5,
     ),
 )

@@ -12,12 +12,12 @@ import json
 from collections.abc import Callable
 
 from .. import models, paper, units, zoo
-from . import agreement, distortions, hardening, networks, norms, semantics, transfers
+from . import agreement, distortions, hardening, networks, norms, photographs, semantics, transfers
 from .measured import CONVEX
 from .task import Task, itself, networks_of
 
 TABLES = ("table1", "table2", "table3", "table4", "table5", "formulas")
-TABLES += ("figure1", "figure2", "figure7", "training")
+TABLES += ("figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "training")
 
 
 def convex_ones(task: Task) -> list[tuple[str, int]]:
@@ -108,6 +108,7 @@ EXPERIMENTS = {
     "hardening": Experiment("hardening", "row", hardening.stranger, hardening.cost),
     "norms": Experiment("norms", "bound", no_network, lambda t: 7.0),
     "pictures": Experiment("pictures", "task", shown_in_pictures, lambda t: 10.0),
+    "photographs": Experiment("photographs", "part", photographs.needs, photographs.cost),
     "formulas": Experiment("formulas", "task", convex_ones, lambda t: 5.0 + t.settings["n"] / 100),
 }
 
@@ -136,7 +137,9 @@ class Mode:
     none, and for no curves; literal: the seeds trained with the paper's own decay, by the method of
     training; studied: layers whose units are measured, in unit_seeds networks each, with so many
     bases; monotone: images for the scan over c; pictures: images under Figure 7's noise; hardened:
-    networks of each way to train against adversarial examples, 0 for those of the course's record.
+    networks of each way to train against adversarial examples, 0 for those of the course's record;
+    photographs: whether networks of photographs are measured; relatives: more than one, and what
+    lesson 09 says beside the paper's figures.
     """
 
     n: int | None
@@ -153,6 +156,8 @@ class Mode:
     monotone: int
     pictures: int
     hardened: int
+    photographs: bool
+    relatives: bool
 
 
 FORMULAS = 1000  # images of each convex network are enough for the penalty method's excess
@@ -175,6 +180,8 @@ MODES = {
         monotone=0,
         pictures=1000,
         hardened=0,
+        photographs=False,
+        relatives=False,
     ),
     "default": Mode(
         n=256,
@@ -191,6 +198,8 @@ MODES = {
         monotone=0,
         pictures=1000,
         hardened=0,
+        photographs=True,
+        relatives=False,
     ),
     "full": Mode(
         n=None,
@@ -207,6 +216,8 @@ MODES = {
         monotone=60,
         pictures=10_000,
         hardened=5,
+        photographs=True,
+        relatives=True,
     ),
 }
 
@@ -261,6 +272,14 @@ def of_units_in(mode: Mode) -> list[Task]:
     return semantics.tasks(mode.studied, range(mode.unit_seeds), mode.bases, states)
 
 
+def of_photographs(mode: Mode, figure: str) -> list[Task]:
+    """What is measured of networks of photographs for a figure, or for Table 5."""
+    if not mode.photographs:
+        return []
+    beside = photographs.BESIDE if mode.relatives and figure == "figure5" else ()
+    return photographs.tasks((*photographs.FIGURES[figure], *beside), mode.relatives)
+
+
 def of_table(mode: Mode, table: str) -> list[Task]:
     """All tasks that a table or figure is made of, the training of networks apart."""
     shown = [Task("pictures", "pictures", 0, {"n": mode.pictures, "networks": mode.seeds})]
@@ -276,13 +295,15 @@ def of_table(mode: Mode, table: str) -> list[Task]:
     if table == "table4":
         return of_transfer(mode, "4", mode.half_seeds)
     if table == "table5":
-        return norms.tasks(tuple(paper.TABLE5))
+        return [*norms.tasks(tuple(paper.TABLE5)), *of_photographs(mode, table)]
     if table == "formulas":
         return [Task("formulas", "formulas", 0, {"n": min(mode.n or FORMULAS, FORMULAS)})]
     if table in ("figure1", "figure2"):
         return [*of_units_in(mode), *shown]
     if table == "figure7":
         return shown
+    if table in photographs.FIGURES:
+        return of_photographs(mode, table)
     hard = hardening.tasks(seeds=mode.hardened) if mode.hardened else []
     return [*of_networks(mode, models.NETWORKS), *hard]
 
@@ -344,6 +365,7 @@ RECORDS = {
     "table5": Record(("norms",), norms.assemble),
     "pictures": Record(("pictures",), the_one),
     "formulas": Record(("formulas",), the_one),
+    "photographs": Record(("photographs",), photographs.assemble),
 }
 
 
