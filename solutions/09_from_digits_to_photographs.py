@@ -35,6 +35,7 @@
 import copy
 
 import matplotlib.pyplot as plt
+import scipy
 import torch
 import torch.nn.functional as F
 
@@ -397,6 +398,45 @@ titles = [f"units {', '.join(str(int(i)) for i in chosen)}"]
 titles.append("random directions")
 figures.show(figures.strongest(parts, single, mixed, titles))
 
+# %% [markdown] id="blind-head"
+# Lesson 02 asked whether you can tell them apart. Here are ten rows more, of five units and of five random
+# directions, in an order that a seed decides. For each decide: unit or direction? Type your guesses, one letter
+# for each row.
+
+# %% id="blind-rows"
+rng = device.generator(29)
+is_unit = torch.rand(10, generator=rng).argsort() < 5
+blind = units.random_directions(10, width, rng)
+known = set(chosen.tolist())  # their crops were shown above
+fresh = [
+    i for i in torch.randperm(width, generator=rng).tolist() if i not in known
+]
+blind[is_unit] = units.unit_directions(width)[fresh[:5]]
+figures.show(figures.numbered(parts, units.top_images(h, blind)))
+
+# %% id="blind-guesses"
+### BEGIN SOLUTION
+# the guesses of one of the authors, made from the figure alone
+guesses = "duudd uudud"
+### END SOLUTION
+### BEGIN STUB
+#| # u for a unit, d for a direction: ten letters, as in "uddud ..."
+#| guesses = ""
+### END STUB
+
+# %% id="blind-score"
+letters = [c for c in guesses.lower() if c in "ud"]
+if len(letters) != 10:
+    print(f"{len(letters)} guesses of 10 so far: no score yet.")
+else:
+    truth = "".join("u" if u else "d" for u in is_unit)
+    right = sum(c == t for c, t in zip(letters, truth, strict=True))
+    found = scipy.stats.binomtest(right, 10)
+    low, high = found.proportion_ci(0.95, method="exact")
+    print(f"{right} of 10 right; by guessing one would get 5.")
+    print(f"95 % interval of your rate: {low:.0%} to {high:.0%}")
+    print("The truth:", truth)
+
 # %% [markdown] id="figure-3-4-read"
 # A row is a unit or a direction, and its eight strongest crops. Both sides look as if they meant something. But
 # neighbouring crops of one photograph overlap by three quarters, and are alike for any direction. So count, and
@@ -420,7 +460,8 @@ for label, classes in (("photograph", of), ("network's answer", own)):
 # by photograph; by the network's own answers {{=records["photographs"]["units"]["network's class"]["units"]|.3f}}, {{=records["photographs"]["units"]["network's class"]["directions"]|.3f}} and {{=records["photographs"]["units"]["network's class"]["chance"]|.3f}}. So directions are far from chance, as
 # the paper says, and the units a little purer than all bases that were drawn (p = {{=records["photographs"]["units"]["photograph"]["p"]|.2f}}, the smallest that so many bases
 # can give). The difference, {{=records["photographs"]["units"]["photograph"]["units"] - records["photographs"]["units"]["photograph"]["directions"]|.3f}}, is less than the 1/16 that lesson 02 calls one that matters.
-# (The margin was set for digits; nobody set one for this layer before looking.)
+# (The margin was set for digits; nobody set one for this layer before looking.) Lite1 and Lite2, the wider and
+# deeper relatives: {{=records["photographs"]["others"]["efficientnet-lite1"]["units"]["photograph"]["units"] - records["photographs"]["others"]["efficientnet-lite1"]["units"]["photograph"]["directions"]|.3f}} and {{=records["photographs"]["others"]["efficientnet-lite2"]["units"]["photograph"]["units"] - records["photographs"]["others"]["efficientnet-lite2"]["units"]["photograph"]["directions"]|.3f}}.
 
 # %% id="thirteen-photographs"
 ### BEGIN SOLUTION

@@ -346,34 +346,41 @@ def test_a_rotation_of_a_real_network_and_one_before_its_sigmoid():
     assert models.error_rate(net, few) == models.error_rate(rotated, few)
 
 
-def test_the_blind_test_needs_no_guesses():
+BLIND = pytest.mark.parametrize(
+    ("name", "n"), [(LESSON, 20), ("09_from_digits_to_photographs", 10)]
+)  # lesson 09 has the same test again, on crops of photographs
+
+
+@BLIND
+def test_the_blind_test_needs_no_guesses(name, n):
     """Unsolved, the lesson has an empty string there, and says that there is no score."""
     root = storage.checkout()
-    lesson = files.load_notebook(root / "lessons" / f"{LESSON}.ipynb")
+    lesson = files.load_notebook(root / "lessons" / f"{name}.ipynb")
     cells = {c.id: c.source for c in lesson.cells}
     assert re.search(r'^guesses = ""$', cells["blind-guesses"], re.M)
     said = []
     exec(cells["blind-score"], {"guesses": "", "print": lambda *a: said.append(" ".join(a))})
-    assert said == ["0 guesses of 20 so far: no score yet."]
+    assert said == [f"0 guesses of {n} so far: no score yet."]
 
 
-def test_the_blind_score_has_an_exact_interval():
+@BLIND
+def test_the_blind_score_has_an_exact_interval(name, n):
     root = storage.checkout()
-    lesson = files.load_notebook(root / "lessons" / f"{LESSON}.ipynb")
+    lesson = files.load_notebook(root / "lessons" / f"{name}.ipynb")
     source = {c.id: c.source for c in lesson.cells}["blind-score"]
-    truth = [True, False] * 10
+    truth = [True, False] * (n // 2)
     said = []
     names = {
-        "guesses": "ud" * 8 + "du" * 2,
+        "guesses": "ud" * (n // 2 - 2) + "du" * 2,
         "is_unit": truth,
         "scipy": scipy,
         "print": lambda *a: said.append(" ".join(a)),
     }
     exec(source, names)
-    low, high = scipy.stats.binomtest(16, 20).proportion_ci(0.95, method="exact")
-    assert said[0].startswith("16 of 20 right")
+    low, high = scipy.stats.binomtest(n - 4, n).proportion_ci(0.95, method="exact")
+    assert said[0].startswith(f"{n - 4} of {n} right")
     assert f"{low:.0%} to {high:.0%}" in said[1]
-    assert said[2].endswith("ud" * 10)
+    assert said[2].endswith("ud" * (n // 2))
 
 
 def test_the_table_of_verdicts_is_in_the_solved_notebook():
