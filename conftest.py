@@ -53,6 +53,22 @@ def pytest_runtest_setup(item):
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    item.config.variables = dict(os.environ)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item):
+    """A test that loses the variables of this process says so itself, and costs no other test."""
+    found = yield
+    if "PATH" in item.config.variables and "PATH" not in os.environ:
+        os.environ.update(item.config.variables | dict(os.environ))
+        raise AssertionError("This test lost the variables of the process, PATH among them.")
+    return found
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
     if report.failed and item.path.suffix == ".ipynb":

@@ -82,7 +82,7 @@ def test(arguments) -> int:
     chosen = [a for a in arguments.rest if (root / a.partition("::")[0]).exists()]
     if not chosen:
         command += ["tests", "lessons", "solutions"]
-    command += ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
+    command += ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=550"]
     # a notebook's cells belong together, so a file goes to one worker
     command += ["-n", str(workers), "--dist", "loadfile", *arguments.rest]
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // workers))
