@@ -50,7 +50,7 @@ TEMPORARY = os.path.join(VENV, "course-setup-tmp")  # on the disk that is checke
 OURS = {os.path.basename(path) for path in (STAMP, LOCK, LOG, TEMPORARY)}
 
 # what a command needs beside the base set
-EXTRAS = {"lab": ["photographs"], "test": ["test"], "build": ["test"]}
+EXTRAS = {"lab": ["photographs"], "test": ["test"], "build": ["test"], "site": ["site"]}
 
 # gigabytes: the finished environment, and the downloads that lie beside it meanwhile (measured;
 # torch for Linux brings its own CUDA)

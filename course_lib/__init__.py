@@ -52,6 +52,8 @@ Around them
 ``grading``   what students hand in, graded without trusting the kernel that they ran
 ``classroom``  exercises given out to a class, its submissions graded, a page for each student
 ``guide``     the instructor's guide: timetables, solutions, wrong answers, questions, plans
+``glossary``  the words of the course, in English and Arabic
+``site``      the course as a site of plain files
 ``webpage``   a page in one file, for the report, the guide and what a student is told
 ``workcopy``, ``doctor``, ``cli``  the learner's copy, what is wrong here, ``course lab`` ...
 """

@@ -216,6 +216,16 @@ def guide(arguments) -> int:
     return 0
 
 
+def site(arguments) -> int:
+    """Build the course as a site of plain files: solved lessons, report, glossary, library."""
+    from .classroom import choice
+    from .site import writing
+
+    asked = None if arguments.lessons is None else choice.words(arguments.lessons)
+    print("\n".join(writing.site(arguments.output, asked, arguments.guide)))
+    return 0
+
+
 def update(arguments) -> int:
     """Carry the learner's answers over into a newer version of a lesson."""
     from . import workcopy
@@ -329,6 +339,12 @@ def parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=Path("guide"), help="where it is written; default: guide"
     )
     part.add_argument("--lessons", nargs="+", metavar="LESSON", help="as 04,05; all if left out")
+    part = command(site)
+    part.add_argument(
+        "--output", type=Path, default=Path("site"), help="where it is written; default: site"
+    )
+    part.add_argument("--lessons", nargs="+", metavar="LESSON", help="as 04,05; all if left out")
+    part.add_argument("--guide", action="store_true", help="with the instructor's guide")
     part = command(update)
     part.add_argument("lesson", help="the lesson to carry over, such as 01")
     part.add_argument("--fresh", action="store_true", help="the new lesson, without your answers")

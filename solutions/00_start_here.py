@@ -20,11 +20,31 @@
 # **Time:** about 15 minutes; all cells together compute for about 10 seconds. Run a cell
 # with Shift + Enter.
 
+# %% [markdown] id="title-arabic"
+# <div dir="rtl" lang="ar">
+# <b>بالعربية.</b> في عام 2013 نشر سيغيدي (<bdi>Szegedy</bdi>) وستة باحثين آخرين بحثًا بعنوان
+# «الخصائص المثيرة للاهتمام في الشبكات العصبية» (<bdi>arXiv 1312.6199</bdi>). في صفحاته العشر
+# دعويان مفاجئتان: أن الوحدة المفردة في الشبكة لا تحمل من المعنى أكثر مما يحمله مزيج عشوائي من
+# الوحدات، وأن لكل صورة جارةً تبدو مثلها وتخطئ الشبكة في تصنيفها. تعيد هذه الدورة بناء شبكات
+# البحث وهجومه وجداوله وحدوده، وتسأل عن كل دعوى: إلى أي مدى تصحّ؟
+# <br><br>
+# <b>بعد هذا الدرس</b> تستطيع أن تقول ما الذي يدّعيه البحث، وتكون قد رأيت البيانات والشبكات التي
+# تستعملها الدروس كلها، وتعرف كيف يُفحَص حلّ التمرين.
+# <br><br>
+# <b>قبله</b> تحتاج إلى بايثون (<bdi>Python</bdi>) وشيء من الجبر الخطي؛ والقسم الأخير يبيّن المطلوب
+# بدقة.
+# <br><br>
+# <b>الوقت:</b> نحو 15 دقيقة؛ وتستغرق حسابات الخلايا كلها معًا نحو 10 ثوانٍ. لتشغيل خلية اضغط
+# <bdi>Shift + Enter</bdi>.
+# <br><br>
+# الدروس نفسها بالإنجليزية، ومصطلحاتها بالعربية في المسرد الذي في هذا الدرس.
+# </div>
+
 # %% id="imports"
 import torch
 
-from course_lib import device, models, paper, plotting, record
-from course_lib import widgets, zoo
+from course_lib import device, glossary, models, paper, plotting
+from course_lib import record, widgets, zoo
 from course_lib.data import load_mnist
 from course_lib.exercises import answer, check, lessons, predict
 from course_lib.exercises import progress, quiz, score
@@ -336,6 +356,14 @@ print([round(float(v), 3) for v in torch.fft.ifft(product).real])
 
 # %% id="quiz-dft"
 quiz("circular-difference")
+
+# %% [markdown] id="glossary-head"
+# ## The words of the course
+#
+# What the terms of all lessons mean, in English and Arabic, each with the lesson that explains it:
+
+# %% id="glossary"
+glossary.show()
 
 # %% [markdown] id="take-away"
 # ## What to take away

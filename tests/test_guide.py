@@ -202,7 +202,8 @@ def test_a_page_asks_for_nothing_and_can_be_read_aloud(made):
     there = {name for name in made if name.endswith(".html")}
     for name, text in texts(made, ".html").items():
         found = Page(text)
-        assert all(address.startswith("data:image/png") for address in found.asked), name
+        drawn = ("data:image/png;", "data:image/jpeg;")
+        assert all(address.startswith(drawn) for address in found.asked), name
         assert all(x in there or x.startswith("https://") for x in found.links), name
         assert "@import" not in pages.STYLE
         assert "url(" not in pages.STYLE
@@ -220,10 +221,12 @@ def test_every_figure_of_the_solved_lessons_is_there(made):
     drawn = 0
     for path in (ROOT / "solutions").glob("*.ipynb"):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            drawn += sum("image/png" in o.get("data", {}) for o in cell.get("outputs", []))
-    pictures = [name for name in made if name.endswith(".png")]
+            bundles = [o.get("data", {}) for o in cell.get("outputs", [])]
+            drawn += sum("image/png" in b or "image/jpeg" in b for b in bundles)
+    begins = {".png": b"\x89PNG", ".jpg": b"\xff\xd8"}
+    pictures = [name for name in made if name.endswith(tuple(begins))]
     assert len(pictures) == drawn
-    assert all(made[name].startswith(b"\x89PNG") for name in pictures)
+    assert all(made[name].startswith(begins[name[-4:]]) for name in pictures)
     captions = made["figures/captions.md"].decode("utf-8")
     for name in pictures:
         caption = re.search(rf"`{re.escape(name.split('/')[1])}` \(.+?\): (.+)", captions)

@@ -47,7 +47,7 @@ slug, with underscores. Where the solution is a function of the library, its cel
 (the lesson gets its signature and docstring, the solved notebook the whole; what it uses from its
 module must be imported in the lesson). This line is the one place where that is said: the check
 engine finds the solution in the lesson's generated references, which import it. A bug hunt: what
-the lesson has instead of the solution, right after it, behind ``#| ``::
+the lesson has instead of the solution, right after it, behind ``#|``::
 
         ### BEGIN SOLUTION
         mean = images.mean(0)

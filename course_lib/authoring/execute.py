@@ -42,10 +42,13 @@ class ExecutionError(RuntimeError):
 
 
 def assets(modules: list[str], text: str) -> list[Path]:
-    """The committed data that belong to what is read: the zoo's files; records that are named."""
+    """The committed data that belong to what is read: the zoo's files, the glossary; records that
+    are named."""
     package, files = storage.PACKAGE.name, []
     if f"{package}.zoo" in modules:
         files += sorted((storage.ASSETS / "zoo").glob("*"))
+    if f"{package}.glossary" in modules:
+        files.append(storage.ASSETS / "glossary.toml")
     records = sorted((storage.ASSETS / "records").glob("*.json"))
     return [f for f in files if f.is_file()] + [r for r in records if r.stem in text]
 

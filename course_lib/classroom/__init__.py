@@ -12,15 +12,15 @@ notebooks in ``release/`` can be handed out as they are, and the grading is
 find ``source/``, ``nbgrader_config.py`` and the metadata of its cells there, and ``course grade
 --gradebook`` writes the scores into its gradebook.
 
-========================================  ====================================================
-``release/NAME/NN_lesson.ipynb``          what students get
-``source/NAME/NN_lesson.ipynb``           the same, for nbgrader; no solution is in it either
-``assignments/NAME.json``                 what was assigned, and the points
-``submitted/STUDENT/NAME/NN_lesson.ipynb``  what comes back (or a flat folder, ``--submissions``)
+===========================================  ====================================================
+``release/NAME/NN_lesson.ipynb``             what students get
+``source/NAME/NN_lesson.ipynb``              the same, for nbgrader; no solution is in it either
+``assignments/NAME.json``                    what was assigned, and the points
+``submitted/STUDENT/NAME/NN_lesson.ipynb``   what comes back (or a flat folder, ``--submissions``)
 ``grades/NAME/grades.csv``, ``grades.json``  every exercise of every student
-``feedback/STUDENT/NAME/NN_lesson.html``  a page for each student
-``grades/NAME/finished/``                 what is graded already: an interrupted run goes on
-========================================  ====================================================
+``feedback/STUDENT/NAME/NN_lesson.html``     a page for each student
+``grades/NAME/finished/``                    what is graded already: an interrupted run goes on
+===========================================  ====================================================
 
 Parts: :mod:`.choice` reads what is asked for, :mod:`.needs` finds which cells an exercise needs,
 :mod:`.release` makes the notebook, :mod:`.folder` is the folder and its record, :mod:`.assign`

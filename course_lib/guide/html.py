@@ -30,7 +30,7 @@ blockquote {{ margin: .4rem 0; padding: 0 .8rem; border-left: 4px solid var(--li
 
 
 class Renderer(mistune.HTMLRenderer):
-    """Markdown as the guide writes it. pictures: address in the Markdown -> the PNG.
+    """Markdown as the guide writes it. pictures: address in the Markdown -> the PNG or JPEG.
 
     HTML in a text is shown, and not obeyed.
     """
@@ -48,7 +48,8 @@ class Renderer(mistune.HTMLRenderer):
     def image(self, text: str, url: str, title: str | None = None) -> str:
         data = base64.b64encode(self.pictures[url]).decode("ascii")
         words = html.escape(html.unescape(text), quote=True)
-        return f'<img alt="{words}" src="data:image/png;base64,{data}">'
+        kind = "jpeg" if url.endswith(".jpg") else "png"
+        return f'<img alt="{words}" src="data:image/{kind};base64,{data}">'
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         if url.endswith(".md") and "/" not in url:  # another page of the guide

@@ -29,6 +29,9 @@ ALONE = re.compile(r"\*Optional \(|Optional: ")
 FOLDED = re.compile(r"<details>.*?</details>", re.S)
 ASKED = re.compile(r"\b(predict|quiz|answer)\(\s*[\"']([a-z0-9.-]+)[\"']")
 OPENING = "Opening"
+KINDS = {"image/png": "png", "image/jpeg": "jpg"}  # lesson 09 shows photographs
+# the opening says the same once more: nobody reads both
+TRANSLATED = re.compile(r'<div dir="rtl".*?</div>', re.S)
 
 
 class GuideError(RuntimeError):
@@ -56,7 +59,7 @@ class Figure:
     """A picture that the solved lesson draws. text: what is there for who cannot see it."""
 
     name: str  # of its file, as 04-field-1.png
-    png: bytes
+    data: bytes  # of a PNG or a JPEG
     text: str
     caption: str  # Markdown
 
@@ -171,7 +174,7 @@ def _sections(cells: list[dict], exercises: dict[str, Exercise]) -> list[Section
         role, text = metadata(cell).get("course", {}), source(cell)
         if cell["cell_type"] == "markdown":
             slug = role.get("task")
-            for part in CUT.split(FOLDED.sub("", text)):
+            for part in CUT.split(FOLDED.sub("", TRANSLATED.sub("", text))):
                 head = None if slug else HEADING.match(part)
                 if head and len(head[1]) == 2:
                     sections.append(Section(head[2]))
@@ -245,19 +248,27 @@ def _pictures(lesson: Lesson, cells: list[dict]) -> None:
             heads = re.findall(r"(?m)^## (.*)", source(cell))
             place = titles.index(heads[-1]) if heads else place
             continue
-        pngs = [o["data"]["image/png"] for o in cell.get("outputs", []) if _is_png(o)]
-        for k, png in enumerate(pngs, 1):
-            section, name = lesson.sections[place], f"{lesson.name[:2]}-{cell['id']}-{k}.png"
+        drawn = [(o["data"], kind) for o in cell.get("outputs", []) if (kind := pictures_in(o))]
+        for k, (bundle, kind) in enumerate(drawn, 1):
+            section = lesson.sections[place]
+            name = picture_of(lesson.name, cell["id"], k, kind)
             caption = _formulas_on_a_line(_reads(cells, i))
-            count = f", picture {k} of {len(pngs)}" if len(pngs) > 1 else ""
+            count = f", picture {k} of {len(drawn)}" if len(drawn) > 1 else ""
             first = re.split(r"(?<=[.?!]) (?=[A-Z])", _spoken(caption))[0]
             text = f"Figure of the section “{section.title}”{count}. {first}".strip()
-            data = base64.b64decode(png if isinstance(png, str) else "".join(png))
+            encoded = bundle[kind]
+            data = base64.b64decode(encoded if isinstance(encoded, str) else "".join(encoded))
             section.figures.append(Figure(name, data, text, caption))
 
 
-def _is_png(output: dict) -> bool:
-    return "image/png" in output.get("data", {})
+def pictures_in(output: dict) -> str | None:
+    """The kind of picture that an output is, or None."""
+    return next((kind for kind in KINDS if kind in output.get("data", {})), None)
+
+
+def picture_of(lesson: str, cell: str, number: int, kind: str) -> str:
+    """The name of a picture's file: lesson, cell, which of the cell's pictures."""
+    return f"{lesson[:2]}-{cell}-{number}.{KINDS[kind]}"
 
 
 def _reads(cells: list[dict], place: int) -> str:

@@ -38,7 +38,7 @@ def guide(output: str | Path = "guide", asked: list[str] | None = None) -> list[
             f"Cannot write {folder}: {error.strerror or error}. Make the folder writable, or name "
             "another one with --output FOLDER."
         ) from None
-    pictures = sum(name.endswith(".png") for name in made)
+    pictures = sum(name.endswith((".png", ".jpg")) for name in made)
     return [
         f"Written: {folder / 'index.html'}, {len(lessons)} lessons, each as .html and as .md",
         f"Written: {pictures} figures with their captions in {folder / page.FIGURES}",
@@ -49,7 +49,7 @@ def guide(output: str | Path = "guide", asked: list[str] | None = None) -> list[
 def files(lessons: list[Lesson]) -> dict[str, bytes]:
     """Every file of the guide by its name below the folder."""
     pictures = {
-        f"{page.FIGURES}/{figure.name}": figure.png
+        f"{page.FIGURES}/{figure.name}": figure.data
         for lesson in lessons
         for section in lesson.sections
         for figure in section.figures
