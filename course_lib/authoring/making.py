@@ -1,12 +1,13 @@
 """From one source to all that is made of it, in memory."""
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import nbformat
 
 from ..exercises.sources import changed
-from . import prose, references
+from . import prose, references, wording
 from .cards import card
 from .judging import judge_slugs, judge_text
 from .marks import Views
@@ -68,6 +69,7 @@ class Draft:
 def draft(source: Source, numbers: prose.Numbers, names: dict) -> Draft:
     """Judge the text of ``source``, in an instant; mistakes are added to ``source.problems``."""
     shapes = judge_text(source)
+    wording.judge(source)
     texts = {
         cell.id: prose.render(source, cell, numbers, names)
         for cell in source.cells
@@ -80,6 +82,7 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
     """The notebooks of ``draft``; what the registry objects to is added to its problems."""
     source, shapes = draft.source, draft.shapes
     judge_slugs(source, shapes, registry.slugs)
+    _judge_questions(source, registry)
     lesson, solved, lines = [], [], {}
     for cell in source.cells:
         if cell.kind == "markdown":
@@ -110,6 +113,16 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
     return Made(
         source, _notebook(source.name, lesson), _notebook(source.name, solved), module, lines
     )
+
+
+def _judge_questions(source: Source, registry: Registry) -> None:
+    """The texts of this lesson's predictions, quizzes and short answers, each told at its place."""
+    for kind in ("predict", "quiz", "answer"):
+        entries = getattr(registry.slugs, kind)
+        for slug, entry in entries.items() if isinstance(entries, Mapping) else ():
+            if entry.lesson == source.number:
+                for sentence in wording.asked(entry):
+                    source.problem(1, f"{kind} {slug!r}: {sentence}", entry.where)
 
 
 def _judge_edits(source: Source, cell: Cell, view: Views, registry: Registry) -> None:
