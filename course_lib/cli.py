@@ -351,19 +351,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def own_home() -> None:
-    """Keep what the course remembers in the user's home where the checkout is another user's.
-
-    For this process and the kernels that it starts. Who starts kernels in another way, as a
-    JupyterHub does, sets COURSE_HOME.
-    """
-    from . import workcopy
-
-    root = storage.checkout()
-    if root and not os.environ.get("COURSE_HOME") and not workcopy.is_ours(root):
-        os.environ["COURSE_HOME"] = str(Path.home() / ".intriguing-course")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run a command; a mistake of the user's is a sentence and exit status 1, not a traceback."""
     arguments, rest = parser().parse_known_args(argv)
@@ -372,7 +359,6 @@ def main(argv: list[str] | None = None) -> int:
         parser().error(f"unknown arguments: {' '.join(rest)}")
     arguments.rest = rest
     try:
-        own_home()
         return arguments.run(arguments)
     except KeyboardInterrupt:
         print("Interrupted: what was finished is kept; the same command goes on from there.")
