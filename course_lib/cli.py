@@ -353,6 +353,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; a mistake of the user's is a sentence and exit status 1, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # a path may have letters that a console has not
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="replace")
     arguments, rest = parser().parse_known_args(argv)
     passes_on = arguments.run in (lab, test)
     if rest and not passes_on:
