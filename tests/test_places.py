@@ -153,9 +153,9 @@ print(json.dumps([str(storage.home()), sorted(os.listdir("work"))]))
 """
 
 
-def test_blanks_and_letters_of_other_alphabets_in_a_path(tmp_path, printed="cp1252"):
+def test_blanks_and_letters_of_other_alphabets_in_a_path(tmp_path):
     """As on Windows: a user called so, a console of the old kind that cannot print everything."""
-    user = tmp_path / "Zoë Ω Ünal" / "My Course (2)"
+    printed, user = "cp1252", tmp_path / "Zoë Ω Ünal" / "My Course (2)"
     shutil.copytree(ROOT / "lessons", user / "lessons")
     ignored = shutil.ignore_patterns("__pycache__", "_assets")
     shutil.copytree(ROOT / "course_lib", user / "course_lib", ignore=ignored)
