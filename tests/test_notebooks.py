@@ -3,6 +3,7 @@
 nbval itself runs every cell (``pytest lessons solutions --nbval-lax``, see conftest.py).
 """
 
+import importlib.util
 import json
 import os
 import re
@@ -125,6 +126,15 @@ def test_a_bare_number_is_found(tmp_path):
     path.write_text(BARE, encoding="utf-8")
     found = [(2, "1.64 %"), (2, "7.25%"), (3, "0.0378"), (6, "3.141"), (6, "12.5")]
     assert list(wording.bare(read(path))) == found
+
+
+@each_lesson
+def test_the_first_code_says_what_is_missing(name, monkeypatch):
+    first = next(c for c in load(ROOT / "lessons" / f"{name}.ipynb").cells if c.cell_type == "code")
+    exec(first.source, {})
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"The course is not installed .*%pip install"):
+        exec(first.source, {})
 
 
 # ---------------------------------------------------------------- leaks

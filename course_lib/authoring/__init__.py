@@ -84,6 +84,9 @@ A number that is written out is a problem: a percentage with decimals, and a dec
 significant digits or more that no code cell of the lesson says. (In backquotes, in a formula and in
 "What we know now" it may stand.)
 
+The builder puts a cell of its own before the first code of a lesson: it says what to install where
+the course is missing.
+
 No magics (``%matplotlib``): notebooks import one style. At most 79 columns in code cells, and in
 the lesson at most 25 lines, blank ones and an exercise's stub included.
 

@@ -93,3 +93,4 @@ if __name__ == "__main__":
         write(storage.checkout(), arguments.address)
     except ValueError as error:
         raise SystemExit(str(error)) from None
+    print("Written: pyproject.toml, README.md. The lessons' first cells: course build --no-execute")
