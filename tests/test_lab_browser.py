@@ -629,6 +629,7 @@ def keep_a_prediction(book) -> tuple[str, str]:
     pytest.fail("the lesson has no prediction")
 
 
+@pytest.mark.timeout(1800)  # ten minutes do not do on a machine that is busy
 @pytest.mark.parametrize(("lesson", "slug", "wrong", "sentence", "right"), SOLVED)
 def test_a_lesson_is_worked_through(lab, lesson, slug, wrong, sentence, right):
     """Run unsolved; a guess kept; an exercise solved wrongly, then rightly; the slider moved;
