@@ -540,6 +540,9 @@ def hand_over(arguments):
 
 def main(arguments):
     """Do what the command line says; the exit status."""
+    for stream in (sys.stdout, sys.stderr):  # a path may have letters that a console has not
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     problem = too_old(sys.version_info)
     if problem:
         print(problem, file=sys.stderr)

@@ -65,6 +65,8 @@ def lab(arguments) -> int:
 
 def test(arguments) -> int:
     """Run every test of the repository, the notebooks of both folders included."""
+    from . import doctor as doctors
+
     root = storage.checkout()
     if root is None:
         raise FileNotFoundError(
@@ -76,6 +78,18 @@ def test(arguments) -> int:
             "The tests need packages that are not installed here: `python3 start.py test` installs "
             "them and runs the tests (elsewhere: pip install -e '.[test]')."
         )
+    variables = {}
+    if arguments.browser:
+        if importlib.util.find_spec("playwright") is None or not doctors.chromium():
+            raise RuntimeError(
+                "The browser tests need Chromium or Chrome, and there is none: install it (Debian: "
+                "sudo apt install chromium), or set CHROMIUM to its path. They are "
+                "tests/test_lab_browser.py."
+            )
+        kept = os.environ.get("COURSE_SCREENSHOTS") or str(root / "screenshots")
+        variables = {"COURSE_BROWSER": "1", "COURSE_SCREENSHOTS": kept}
+        arguments.rest = ["tests/test_lab_browser.py", *arguments.rest]
+        print(f"Every lesson in a browser; what it shows is kept in {kept}.", flush=True)
     workers = min(4, os.cpu_count() or 1)
     command = [sys.executable, "-m", "pytest", "-q"]
     # a file, or a test in it; the value of an option such as -k is neither
@@ -86,9 +100,7 @@ def test(arguments) -> int:
     # a notebook's cells belong together, so a file goes to one worker
     command += ["-n", str(workers), "--dist", "loadfile", *arguments.rest]
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // workers))
-    return replace_process(
-        command, root, OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", threads)
-    )
+    return replace_process(command, root, OMP_NUM_THREADS=threads, **variables)
 
 
 def doctor(arguments) -> int:
@@ -270,7 +282,10 @@ def parser() -> argparse.ArgumentParser:
     part.add_argument(
         "--copies-only", action="store_true", help="make the copies, and open nothing"
     )
-    command(test)
+    part = command(test)
+    part.add_argument(
+        "--browser", action="store_true", help="every lesson in Chromium, with screenshots, alone"
+    )
     command(doctor)
     part = command(train)
     part.add_argument("names", nargs="*", help="networks by name; all of them if none is given")
@@ -352,28 +367,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def own_home() -> None:
-    """Keep what the course remembers in the user's home where the checkout is another user's.
-
-    For this process and the kernels that it starts. Who starts kernels in another way, as a
-    JupyterHub does, sets COURSE_HOME.
-    """
-    from . import workcopy
-
-    root = storage.checkout()
-    if root and not os.environ.get("COURSE_HOME") and not workcopy.is_ours(root):
-        os.environ["COURSE_HOME"] = str(Path.home() / ".intriguing-course")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run a command; a mistake of the user's is a sentence and exit status 1, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # a path may have letters that a console has not
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="replace")
     arguments, rest = parser().parse_known_args(argv)
     passes_on = arguments.run in (lab, test)
     if rest and not passes_on:
         parser().error(f"unknown arguments: {' '.join(rest)}")
     arguments.rest = rest
     try:
-        own_home()
         return arguments.run(arguments)
     except KeyboardInterrupt:
         print("Interrupted: what was finished is kept; the same command goes on from there.")

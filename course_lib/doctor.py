@@ -16,6 +16,8 @@ import warnings
 
 from . import __version__, storage
 
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
 # A torchvision that was made for another torch imports, or not, or imports and fails at its first
 # operation; a crash must not take the doctor along, hence the other process.
 PAIR = """
@@ -30,6 +32,11 @@ out["kept"] = torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5).tol
 print(json.dumps(out), flush=True)
 """
 REPAIR = "run `python3 start.py setup --tested`, or install the pair that constraints.txt names"
+
+
+def chromium() -> str | None:
+    """The browser for the tests: ``$CHROMIUM``, or the first of the known names on the PATH."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
 
 
 def python() -> tuple[str, bool]:

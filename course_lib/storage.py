@@ -19,14 +19,32 @@ def checkout() -> Path | None:
     return root if (root / "pyproject.toml").is_file() and (root / "lessons").is_dir() else None
 
 
+def is_ours(root: Path) -> bool:
+    """Whether a learner's own files belong into the checkout ``root``: it is this user's.
+
+    What several users share is nobody's place for answers, be it writable or not; a checkout of
+    root's own counts as one's own for root alone. Windows is not asked, which has no owners of this
+    kind.
+    """
+    if not hasattr(os, "geteuid"):
+        return True
+    for folder in (root, root / "work"):  # an older copy of one's own in it stays in use
+        with contextlib.suppress(OSError):
+            owner = folder.stat().st_uid
+            if os.geteuid() in (owner, 0) and os.access(folder, os.W_OK):
+                return True
+    return False
+
+
 def home() -> Path:
     """The folder for everything that the course writes: networks trained on demand, progress.
 
     ``$COURSE_HOME`` if set; else, where nbgrader executes, a fresh folder of this process alone,
     so that no student's predictions and answers are seen in another's notebook, and none of them
-    becomes the instructor's progress; else ``.course`` in the checkout; else
-    ``~/.intriguing-course``. It is made when something is first written, not here. Raises OSError,
-    with a sentence, where the system does not know whose folder is meant.
+    becomes the instructor's progress; else ``.course`` in the checkout where that is this user's;
+    else ``~/.intriguing-course``, whoever starts the kernel. It is made when something is first
+    written, not here. Raises OSError, with a sentence, where the system does not know whose folder
+    is meant.
     """
     chosen = os.environ.get("COURSE_HOME")
     try:
@@ -35,7 +53,7 @@ def home() -> Path:
         if graded():
             return _of_this_run(os.getpid())
         root = checkout()
-        return root / ".course" if root else Path.home() / ".intriguing-course"
+        return root / ".course" if root and is_ours(root) else Path.home() / ".intriguing-course"
     except (RuntimeError, OSError) as error:
         said = f"COURSE_HOME is {chosen!r}" if chosen else "COURSE_HOME is not set"
         reason = " ".join(str(error).split()).rstrip(".")

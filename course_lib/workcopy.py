@@ -44,28 +44,11 @@ def lessons() -> dict[str, Path]:
     return found
 
 
-def is_ours(root: Path) -> bool:
-    """Whether a learner's own files belong into the checkout ``root``: it is this user's.
-
-    What several users share is nobody's place for answers, be it writable or not; a checkout of
-    root's own counts as one's own for root alone. Windows is not asked, which has no owners of this
-    kind.
-    """
-    if not hasattr(os, "geteuid"):
-        return True
-    for folder in (root, root / "work"):  # an older copy of one's own in it stays in use
-        with contextlib.suppress(OSError):
-            owner = folder.stat().st_uid
-            if os.geteuid() in (owner, 0) and os.access(folder, os.W_OK):
-                return True
-    return False
-
-
 def default_folder() -> Path:
     """``work`` in the checkout, or ``intriguing-course`` in the user's home where the checkout is
     another user's; for an installed course ``work`` in the current folder."""
     root = storage.checkout()
-    if root and not is_ours(root):
+    if root and not storage.is_ours(root):
         return Path.home() / "intriguing-course"
     return (root or Path.cwd()) / "work"
 

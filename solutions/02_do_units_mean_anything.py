@@ -660,7 +660,8 @@ plotting.table([*head, "p < 0.05"], rows)
 
 # %% [markdown] id="table-caption"
 # Purity of the eight strongest images; means over ten networks of each kind, with 95 % intervals for
-# units and random bases and the 90 % interval of the difference, whose margin is ± 0.0625. The last
+# units and random bases and the 90 % interval of the difference, whose margin is
+# ± {{=records["unit_semantics"]["settings"]["margins"]["purity"]|g}}. The last
 # column: in how many networks the randomisation test finds p < 0.05. Seed 0 of each kind ships with
 # the course, so its part can be measured again:
 

@@ -15,11 +15,15 @@ import numpy as np
 import pytest
 
 from course_lib import cli, storage
-from course_lib.authoring import build, execute, prose, results
+from course_lib.authoring import build, cards, execute, prose, results
 from course_lib.authoring.judging import judge
 from course_lib.authoring.names import free
 from course_lib.authoring.registry import Registered, Registry
 from course_lib.authoring.source import SourceError, read
+from course_lib.exercises.answers import ShortAnswer
+from course_lib.exercises.exercise import Exercise
+from course_lib.exercises.predictions import Prediction
+from course_lib.exercises.quizzes import Option, Quiz
 
 sys.path.insert(0, str(Path(__file__).parent / "sample"))
 import sample_course
@@ -712,6 +716,16 @@ MISTAKES = {
         "{{exercise:fil-sum}}",
         "mean 'file-sum'?",
     ),
+    "prose: a percentage without data": (
+        "It belongs to the tests",
+        "It errs on 1.64 % and belongs to the tests",
+        "sample.py:9: 1.64 % stands bare in the text",
+    ),
+    "prose: a number without data": (
+        "It belongs to the tests",
+        "Its distortion is 0.0378, and it belongs to the tests",
+        "sample.py:9: 0.0378 stands bare in the text",
+    ),
     "prose: a blank": ("{{exercise:file-sum}}", "{{ exercise:file-sum}}", "mark-up not understood"),
 }
 
@@ -1018,6 +1032,58 @@ def test_a_wrong_entry_is_a_sentence_with_its_place(course, name, value, sentenc
 )
 def test_code_and_numbers_in_a_hint_are_no_lost_comma(course, hint):
     assert course.problems(registry=registered(hints=[hint]), check=False, execute=False) == []
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (
+            lambda: Exercise(title="The *net*", difficulty=1, minutes=1, cases=list),
+            "its title says '*net*', which is shown as it stands: nothing is drawn there.",
+        ),
+        (
+            lambda: Exercise(title="The `net`", difficulty=1, minutes=1, cases=list),
+            "its title says '`', which is shown as it stands: nothing is drawn there.",
+        ),
+        (
+            lambda: Exercise(title="A", difficulty=1, minutes=1, cases=list, done="See $x$."),
+            "`done` says '$x$', which is shown as it stands: only `code` is drawn there.",
+        ),
+    ],
+)
+def test_marks_that_nobody_draws_are_told(build, sentence):
+    told = [text for _, text in cards.card(build())]
+    assert f"the exercise '': {sentence}" in told
+    assert sum("as it stands" in text for text in told) == 1
+
+
+def test_marks_in_the_sentence_of_a_mistake_are_told_where_it_stands():
+    exercise = Exercise(title="A", difficulty=1, minutes=1, cases=list)
+    exercise.mistake("doubled", "This is **twice** too much: leave `2 *` out.")(abs)
+    ((where, text),) = [one for one in cards.card(exercise) if "as it stands" in one[1]]
+    assert re.match(r"test_authoring\.py:\d+$|tests/test_authoring\.py:\d+$", where)
+    assert text.startswith("the mistake 'doubled' of '': its sentence says '**twice**'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "sentence"),
+    [
+        ("predict", Prediction("Which *error*?", unit="%"), "its question says '*error*'"),
+        ("quiz", Quiz("Which?", [Option("`a`", True, ""), Option("b", False, "")]), "the option"),
+        ("quiz", Quiz("Which?", [Option("a", True, "_b_"), Option("b", False, "")]), "feedback of"),
+        ("answer", ShortAnswer("Why?", ["It says $x$."]), "its rubric says '$x$'"),
+    ],
+)
+def test_marks_in_a_question_are_told_where_it_stands(course, kind, entry, sentence):
+    entry.lesson, entry.where = 0, "exercises/lesson00/questions.py:4"
+    slug = "a-question"
+    course.edit("mean.shape", f'{kind}("{slug}")')
+    course.edit("import check", f"import check, {kind}")
+    registry = registered()
+    setattr(registry.slugs, kind, {slug: entry})
+    (problem,) = course.problems(registry=registry, check=False)
+    assert problem.startswith(f"{entry.where}: {kind} '{slug}': ")
+    assert sentence in problem
 
 
 def test_an_entry_that_does_not_know_its_place_is_told_at_its_cells(course):

@@ -55,6 +55,27 @@ def test_test_runs_tests_and_notebooks_together(started):
         assert part in command
 
 
+def test_test_in_a_browser_runs_every_lesson_and_keeps_the_pictures(started, monkeypatch):
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    monkeypatch.setenv("CHROMIUM", sys.executable)  # any program: nothing starts it
+    monkeypatch.delenv("COURSE_SCREENSHOTS", raising=False)
+    assert cli.main(["test", "--browser", "-x"]) == 0
+    [(command, folder, variables)] = started
+    assert "tests/test_lab_browser.py" in command
+    assert not {"tests", "lessons", "solutions", "--browser"} & set(command)
+    assert command[-1] == "-x"
+    assert variables["COURSE_BROWSER"] == "1"
+    assert variables["COURSE_SCREENSHOTS"] == str(folder / "screenshots")
+
+
+def test_test_in_a_browser_that_is_not_there_is_a_sentence(started, monkeypatch, capsys):
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", "")
+    assert cli.main(["test", "--browser"]) == 1
+    assert started == []
+    assert "The browser tests need Chromium or Chrome" in capsys.readouterr().err
+
+
 def test_test_can_run_one_file(started):
     cli.main(["test", "tests/test_paper.py"])
     assert "lessons" not in started[0][0]

@@ -1,7 +1,13 @@
 """A lesson as a learner sees it: JupyterLab in a real browser, headless.
 
 Needs Chromium on the PATH, or its path in ``CHROMIUM``; where there is none, these tests are
-skipped. With ``COURSE_SCREENSHOTS=folder`` what the browser showed is kept there.
+skipped. The test suite runs a sample of them; all lessons, and the pictures of what was seen, by
+
+    python3 start.py test --browser
+
+which sets ``COURSE_BROWSER=1`` (every lesson) and ``COURSE_SCREENSHOTS=screenshots`` (a folder;
+without it nothing is kept). What is seen is the whole lesson, from top to bottom, light and dark,
+in a window 1400 and 800 pixels wide.
 
 To write another one: ``book = lab.open("01_training.ipynb")`` opens a copy of a lesson,
 ``book.run_all()``, ``book.type(cell_id, text)``, ``book.run(cell_id)``, ``book.output(cell_id)``.
@@ -20,15 +26,14 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import storage, workcopy
+from course_lib import doctor, storage, workcopy
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 sys.path.insert(0, str(Path(__file__).parent / "sample"))
 import sample_course  # noqa: E402
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+CHROMIUM = doctor.chromium()
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
@@ -36,6 +41,7 @@ FLAGS = (
 ROOT = Path(__file__).parent.parent
 FIRST = sorted((ROOT / "lessons").glob("00_*.ipynb"))
 SECONDS = 120  # for a page or a cell, on a busy machine
+LOOKS = [(theme, width) for theme in ("light", "dark") for width in (1400, 800)]
 
 pytestmark = [
     pytest.mark.browser,
@@ -95,7 +101,7 @@ def server(work):
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += ["--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
     command += ["--IdentityProvider.token=test", f"--ServerApp.root_dir={work}"]
-    command += ["--LabApp.extension_manager=readonly"]
+    command += ["--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True"]
     log = home / "lab.log"
     with open(log, "w", encoding="utf-8") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=out, cwd=work)
@@ -127,6 +133,26 @@ def chromium():
         browser.close()
 
 
+TALL = 2400  # of the window in which a lesson is looked at, in pixels
+# scrolls the notebook by so much (0: to its top), and returns how much is left below
+SCROLL = """
+by => { const outer = document.querySelector('.jp-WindowedPanel-outer');
+        by ? outer.scrollBy(0, by) : outer.scrollTo(0, 0);
+        return outer.scrollHeight - outer.clientHeight - outer.scrollTop - 1 }
+"""
+# what reaches beyond the right edge of the notebook, and lies in nothing that scrolls sideways
+CUT_OFF = """
+() => { const book = document.querySelector('.jp-WindowedPanel-outer');
+        const edge = book.getBoundingClientRect().right + 1;
+        const scrolls = e => { for (; e && e !== book; e = e.parentElement)
+            if (/auto|scroll/.test(getComputedStyle(e).overflowX)) return true; return false };
+        return [...book.querySelectorAll('img, svg, table, pre, p, li, mjx-container')]
+            .filter(e => e.getBoundingClientRect().width > 0)
+            .filter(e => e.getBoundingClientRect().right > edge && !scrolls(e))
+            .map(e => `${e.tagName} ${(e.textContent || e.alt || '').trim().slice(0, 60)}`) }
+"""
+
+
 class Lab:
     """Opens notebooks; keeps what went wrong in the page, and what it asked other machines for."""
 
@@ -153,7 +179,8 @@ class Lab:
         folder = os.environ.get("COURSE_SCREENSHOTS")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(folder) / f"{self.name}-{label}.png")
+            name = re.sub(r"[^\w.-]+", "-", f"{self.name}-{label}")
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 class Book:
@@ -174,6 +201,28 @@ class Book:
         cells = self.settled()
         self.ids = [cell["id"] for cell in cells]
         self.code = {cell["id"] for cell in cells if cell["cell_type"] == "code"}
+
+    def look(self, theme: str, width: int) -> None:
+        """Look at the lesson from top to bottom; nothing may be cut off at the right."""
+        page = self.page
+        page.evaluate(
+            "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})",
+            f"JupyterLab {theme.capitalize()}",
+        )
+        page.wait_for_function(
+            "light => document.body.dataset.jpThemeLight === light",
+            arg=str(theme == "light").lower(),
+        )
+        page.set_viewport_size({"width": width, "height": TALL})
+        page.wait_for_timeout(500)  # JupyterLab lays the page out anew
+        cut = page.evaluate(CUT_OFF)
+        assert cut == [], f"{theme}, {width} wide: {cut}"
+        rest = page.evaluate(SCROLL, 0)
+        for i in range(1, 40):
+            self.lab.screenshot(f"{theme}-{width}-{i:02d}")
+            if rest <= 0:
+                break
+            rest = page.evaluate(SCROLL, TALL - 200)
 
     def menu(self, title: str, item: str) -> None:
         self.page.locator("#jp-MainMenu").get_by_text(title, exact=True).click()
@@ -339,15 +388,6 @@ def test_page_errors_and_other_machines_are_noticed(lab):
     lab.elsewhere.clear()
 
 
-@pytest.mark.skipif(not FIRST, reason="there is no lesson 00 yet")
-def test_first_lesson(lab):
-    book = lab.open(FIRST[0].name)
-    lab.screenshot("opened")
-    book.run_all()
-    assert book.errors() == []
-    move_slider(book)
-
-
 WRONG_SPARSITY = """\
 def kl_sparsity(activations, target):
     mean = activations.mean(0)
@@ -398,11 +438,35 @@ def test_an_exercise_of_a_real_lesson(lab):
     assert "torch.special.xlogy" in book.cell("kl-sparsity").inner_text()
 
 
-# half a minute to a minute each, and every cell of theirs runs by nbval as well
-SLOW = pytest.mark.skipif(not os.environ.get("COURSE_THOROUGH"), reason="needs COURSE_THOROUGH=1")
+# half a minute to two each, and every cell of theirs runs by nbval as well
+ASKED = any(os.environ.get(name) for name in ("COURSE_BROWSER", "COURSE_THOROUGH"))
+SLOW = pytest.mark.skipif(not ASKED, reason="runs with `start.py test --browser`")
 
 # lesson, exercise, a wrong answer, words of the sentence that names the mistake, a right answer
 SOLVED = [
+    pytest.param(
+        "00_start_here.ipynb",
+        "pixel-rms",
+        """\
+def pixel_rms(perturbation):
+    return perturbation.square().mean(dim=(1, 2, 3))
+""",
+        "the root is missing",
+        """\
+def pixel_rms(perturbation):
+    return torch.linalg.vector_norm(perturbation, dim=(1, 2, 3)) / 28
+""",
+        id="00",
+    ),
+    pytest.param(
+        "01_training_mnist_networks.ipynb",
+        "kl-sparsity",
+        WRONG_SPARSITY,
+        "the wrong way round",
+        RIGHT_SPARSITY,
+        id="01",
+        marks=SLOW,
+    ),
     pytest.param(
         "02_do_units_mean_anything.ipynb",
         "purity",
@@ -435,6 +499,7 @@ def distortion(adversarial, images):
     return (adversarial - images).flatten(1).square().mean(1).sqrt()
 """,
         id="03",
+        marks=SLOW,
     ),
     pytest.param(
         "04_box_constrained_lbfgs.ipynb",
@@ -486,6 +551,7 @@ def pooling_constant(kernel, stride, n, dimensions=2):
     return float(max(windows)) ** (dimensions / 2)
 """,
         id="06",
+        marks=SLOW,
     ),
     pytest.param(
         "07_what_a_bound_can_promise.ipynb",
@@ -548,13 +614,31 @@ def as_bytes(images):
 ]
 
 
+def keep_a_prediction(book) -> tuple[str, str]:
+    """Write a guess into the lesson's first prediction, and keep it: the cell's id, and the slug.
+
+    The guess is 1, which every prediction of the course can be.
+    """
+    for cell in book.settled():
+        text = "".join(cell["source"])
+        if found := re.search(r'predict\("([\w.-]+)", (?:None|guess)\)', text):
+            book.type(cell["id"], text.replace("None", "1", 1))
+            book.run(cell["id"])
+            assert "Your prediction is 1" in book.output(cell["id"])
+            return cell["id"], found[1]
+    pytest.fail("the lesson has no prediction")
+
+
+@pytest.mark.timeout(1800)  # ten minutes do not do on a machine that is busy
 @pytest.mark.parametrize(("lesson", "slug", "wrong", "sentence", "right"), SOLVED)
-def test_a_lesson_is_run_and_solved(lab, lesson, slug, wrong, sentence, right):
-    """Run unsolved; an exercise solved wrongly, then rightly; the slider moved."""
+def test_a_lesson_is_worked_through(lab, lesson, slug, wrong, sentence, right):
+    """Run unsolved; a guess kept; an exercise solved wrongly, then rightly; the slider moved;
+    loaded again, the work is there; looked at from top to bottom, wide and narrow, light and dark.
+    """
     book = lab.open(lesson)
     book.run_all()
     assert book.errors() == []
-    lab.screenshot("unsolved")
+    guess, asked = keep_a_prediction(book)
     check = f"{slug}-check"
     assert "Not solved yet" in book.output(check)
     book.type(slug, wrong)
@@ -569,7 +653,18 @@ def test_a_lesson_is_run_and_solved(lab, lesson, slug, wrong, sentence, right):
     assert book.output(check).startswith("Right")
     lab.screenshot("right")
     move_slider(book)
-    lab.screenshot("slider")
+    book.save()
+
+    book.load()
+    cells = {cell["id"]: cell for cell in book.settled()}
+    assert "".join(cells[slug]["source"]).strip() == right.strip()
+    assert book.output(check).startswith("Right")
+    book.type(guess, f'predict("{asked}")')
+    book.run(guess)
+    assert "Your prediction, 1" in book.output(guess)
+    assert "is kept" in book.output(guess)
+    for theme, width in LOOKS:
+        book.look(theme, width)
 
 
 def test_the_lessons_are_a_copy(work):

@@ -3,6 +3,7 @@
 nbval itself runs every cell (``pytest lessons solutions --nbval-lax``, see conftest.py).
 """
 
+import importlib.util
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import nbformat
 import pytest
 
 from course_lib import storage
-from course_lib.authoring import build, execute, files, results
+from course_lib.authoring import build, execute, files, results, wording
 from course_lib.authoring.source import read
 
 sys.path.insert(0, str(Path(__file__).parent / "sample"))
@@ -97,35 +98,43 @@ def test_every_registered_exercise_is_in_its_lesson():
             assert int(written[slug][:2]) == exercise.lesson
 
 
-# a percentage with decimals, not in code, not in a formula, not from the mark-up
-BARE = re.compile(r"(?<![\w.{])\d+\.\d+ ?%")
+@each_lesson
+def test_numbers_in_the_prose_come_from_data(name):
+    assert list(wording.bare(read(ROOT / "solutions" / f"{name}.py"))) == []
 
 
-def bare_numbers(source):
-    """The percentages in a source's prose that no data stand behind, each with its line."""
-    found = []
-    for cell in source.cells:
-        # "What we know now" cites later work: those figures are other people's, with their source
-        if cell.kind != "markdown" or cell.text.startswith("## What we know now"):
-            continue
-        text = re.sub(r"\{\{.*?\}\}|`[^`]*`|\$[^$]*\$", "", cell.text)
-        found += [f"{source.path.name}:{cell.line}: {hit}" for hit in BARE.findall(text)]
-    return found
+BARE = """\
+# %% [markdown] id="a"
+# About 1.64 % and `2.5 %` and $3.5 %$ and {{=x|.1%}} and 10 % and 7.25%.
+# It is 0.0378 of $a
+# + 1.234$; a length of 1.58, which is a setting, and 0.05 or section 4.2.
+#
+# See [3.141](https://x.org/2.718) and arXiv 1312.6199, at 12.5.
+
+# %% id="b"
+radius = 1.58
+
+# %% [markdown] id="c"
+# ## What we know now
+#
+# 62.8 % and 0.1234, says somebody.
+"""
+
+
+def test_a_bare_number_is_found(tmp_path):
+    path = tmp_path / "00_x.py"
+    path.write_text(BARE, encoding="utf-8")
+    found = [(2, "1.64 %"), (2, "7.25%"), (3, "0.0378"), (6, "3.141"), (6, "12.5")]
+    assert list(wording.bare(read(path))) == found
 
 
 @each_lesson
-def test_percentages_in_the_prose_come_from_data(name):
-    assert bare_numbers(read(ROOT / "solutions" / f"{name}.py")) == []
-
-
-def test_a_bare_percentage_is_found(tmp_path):
-    path = tmp_path / "00_x.py"
-    text = (
-        '# %% [markdown] id="a"\n# About 1.64 % and `2.5 %` and $3.5 %$ and {{=x|.1%}} and '
-        "10 % and 7.25%.\n"
-    )
-    path.write_text(text, encoding="utf-8")
-    assert bare_numbers(read(path)) == ["00_x.py:1: 1.64 %", "00_x.py:1: 7.25%"]
+def test_the_first_code_says_what_is_missing(name, monkeypatch):
+    first = next(c for c in load(ROOT / "lessons" / f"{name}.ipynb").cells if c.cell_type == "code")
+    exec(first.source, {})
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"The course is not installed .*%pip install"):
+        exec(first.source, {})
 
 
 # ---------------------------------------------------------------- leaks

@@ -1,10 +1,10 @@
 """What a learner is asked: guesses that cannot be, plain text, and the order of the options."""
 
 import math
-import re
 
 import pytest
 
+from course_lib.authoring import wording
 from course_lib.exercises import entries, predict, score, store
 
 GUESS = "best-test-error"
@@ -81,12 +81,6 @@ def test_every_share_of_the_lessons_has_its_ends():
 
 # ---------------------------------------------------------------- what is shown as it stands
 
-EMPHASIS = re.compile(
-    r"(?<![\w*])\*{1,3}(?=[^\s*])[^*\n]*(?<=[^\s*])\*{1,3}(?![\w*])|"  # *so* and **so**
-    r"(?<!\w)_{1,2}(?=[^\s_])[^_\n]*(?<=[^\s_])_{1,2}(?!\w)|"  # _so_
-    r"\$[^$]+\$|\\[a-zA-Z]+|\\[(\[]|^#+ |\]\("  # $so$, \so, # so, [so](there)
-)
-
 
 def shown():
     """Place and text of all that a learner sees as plain text; what stands in backquotes is code.
@@ -116,9 +110,7 @@ def shown():
 def test_plain_text_has_no_markup_in_it():
     found = []
     for where, text, code in shown():
-        plain = re.sub(r"`[^`]*`", "", text) if code else text
-        marks = EMPHASIS.findall(plain) + ["`"] * plain.count("`")
-        found += [f"{where}: {mark!r} in {text!r}" for mark in marks]
+        found += [f"{where}: {mark!r} in {text!r}" for mark in wording.marks(text, code)]
     assert not found, "\n".join(found)
 
 
@@ -126,14 +118,14 @@ def test_plain_text_has_no_markup_in_it():
     "text", ["the *net* change", "**so**", "_so_ it is", "$x$", r"\lambda", "(*a b*)"]
 )
 def test_what_counts_as_markup(text):
-    assert EMPHASIS.search(text)
+    assert wording.MARKED.search(text)
 
 
 @pytest.mark.parametrize(
     "text", ["2 * 3 * 4", "z_j = z_y", "x' - x||_2", "f(*args, **kwargs)", "5 $"]
 )
 def test_what_does_not(text):
-    assert not EMPHASIS.search(text)
+    assert not wording.MARKED.search(text)
 
 
 def test_no_place_among_the_options_gives_the_right_one_away():

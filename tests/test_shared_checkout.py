@@ -66,26 +66,28 @@ def test_the_kernels_get_the_same_home(shared, as_user, monkeypatch):
     [((command, folder), _)] = started
     assert folder == home / "intriguing-course"
     assert f"--ServerApp.root_dir={folder}" in command
-    assert os.environ["COURSE_HOME"] == str(home / ".intriguing-course")
+    # what starts kernels in another way, as a JupyterHub does, has nothing to set
+    assert "COURSE_HOME" not in os.environ
+    assert storage.home() == (home / ".intriguing-course").resolve()
 
 
 def test_a_home_that_is_set_is_taken(shared, as_user, monkeypatch, tmp_path):
     as_user("ada")
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "elsewhere"))
     assert cli.main(["lab", "--copies-only"]) == 0
-    assert os.environ["COURSE_HOME"] == str(tmp_path / "elsewhere")
+    assert storage.home() == tmp_path / "elsewhere"
 
 
 def test_whose_a_checkout_is(shared, as_user, monkeypatch):
     as_user("ada")
-    assert not workcopy.is_ours(shared)
+    assert not storage.is_ours(shared)
     assert workcopy.default_folder() == Path.home() / "intriguing-course"
     monkeypatch.setattr(os, "geteuid", lambda: shared.stat().st_uid)
-    assert workcopy.is_ours(shared)
+    assert storage.is_ours(shared)
     assert workcopy.default_folder() == shared / "work"
     # one's own, on a disk that is read-only
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert not workcopy.is_ours(shared)
+    assert not storage.is_ours(shared)
 
 
 def test_the_copies_that_one_has_in_it_stay_in_use(shared, as_user, monkeypatch):
@@ -149,3 +151,8 @@ def test_as_users_of_the_system():
             assert done.returncode == 0, done.stderr
             copy = home / "intriguing-course" / "00_start_here.ipynb"
             assert copy.stat().st_uid == user
+            # a kernel that something else started, as a JupyterHub does
+            code = "from course_lib.exercises import store; store.update(lambda data: None)"
+            done = run_as(user, home, python, "-c", code)
+            assert done.returncode == 0, done.stderr
+            assert next((home / ".intriguing-course").iterdir()).stat().st_uid == user

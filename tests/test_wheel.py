@@ -6,11 +6,15 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 USE = """
 import json, sys, warnings
@@ -114,6 +118,73 @@ def test_wheel_finds_every_exercise_and_question(site, tmp_path):
     assert said["EXERCISES"] == list(all_exercises())
     for kind in ("PREDICTIONS", "QUIZZES", "ANSWERS"):
         assert said[kind] == list(entries(kind))
+
+
+LESSONS = """
+import json, os, sys
+from pathlib import Path
+from course_lib import cli, storage
+assert cli.main(["lab", "--copies-only"]) == 0
+names = sorted(Path("work").glob("*.ipynb"))
+for path in names:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    for text in code[:2]:  # what says whether the course is there, and the imports
+        exec(compile(text, path.name, "exec"), {})
+print(json.dumps([storage.PACKAGE.as_posix(), str(storage.home()), [p.name for p in names]]))
+"""
+
+
+@pytest.mark.slow
+def test_every_lesson_opens_from_an_installed_wheel(site, tmp_path):
+    """As in Colab: no checkout, a folder of one's own, nothing set."""
+    here = environment(tmp_path / "x", PYTHONPATH=str(site), HOME=str(tmp_path), MPLBACKEND="agg")
+    del here["COURSE_HOME"]
+    package, home, names = use([sys.executable, "-c", LESSONS], tmp_path, **here)
+    assert Path(package) == site / "course_lib"
+    assert home == str(tmp_path / ".intriguing-course")
+    assert names == sorted(p.name for p in (ROOT / "lessons").glob("*.ipynb"))
+
+
+def pretended_wheel(folder: Path, name: str, version: str) -> Path:
+    """A wheel of that name with nothing in it."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    path = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as z:
+        info = f"{stem}.dist-info"
+        z.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        z.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        z.writestr(f"{info}/RECORD", "")
+    return path
+
+
+@pytest.mark.slow
+def test_pip_leaves_alone_what_the_place_has(site, tmp_path):
+    """pip's own resolver, on the wheel: what a place has, and meets the bounds, stays as it is."""
+    needs = [Requirement(line) for line in PROJECT["dependencies"]]
+    there = {need.name: next(iter(need.specifier)).version for need in needs}
+    there |= {"torch": "2.99.0", "ipython": "7.34.0", "ipykernel": "6.17.1"}
+    there["jupyterlab"] = "4.0.0"  # too old: this one must be replaced
+    store, place = tmp_path / "store", tmp_path / "place"
+    store.mkdir()
+    quiet = {"capture_output": True, "text": True, "timeout": 300}
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True, **quiet)
+    python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    pip = [sys.executable, "-m", "pip", "--isolated", "--python", python, "install", "--no-index"]
+    old = [pretended_wheel(store, name, version) for name, version in there.items()]
+    done = subprocess.run([*pip, "--no-deps", *old], **quiet)
+    assert done.returncode == 0, done.stderr
+    for name in there:
+        pretended_wheel(store, name, "1000.0")
+    ask = [*pip, "--find-links", store, "--dry-run", "--quiet", "--report", "-"]
+    done = subprocess.run([*ask, next(site.parent.glob("*.whl"))], **quiet)
+    assert done.returncode == 0, done.stderr
+    told = [item["metadata"] for item in json.loads(done.stdout)["install"]]
+    changed = {item["name"]: item["version"] for item in told}
+    assert changed.pop(PROJECT["name"])
+    assert changed == {"jupyterlab": "1000.0"}
 
 
 @pytest.mark.slow

@@ -80,6 +80,13 @@ In markdown, ``{{exercise:slug}}`` becomes the exercise's number (also of anothe
 ``{{=paper.TABLE1["FC10(1)"].test_error|.1%}}`` a number: an expression in ``paper`` (the module)
 and ``records`` (the committed records, by file name without ``.json``), then a format.
 
+A number that is written out is a problem: a percentage with decimals, and a decimal number of three
+significant digits or more that no code cell of the lesson says. (In backquotes, in a formula and in
+"What we know now" it may stand.)
+
+The builder puts a cell of its own before the first code of a lesson: it says what to install where
+the course is missing.
+
 No magics (``%matplotlib``): notebooks import one style. At most 79 columns in code cells, and in
 the lesson at most 25 lines, blank ones and an exercise's stub included.
 
@@ -92,8 +99,9 @@ before anything is executed; that lesson is left as it is, and the others are bu
 Parts: :mod:`.source` reads a source, :mod:`.marks` takes its marked solutions apart and
 :mod:`.asserts` leaves out what only the maintainer needs, :mod:`.names` knows what Python text
 binds and reads, :mod:`.judging` says what is wrong, :mod:`.registry` is what the builder needs of
-the exercises, :mod:`.prose` does the mark-up, :mod:`.making` makes one lesson in memory and
-:mod:`.references` its references, :mod:`.files` writes or compares its files, :mod:`.build` judges
+the exercises, :mod:`.prose` does the mark-up, :mod:`.wording` finds numbers without data and
+marks that nobody draws, :mod:`.making` makes one lesson in memory and :mod:`.references` its
+references, :mod:`.files` writes or compares its files, :mod:`.build` judges
 and makes the lessons asked for, :mod:`.execute` runs a notebook and cleans its outputs,
 :mod:`.results` compares what cells print.
 """

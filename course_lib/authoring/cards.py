@@ -5,6 +5,8 @@ import re
 import reprlib
 from typing import Any
 
+from . import wording
+
 FOLD = re.compile(r"</?(?:details|summary)\b", re.IGNORECASE)
 # a sentence's end and the next one's beginning without a blank between; not nn.Linear or x.T
 JOINED = re.compile(r"(?:\w[?!]|[)\]`][.?!]|(?!torch)\b\w{3,}\.(?=[A-Z][a-z]))[A-Z]\w*")
@@ -65,6 +67,13 @@ def card(exercise: Any) -> list[Problem]:
         found.append(f"it has {exercise.minutes} minutes, of at most {LONGEST}: make it two.")
     if not found and not exercise.hints:
         found.append('it has no hint: give it at least one, as hints=["Which axis?"].')
+    found += wording.plain(
+        [
+            ("its title", exercise.title, False),
+            ("`done`", exercise.done, True),
+            ("`loose`", exercise.loose, True),
+        ]
+    )
     found += _functions(exercise)
     for kind, least, what in (("mistakes", 4, "wrong answers"), ("variants", 2, "variants")):
         there = getattr(exercise, kind)
@@ -110,6 +119,8 @@ def _mistakes(exercise) -> list[Problem]:
         elif not sentence[0].isupper() or sentence.rstrip()[-1] not in ".?!":
             text = f"{told}: its sentence begins with a capital and ends with . ? or !, which "
             found.append((where, text + f"{short(sentence)} does not."))
+        elif marked := wording.plain([("its sentence", sentence, True)]):
+            found.append((where, f"{told}: {marked[0]}"))
         elif sentence in sentences:
             text = f"{told} has the sentence of {sentences[sentence]!r}: a learner who reads it "
             found.append((where, text + "must know which of the two it is."))

@@ -1,12 +1,15 @@
 """From one source to all that is made of it, in memory."""
 
 import ast
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import nbformat
 
+from .. import storage
 from ..exercises.sources import changed
-from . import prose, references
+from . import address, prose, references, wording
 from .cards import card
 from .judging import judge_slugs, judge_text
 from .marks import Views
@@ -22,6 +25,20 @@ METADATA = {
     },
     "language_info": {"name": "python"},
 }
+
+
+# the first code of a lesson: where it was opened in a kernel without the course, the import's own
+# words would help nobody. An id of its own, which no source uses.
+HERE = "course-is-here"
+MISSING = """\
+import importlib.util
+
+if importlib.util.find_spec("course_lib") is None:
+    raise ModuleNotFoundError(
+        "The course is not installed where this notebook runs: run, in a "
+        "cell,  %pip install git+{address}  "
+        "and restart the kernel; or choose the kernel in the course's .venv."
+    )"""
 
 
 @dataclass
@@ -68,6 +85,7 @@ class Draft:
 def draft(source: Source, numbers: prose.Numbers, names: dict) -> Draft:
     """Judge the text of ``source``, in an instant; mistakes are added to ``source.problems``."""
     shapes = judge_text(source)
+    wording.judge(source)
     texts = {
         cell.id: prose.render(source, cell, numbers, names)
         for cell in source.cells
@@ -80,6 +98,7 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
     """The notebooks of ``draft``; what the registry objects to is added to its problems."""
     source, shapes = draft.source, draft.shapes
     judge_slugs(source, shapes, registry.slugs)
+    _judge_questions(source, registry)
     lesson, solved, lines = [], [], {}
     for cell in source.cells:
         if cell.kind == "markdown":
@@ -105,11 +124,33 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
         lines[cell.id] = view.numbers or [cell.first]
         solved.append(_cell(cell, view.solved))
         if "solution-only" not in cell.tags:
+            if cell.kind == "code" and HERE not in [made.id for made in lesson]:
+                lesson += _first(source)
             lesson.append(_cell(cell, view.lesson))
     module = references.module(source, shapes, registry)
     return Made(
         source, _notebook(source.name, lesson), _notebook(source.name, solved), module, lines
     )
+
+
+def _first(source: Source) -> list[nbformat.NotebookNode]:
+    """The cell that says what is missing, for a lesson that imports the course."""
+    code = "\n".join(cell.text for cell in source.cells if cell.kind == "code")
+    if not re.search(r"^(from|import) course_lib\b", code, re.MULTILINE):
+        return []
+    root = storage.checkout()
+    text = MISSING.format(address=(root and address.repository(root)) or "ADDRESS-OF-THE-COURSE")
+    return [nbformat.v4.new_code_cell(text, id=HERE)]
+
+
+def _judge_questions(source: Source, registry: Registry) -> None:
+    """The texts of this lesson's predictions, quizzes and short answers, each told at its place."""
+    for kind in ("predict", "quiz", "answer"):
+        entries = getattr(registry.slugs, kind)
+        for slug, entry in entries.items() if isinstance(entries, Mapping) else ():
+            if entry.lesson == source.number:
+                for sentence in wording.asked(entry):
+                    source.problem(1, f"{kind} {slug!r}: {sentence}", entry.where)
 
 
 def _judge_edits(source: Source, cell: Cell, view: Views, registry: Registry) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .. import paper, record, storage
 from ..reproduce import report, report_text, showing
+from . import address
 
 RESULTS = "results"
 SHOWN = ("beside-the-paper", "transfer")  # of the report's figures
@@ -81,9 +82,11 @@ def updated(text: str, root: Path | None = None) -> str:
 
     Raises ValueError if marks are not there exactly once, or the report is damaged.
     """
+    root = root or storage.checkout()
     text = between(text, "networks", networks_table())
+    text = address.placed(text, address.repository(root))
     try:
-        data = report.read((root or storage.checkout()) / RESULTS)
+        data = report.read(root / RESULTS)
     except FileNotFoundError:
         return text
     if "<!-- ledger -->" not in text:

@@ -32,6 +32,8 @@ from packaging.utils import canonicalize_name
 from .. import storage
 
 COURSE = "intriguing-properties-course"
+BY_HAND = "\n## Other places\n"
+EXTRAS = ("test", "photographs", "classroom", "cluster")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 # torch pins these itself, differently on each system; pip and setuptools are not the course's
 NOT_PINNED = re.compile(r"(nvidia-.*|cuda-.*|triton|pip|setuptools|intriguing-properties-course)$")
@@ -150,7 +152,7 @@ class Cell:
     target: str
     python: str
     base: int  # packages in the learner's set, 0 where it cannot be resolved
-    test: int  # and with what the tests need
+    test: int  # and with what the tests and all extras need
     torch: str
     problems: tuple[str, ...]
 
@@ -166,9 +168,9 @@ def examine(
     base, wrong = resolve(uv, root, target, python)
     if wrong:
         problems.append(f"base set: {wrong}")
-    full, wrong = resolve(uv, root, target, python, ("test",))
+    full, wrong = resolve(uv, root, target, python, EXTRAS)
     if wrong:
-        problems.append(f"with the tests: {wrong}")
+        problems.append(f"with the tests and extras: {wrong}")
     pins = full or base
     if pins and not quick:
         gaps = missing_wheels([p for p in pins if p not in seen], target, python)
@@ -195,20 +197,22 @@ def matrix(cells: list[Cell]) -> str:
     return "\n".join([*lines, "", *(gaps or ["No gaps."])]) + "\n"
 
 
-def page(cells: list[Cell], quick: bool) -> str:
-    """docs/PLATFORMS.md."""
+def page(cells: list[Cell], quick: bool, before: str = "") -> str:
+    """docs/PLATFORMS.md; what ``before``, the page as it was, says by hand stays below."""
+    by_hand = before.partition(BY_HAND)
     by = "uv's resolution" if quick else "uv's resolution and pip's dry run"
     return (
         "# Where the tested versions can be installed\n\n"
         f"Written on {datetime.date.today()} by `python -m course_lib.authoring.wheels --write`, "
-        "not by hand.\n\n"
+        'not by hand; what stands\nbelow "Other places" is.\n\n'
         f"For each system and Python, whether {by}\n"
         "find a wheel of every package under `constraints.txt`. The two numbers: packages in a\n"
-        "learner's set, and with those that the tests need.\n"
+        "learner's set, and with those that the tests and all extras need (photographs, nbgrader,\n"
+        "a cluster).\n"
         "Linux means glibc 2.28 or newer. torch has no wheels for Intel Macs, for\n"
         "32-bit Pythons and for musl (Alpine); macOS 13 gets an older torch with\n"
         "`start.py --newest`. That a wheel is there does not say that the tests were run with it:\n"
-        "they were run on Linux x86_64.\n\n" + matrix(cells)
+        "they were run on Linux x86_64.\n\n" + matrix(cells) + "".join(by_hand[1:])
     )
 
 
@@ -289,7 +293,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{target.name}, Python {python}: {cells[-1]}", file=sys.stderr)
     print(matrix(cells), end="")
     if options.write:
-        storage.write_text(root / "docs" / "PLATFORMS.md", page(cells, options.quick))
+        path = root / "docs" / "PLATFORMS.md"
+        storage.write_text(path, page(cells, options.quick, path.read_text(encoding="utf-8")))
     return 1 if any(cell.problems for cell in cells) else 0
 
 
