@@ -10,32 +10,37 @@ import numpy as np
 import torch
 from scipy.optimize import fmin_l_bfgs_b
 
+DIGIT = (1, 1, 28, 28)
 
-def solve(net, x, target, c, **options) -> np.ndarray:
-    """The minimiser for one image ``x`` (flat, float64) and one ``c``."""
+
+def solve(net, x, target, c, shape=DIGIT, **options) -> np.ndarray:
+    """The minimiser for one image ``x`` (flat, float64) and one ``c``; the network has its own
+    type."""
+    kind = next(net.parameters()).dtype
 
     def objective(z):
-        point = torch.from_numpy(z).reshape(1, 1, 28, 28).requires_grad_()
+        point = torch.from_numpy(z).to(kind).reshape(shape).requires_grad_()
         loss = torch.nn.functional.cross_entropy(net(point), target[None])
         (gradient,) = torch.autograd.grad(loss, point)
         change = z - x
-        return c * change @ change + loss.item(), 2 * c * change + gradient.numpy().ravel()
+        return c * change @ change + loss.item(), 2 * c * change + gradient.double().numpy().ravel()
 
     return fmin_l_bfgs_b(objective, x.copy(), bounds=[(0, 1)] * len(x), **options)[0]
 
 
 @torch.no_grad()
-def reached(net, z, target) -> bool:
-    return int(net(torch.from_numpy(z).reshape(1, 1, 28, 28)).argmax()) == int(target)
+def reached(net, z, target, shape=DIGIT) -> bool:
+    kind = next(net.parameters()).dtype
+    return int(net(torch.from_numpy(z).to(kind).reshape(shape)).argmax()) == int(target)
 
 
-def nearest(net, x, target, bisections, **options) -> np.ndarray:
+def nearest(net, x, target, bisections, shape=DIGIT, **options) -> np.ndarray:
     """The nearest point of the target's class that the search for c meets; x itself if none."""
     best, low, high, c = x, None, None, 1.0  # low succeeds, high fails
     for _ in range(30 + bisections):
         with torch.enable_grad():
-            z = solve(net, x, target, c, **options)
-        if reached(net, z, target):
+            z = solve(net, x, target, c, shape, **options)
+        if reached(net, z, target, shape):
             low = c
             if best is x or np.sum((z - x) ** 2) < np.sum((best - x) ** 2):
                 best = z
