@@ -33,10 +33,12 @@ def ostriches(success, distortion):
 
 def test_every_photograph_or_it_is_open(tmp_path):
     row = found(tmp_path, "figure 5", ostriches([True] * 3, [0.001, 0.002, 0.003]))
-    assert (row.verdict, row.value, row.of) == (REPRODUCED, 3, 3)
+    assert (row.verdict, row.value, row.n) == (REPRODUCED, 1.0, 3)
+    # Wilson's interval of 3 of 3: n / (n + z²) to 1
+    assert (row.low, row.high) == (pytest.approx(3 / (3 + 1.959964**2)), pytest.approx(1))
     assert "Of 9 draws of noise as large as the change 3 changed its answer." in row.said
     row = found(tmp_path, "figure 5", ostriches([True, False], [0.001, None]))
-    assert (row.verdict, row.value, row.of) == (UNDECIDED, 1, 2)
+    assert (row.verdict, row.value, row.n) == (UNDECIDED, 0.5, 2)
 
 
 def test_sizes_of_another_network_decide_nothing(tmp_path):
@@ -53,7 +55,7 @@ def test_detectors_are_counted_over_all_units(tmp_path):
     many = unit | {"n": 100, "success": 100, "distortion": 0.03}
     made = {"detectors": {"chelsea": unit, "AE400-10": many, "seconds": 3.0}}
     row = found(tmp_path, "figure 6", made)
-    assert (row.verdict, row.value, row.of) == (REPRODUCED, 101, 101)
+    assert (row.verdict, row.value, row.n) == (REPRODUCED, 1.0, 101)
     made["detectors"]["AE400-10"] = many | {"success": 99}
     assert found(tmp_path, "figure 6", made).verdict == UNDECIDED
 

@@ -4,6 +4,7 @@ import statistics
 
 from .. import record, units
 from ..imagenet.needed import NAME as NETWORK
+from ..transfer.intervals import wilson
 from . import verdicts as rules
 from .evidence import Evidence
 from .findings import NO_RECORD
@@ -55,9 +56,9 @@ def ostriches(evidence: Evidence) -> Finding:
         REPRODUCED if done == n else UNDECIDED,
         f"{done} of {n} photographs, for a network that is not the paper's. Of "
         f"{n * found['draws']} draws of noise as large as the change {noise} changed its answer.",
-        done,
-        unit="count",
-        of=n,
+        done / n,
+        *wilson(done / n, n),
+        "%",
         n=n,
         seeds=1,
     )
@@ -94,9 +95,8 @@ def detectors(evidence: Evidence) -> Finding:
     return Finding(
         REPRODUCED if done == n else UNDECIDED,
         f"Switched off, for units that are not QuocNet's: {each}.",
-        done,
-        unit="count",
-        of=n,
+        done / n,
+        unit="%",
         n=n,
         seeds=1,
     )
