@@ -10,8 +10,10 @@ from ..lesson08.shared import classes, doubles, little_network
 
 
 def step_cases(rng):
-    def case(label, n, count, length, height=2, width=3):
+    def case(label, n, count, length, height=2, width=3, blind=False):
         net = nn.Sequential(nn.Flatten(), *little_network(rng, 3 * height * width, 6, count))
+        if blind:  # all gradients are 0
+            nn.init.zeros_(net[1].weight)
         images = (2 * doubles(rng, n, 3, height, width) - 0.5).clamp(0, 1)
         return Case(label, net.eval(), images, classes(rng, n, count), length)
 
@@ -19,6 +21,7 @@ def step_cases(rng):
     yield case("five pictures", 5, 4, 0.8)
     yield case("a short step", 7, 3, 0.01)
     yield case("a long one", 4, 5, 3.0, 3, 2)
+    yield case("a network that looks at nothing", 3, 3, 0.2, blind=True)
 
 
 def step_one_by_one(net, images, classes, length):

@@ -37,7 +37,8 @@ EXERCISE = Exercise(
     hints=[
         "Lesson 00 had it for digits: square, mean over an image's numbers, root. A photograph has "
         "three numbers a pixel; each is one of them.",
-        "Bytes wrap: 3 - 5 is 254 in uint8. Make them floats before they are subtracted.",
+        "Bytes wrap: 3 - 5 is 254 in uint8. Make them floats before they are subtracted, and as "
+        "fine as the finest that may come: `.double()`.",
         "On the scale where white is 1, every difference is divided by `white`.",
     ],
     cases=distortion_cases,
@@ -70,6 +71,16 @@ def with_numpy(original, adversarial, white):
 )
 def wrapped(original, adversarial, white):
     return ((adversarial - original).double() / white).flatten(1).square().mean(1).sqrt()
+
+
+@EXERCISE.mistake(
+    "single precision",
+    "These are float64 pictures that hardly differ, and float32 rounds them before they are "
+    "subtracted: a change of 1e-7 is lost in a grey of 0.5. Turn both into float64 (`.double()`).",
+)
+def in_single(original, adversarial, white):
+    change = ((adversarial.float() - original.float()) / white).flatten(1)
+    return change.square().mean(1).sqrt()
 
 
 @EXERCISE.mistake(
