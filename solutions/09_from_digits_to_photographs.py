@@ -640,7 +640,8 @@ for name, (part, shape) in layers.items():
 # %% [markdown] id="folded-note"
 # A block of this network *expands* its channels, *filters* each channel by itself, and *projects* them to fewer. All
 # layers are in the record (`spectral.lipschitz` of the folded network, {{=records["photographs"]["table5"]["cpu_seconds"]|.0f}} seconds on one core). Beside them, the
-# paper's AlexNet:
+# paper's AlexNet. (Where torchvision's AlexNet, of other widths, lies in its cache, `imagenet.load("alexnet")` takes it,
+# and `spectral.lipschitz(net, (3, 224, 224))` bounds its layers.)
 
 # %% id="table5"
 weighted = [
@@ -706,6 +707,29 @@ if folder:
     figures.show(figures.gallery(mine.images[:8], hit.images, *texts))
 else:
     print("No folder is named yet.")
+
+# %% [markdown] id="own-crops-head"
+# And Figures 3 and 4 for them: the crops of your pictures that excite the four units of section 5 most, and four
+# random directions. Labels are your sub-folders' names if there are any, else which picture a crop is of.
+
+# %% id="own-crops"
+if folder:
+    some = mine.images[:40]
+    mine_parts, whose = imagenet.crops(some, 112, 56, 224)
+    mine_h = models.activations(net, mine_parts, "flatten", 32)
+    tops = [
+        units.top_images(mine_h, v)
+        for v in (
+            units.unit_directions(width)[chosen],
+            units.random_directions(4, width, device.generator(3)),
+        )
+    ]
+    texts = ["the four units", "random directions"]
+    figures.show(figures.strongest(mine_parts, *tops, texts))
+    labels = whose if mine.labels is None else mine.labels[whose]
+    for name, top in zip(("units", "directions"), tops, strict=True):
+        print(f"{name}: purity {units.purity(labels, top).mean():.2f}")
+    print(f"blindly drawn: {units.chance_purity(labels):.2f}")
 
 # %% [markdown] id="known"
 # ## 9. What we know now (November 2026)

@@ -214,3 +214,13 @@ def test_the_benchmark_keeps_what_it_did_not_measure(tmp_path, monkeypatch, caps
     monkeypatch.setattr(needed, "missing", lambda: "Install it.")
     with pytest.raises(SystemExit, match="Install it"):
         module.main(["--output", str(output)])
+
+
+def test_alexnet_is_bounded_where_its_weights_are(monkeypatch):
+    monkeypatch.setattr(imagenet, "here", lambda: [LITE0, "alexnet"])
+    made = photographs.tasks(("table5",), relatives=True)
+    assert [t.network for t in made] == [LITE0, "alexnet"]
+    found = photographs.assemble({t: {"layers": [t.network]} for t in made})
+    assert found["table5"] == {"layers": [LITE0]}
+    assert found["others"] == {"alexnet": {"table5": {"layers": ["alexnet"]}}}
+    assert len(photographs.tasks(("table5",))) == 1

@@ -34,6 +34,7 @@ AMPLIFIED = (1, 2, 4, 8)  # times the change
 KEPT = ("JPEG 75", "resized to 196")
 COMPARED = ("chelsea", "coffee", "rocket")
 DETECTED = ("chelsea", "coffee", "flower")
+ALEXNET = "alexnet"
 AUTOENCODER, HIDDEN, FEW = "AE400-10", "sigmoid1", 100
 SHOWN, ROWS, SMALL, LARGE = ("chelsea", "coffee", "rocket", "flower"), 4, 56, 144
 
@@ -338,7 +339,8 @@ def cost(task: Task) -> float:
 def tasks(parts, relatives: bool = False) -> list[Task]:
     """The tasks of some parts; none where their packages are not installed.
 
-    relatives: units are asked of Lite1 and Lite2 as well, where those are here. Transfer is of all
+    relatives: units are asked of Lite1 and Lite2 as well, and norms of AlexNet, where those are
+    here. Transfer is of all
     networks that are here, if there are two.
     """
     if needed.missing():
@@ -356,6 +358,8 @@ def tasks(parts, relatives: bool = False) -> list[Task]:
             continue
         elif name == "units" and relatives:
             networks = there
+        elif name == "table5" and relatives and ALEXNET in imagenet.here():
+            networks = [needed.NAME, ALEXNET]  # torchvision's, whose layers have other widths
         found += [Task("photographs", one, 0, {"part": name}) for one in networks]
     return found
 
