@@ -82,6 +82,7 @@ def test_a_changed_datum_is_noticed(folder, tmp_path):
 def committed(folder, tmp_path):
     """A checkout that has the report in its place."""
     shutil.copytree(folder, tmp_path / readme.RESULTS)
+    shutil.copy(storage.checkout() / "pyproject.toml", tmp_path)  # it knows the address
     return tmp_path
 
 

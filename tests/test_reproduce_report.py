@@ -218,7 +218,13 @@ def test_a_run_with_one_record_has_a_report(tmp_path):
     report.write(tmp_path, "quick")
     data = report.read(tmp_path)
     assert [table["key"] for table in data["tables"]] == ["table1", "table3"]
-    assert [figure["name"] for figure in data["figures"]] == ["beside-the-paper"]
+    # those of photographs are drawn from the course's own record
+    assert [figure["name"] for figure in data["figures"]] == [
+        "figures-3-4",
+        "figure-5",
+        "figure-6",
+        "beside-the-paper",
+    ]
     rows = {row["key"]: row for row in data["ledger"]}
     assert rows["table 2, shares"]["verdict"] == "not measured"
     assert "Table 2:" not in (tmp_path / "report.html").read_text(encoding="utf-8")
