@@ -6,6 +6,8 @@ import shutil
 from importlib import util
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
+
 HERE = Path(__file__).resolve().parent
 
 project = "Intriguing properties of neural networks: a course"
@@ -115,6 +117,8 @@ def escaped(line):
 
 
 def setup(app):
+    # a diagram is read as its text: drawing it would take another host's script
+    app.add_lexer("mermaid", TextLexer)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", named, priority=900)
     app.connect("autodoc-process-docstring", as_text)
