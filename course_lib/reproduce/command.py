@@ -41,16 +41,17 @@ def plain_warnings():
         yield
 
 
-def of_photographs(mode: str, wanted: tuple[str, ...], asked: list[Task]) -> str | None:
-    """A sentence, where photographs are asked for and not measured; None elsewhere.
+def of_photographs(mode: str, only, wanted: tuple[str, ...], asked: list[Task]) -> str | None:
+    """A sentence, where photographs are asked for (``only``: by name) and not measured; else None.
 
     Raises ValueError with it where nothing else is asked for.
     """
     figures = [table for table in wanted if table in photographs.FIGURES and table != "table5"]
     lacking = needed.missing()
-    if not figures or (all_tasks.MODES[mode].photographs and lacking is None):
+    measured = all_tasks.MODES[mode].photographs
+    if not figures or (measured and lacking is None) or not (measured or only):
         return None
-    if not all_tasks.MODES[mode].photographs:
+    if not measured:
         said = f"The mode {mode} measures no photographs ({', '.join(figures)}): take another."
     else:
         said = f"{', '.join(figures)}: {lacking}"
@@ -80,7 +81,7 @@ def reproduce(
     """
     wanted = all_tasks.check_tables(only)
     asked = all_tasks.grid(mode, wanted)
-    left_out = of_photographs(mode, wanted, asked)
+    left_out = of_photographs(mode, only, wanted, asked)
     output = Path(output)
     for place in (output, storage.home()):
         running.check_room(place)
