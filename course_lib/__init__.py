@@ -55,6 +55,7 @@ Around them
 ``glossary``  the words of the course, in English and Arabic
 ``site``      the course as a site of plain files
 ``webpage``   a page in one file, for the report, the guide and what a student is told
+``writable``  the sentence where a command's folder cannot be written
 ``workcopy``, ``doctor``, ``cli``  the learner's copy, what is wrong here, ``course lab`` ...
 """
 

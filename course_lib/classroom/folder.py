@@ -5,7 +5,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .. import __version__, storage
+from .. import __version__, storage, writable
 from ..authoring.source import near
 from ..cells import whole
 from .choice import Part
@@ -143,10 +143,5 @@ def shown(text: str) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all. Raises ClassError where that cannot be done."""
-    try:
+    with writable.told(path, ClassError):
         storage.write_text(path, whole(text))
-    except OSError as error:
-        raise ClassError(
-            f"Cannot write {path}: {error.strerror or error}. Make the folder writable, or name "
-            "another one with --output FOLDER."
-        ) from None

@@ -256,14 +256,17 @@ def _pictures(lesson: Lesson, cells: list[dict]) -> None:
             count = f", picture {k} of {len(drawn)}" if len(drawn) > 1 else ""
             first = re.split(r"(?<=[.?!]) (?=[A-Z])", _spoken(caption))[0]
             text = f"Figure of the section “{section.title}”{count}. {first}".strip()
-            encoded = bundle[kind]
-            data = base64.b64decode(encoded if isinstance(encoded, str) else "".join(encoded))
-            section.figures.append(Figure(name, data, text, caption))
+            section.figures.append(Figure(name, picture(bundle[kind]), text, caption))
 
 
 def pictures_in(output: dict) -> str | None:
     """The kind of picture that an output is, or None."""
     return next((kind for kind in KINDS if kind in output.get("data", {})), None)
+
+
+def picture(encoded: str | list[str]) -> bytes:
+    """The picture behind an output's text, which a notebook's file may hold in lines."""
+    return base64.b64decode("".join(encoded))
 
 
 def picture_of(lesson: str, cell: str, number: int, kind: str) -> str:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import __version__, storage, workcopy
+from .. import __version__, storage, workcopy, writable
 from . import html, page
 from .lesson import GuideError, Lesson, chosen, read
 
@@ -25,7 +25,7 @@ def guide(output: str | Path = "guide", asked: list[str] | None = None) -> list[
     lessons = [read(name) for name in names]
     made = files(lessons)
     before = _judged(folder, made)
-    try:
+    with writable.told(folder, GuideError):
         for name, content in made.items():
             with storage.atomic(folder / name) as path:
                 path.write_bytes(content)
@@ -33,11 +33,6 @@ def guide(output: str | Path = "guide", asked: list[str] | None = None) -> list[
             (folder / name).unlink(missing_ok=True)
         about = {"format": FORMAT, "version": __version__, "files": _digests(made)}
         storage.write_text(folder / RECORD, json.dumps(about, indent=1) + "\n")
-    except OSError as error:
-        raise GuideError(
-            f"Cannot write {folder}: {error.strerror or error}. Make the folder writable, or name "
-            "another one with --output FOLDER."
-        ) from None
     pictures = sum(name.endswith((".png", ".jpg")) for name in made)
     return [
         f"Written: {folder / 'index.html'}, {len(lessons)} lessons, each as .html and as .md",

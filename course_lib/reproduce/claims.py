@@ -82,7 +82,7 @@ ATTACK = (
         "03, 04",
         "The share of images of which every search, over networks, ways to choose the wrong class, "
         "losses and norms, ends in a mistake; where some fail, at least so many.",
-        "Reproduced, if every search succeeds; else undecided: a failed search proves no absence.",
+        rules.SEARCH_RULE,
         "100 %",
         ("attacks",),
         find.every_image,
@@ -121,7 +121,7 @@ ATTACK = (
         "09",
         "The same of EfficientNet-Lite0: of how many of thirteen photographs a search finds an "
         "image near by that it takes for an ostrich.",
-        photographed.EVERY_SEARCH,
+        rules.SEARCH_RULE,
         "64 photographs",
         ("photographs",),
         photographed.ostriches,
@@ -146,7 +146,7 @@ ATTACK = (
         "09",
         "The same of the sparse autoencoder's most selective unit, on test images that it detects, "
         "and of three units of EfficientNet-Lite0, each on the crop that excites it most.",
-        photographed.EVERY_SEARCH,
+        rules.SEARCH_RULE,
         "pictures alone",
         ("photographs",),
         photographed.detectors,

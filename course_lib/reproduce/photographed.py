@@ -11,9 +11,6 @@ from .findings import NO_RECORD
 from .measured import Measured
 from .verdicts import REPRODUCED, UNDECIDED, Finding, not_measured, shown
 
-EVERY_SEARCH = (
-    "Reproduced, if every search succeeds; else undecided: a failed search proves no absence."
-)
 OTHER_NETWORK = (
     "Undecided: the paper's network cannot be had, and one network says nothing of another. Sizes "
     "are shown."
@@ -28,7 +25,7 @@ def single_units(evidence: Evidence) -> Finding:
     if not found:
         return not_measured(NO_RECORD)
     gaps = {n: e["photograph"]["units"] - e["photograph"]["directions"] for n, e in found.items()}
-    gap = Measured(statistics.fmean(gaps.values()), n=None, seeds=len(gaps))
+    gap = Measured(statistics.fmean(gaps.values()), seeds=len(gaps))
     if len(gaps) > 1:
         half = record.interval(list(gaps.values()), units.LEVEL)["half_width"]
         gap = Measured(gap.value, gap.value - half, gap.value + half, None, len(gaps))

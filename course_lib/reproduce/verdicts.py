@@ -336,6 +336,11 @@ def of_statement(entry: dict, seeds: int) -> str:
     return UNDECIDED if seeds < 2 else WORDS[entry["verdict"]]
 
 
+SEARCH_RULE = (
+    "Reproduced, if every search succeeds; else undecided: a failed search proves no absence."
+)
+
+
 EQUIVALENCE_RULE = (
     "Reproduced, if in every layer the units are not purer than random directions by as "
     "much as half an image in eight (the 90 % interval of the difference over networks lies below "

@@ -1,6 +1,5 @@
 """A solved lesson as a page: the notebook as it is, its figures as files with words beside them."""
 
-import base64
 import copy
 import html
 import io
@@ -9,7 +8,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from ..cells import metadata
-from ..guide.lesson import Lesson, picture_of, pictures_in
+from ..guide.lesson import Lesson, picture, picture_of, pictures_in
 
 FIGURES = "figures"  # the folder beside those of the pages
 
@@ -37,20 +36,16 @@ def page(notebook: Mapping, lesson: Lesson) -> tuple[dict, dict[str, bytes]]:
                 continue
             number += 1
             name = picture_of(lesson.name, cell["id"], number, kind)
-            files[name] = _bytes(output["data"][kind])
+            files[name] = picture(output["data"][kind])
             output["data"] = {"text/html": shown(name, texts[name], files[name])}
             output["metadata"] = {}
     return made, files
 
 
-def shown(name: str, text: str, picture: bytes) -> str:
+def shown(name: str, text: str, data: bytes) -> str:
     """A figure as HTML, in a box that scrolls by itself where the window is narrow."""
-    width, height = Image.open(io.BytesIO(picture)).size
+    width, height = Image.open(io.BytesIO(data)).size
     return (
         f'<div class="course-figure"><img src="../{FIGURES}/{name}" width="{width}" '
         f'height="{height}" loading="lazy" alt="{html.escape(text, quote=True)}"></div>'
     )
-
-
-def _bytes(data) -> bytes:
-    return base64.b64decode(data if isinstance(data, str) else "".join(data))

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .. import __version__, storage, workcopy
+from .. import __version__, storage, workcopy, writable
 from ..guide.lesson import chosen, read
 from ..guide.writing import refuse as refuse_learners_folders
 from .pages import SiteError, files
@@ -142,7 +142,7 @@ def _put(made: Path, folder: Path, before: list[str]) -> int:
         path = made / part
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     names = sorted(p.relative_to(made).as_posix() for p in made.rglob("*") if p.is_file())
-    try:
+    with writable.told(folder, SiteError):
         about = {"version": __version__, "files": sorted({*before, *names})}
         storage.write_text(folder / RECORD, json.dumps(about, indent=1) + "\n")
         for name in names:
@@ -152,9 +152,4 @@ def _put(made: Path, folder: Path, before: list[str]) -> int:
             (folder / name).unlink(missing_ok=True)
         about["files"] = names
         storage.write_text(folder / RECORD, json.dumps(about, indent=1) + "\n")
-    except OSError as error:
-        raise SiteError(
-            f"Cannot write {folder}: {error.strerror or error}. Make the folder writable, or name "
-            "another one with --output FOLDER."
-        ) from None
     return len(names)
