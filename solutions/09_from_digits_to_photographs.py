@@ -496,7 +496,8 @@ answer(
 # the paper says, and the units a little purer than all bases that were drawn (two-sided p = {{=records["photographs"]["units"]["photograph"]["p"]|.2f}}, the smallest that so
 # many bases can give). The difference, {{=records["photographs"]["units"]["photograph"]["units"] - records["photographs"]["units"]["photograph"]["directions"]|.3f}}, is less than the 1/16 that lesson 02 calls one that matters.
 # (The margin was set for digits; nobody set one for this layer before looking.) Lite1 and Lite2, the wider and
-# deeper relatives: {{=records["photographs"]["others"]["efficientnet-lite1"]["units"]["photograph"]["units"] - records["photographs"]["others"]["efficientnet-lite1"]["units"]["photograph"]["directions"]|.3f}} and {{=records["photographs"]["others"]["efficientnet-lite2"]["units"]["photograph"]["units"] - records["photographs"]["others"]["efficientnet-lite2"]["units"]["photograph"]["directions"]|.3f}}.
+# deeper relatives: {{=records["photographs"]["others"]["efficientnet-lite1"]["units"]["photograph"]["units"] - records["photographs"]["others"]["efficientnet-lite1"]["units"]["photograph"]["directions"]|.3f}} and {{=records["photographs"]["others"]["efficientnet-lite2"]["units"]["photograph"]["units"] - records["photographs"]["others"]["efficientnet-lite2"]["units"]["photograph"]["directions"]|.3f}}. In the layer behind it, the logits, where a unit is a class, Lite0's units have
+# {{=records["photographs"]["units"]["logits"]["photograph"]["units"]|.3f}} and directions {{=records["photographs"]["units"]["logits"]["photograph"]["directions"]|.3f}}: nearer to what the margin allows.
 
 # %% [markdown] id="detector-head"
 # ### A unit that detects something

@@ -60,12 +60,15 @@ def test_detectors_are_counted_over_all_units(tmp_path):
     assert found(tmp_path, "figure 6", made).verdict == UNDECIDED
 
 
-def purities(*gaps):
-    """A record of units from the difference of each network, Lite0 first."""
-    parts = [
-        {"crops": 50, "photograph": {"units": 0.5 + gap, "directions": 0.5, "chance": 0.25}}
-        for gap in gaps
-    ]
+def purities(gaps, behind=None):
+    """A record of units from the difference of each network, Lite0 first; behind: of the logits."""
+
+    def layer(gap):
+        return {"photograph": {"units": 0.5 + gap, "directions": 0.5, "chance": 0.25}}
+
+    parts = [{"crops": 50} | layer(gap) for gap in gaps]
+    for part, gap in zip(parts, behind or (), strict=False):
+        part["logits"] = layer(gap)
     others = {f"efficientnet-lite{k}": {"units": e} for k, e in enumerate(parts) if k}
     return {"units": parts[0], "others": others}
 
@@ -81,13 +84,22 @@ def purities(*gaps):
     ],
 )
 def test_units_on_photographs_need_several_networks(tmp_path, gaps, verdict):
-    row = found(tmp_path, "units, photographs", purities(*gaps))
+    row = found(tmp_path, "units, photographs", purities(gaps, gaps))
     assert row.verdict == verdict
     assert row.value == pytest.approx(sum(gaps) / len(gaps))
     assert (row.seeds, row.n, row.level) == (len(gaps), 50, 0.9)
     if len(gaps) == 3:  # Student's 95 % quantile with two degrees of freedom, from a table
         half = 2.920 * np.std(gaps, ddof=1) / 3**0.5
         assert row.high - row.value == pytest.approx(half, rel=1e-3, abs=1e-6)
+
+
+def test_units_are_asked_of_both_layers(tmp_path):
+    near, far = (0.0, 0.001, -0.001), (0.2, 0.201, 0.199)
+    row = found(tmp_path, "units, photographs", purities(near, far))
+    assert row.verdict == NOT
+    assert row.value == pytest.approx(0.2)
+    assert "The number is that of the logits." in row.said
+    assert found(tmp_path, "units, photographs", purities(near)).verdict == UNDECIDED
 
 
 def test_table_5_says_what_a_trained_network_has(tmp_path):

@@ -63,8 +63,8 @@ UNITS = (
         "3",
         "The same of AlexNet's units on photographs (Figures 3 and 4).",
         "09",
-        "The same measure in the last layer of EfficientNet-Lite networks, with crops of thirteen "
-        "photographs; a crop's class is the photograph that it is of.",
+        "The same measure in the last two layers of EfficientNet-Lite networks, with crops of "
+        "thirteen photographs; a crop's class is the photograph that it is of.",
         rules.EQUIVALENCE_RULE,
         "pictures alone",
         ("photographs",),

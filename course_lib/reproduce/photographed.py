@@ -18,28 +18,48 @@ OTHER_NETWORK = (
 
 
 def single_units(evidence: Evidence) -> Finding:
-    """Units of the last layer against random directions, over crops of photographs."""
+    """Units of the last two layers against random directions, over crops of photographs."""
     made = evidence.get("photographs")
     networks = {NETWORK: made} | made.get("others", {})
     found = {name: parts["units"] for name, parts in networks.items() if "units" in parts}
     if not found:
         return not_measured(NO_RECORD)
-    gaps = {n: e["photograph"]["units"] - e["photograph"]["directions"] for n, e in found.items()}
-    gap = Measured(statistics.fmean(gaps.values()), seeds=len(gaps))
-    if len(gaps) > 1:
-        half = record.interval(list(gaps.values()), units.LEVEL)["half_width"]
-        gap = Measured(gap.value, gap.value - half, gap.value + half, None, len(gaps))
+    layers = {"the last before the logits": list(found.values())}
+    layers["the logits"] = [e["logits"] for e in found.values() if "logits" in e]
+    gaps = {layer: _gap(entries) for layer, entries in layers.items() if entries}
+    verdict = rules.equivalences(list(gaps.values()), units.MARGINS["purity"])
+    if len(gaps) < len(layers) and verdict == REPRODUCED:
+        verdict = UNDECIDED
+    highest = max(gaps, key=lambda layer: gaps[layer].high or gaps[layer].value)
     blind = statistics.fmean(e["photograph"]["chance"] for e in found.values())
-    each = ", ".join(f"{value:.3f} ({name})" for name, value in gaps.items())
+    each = "; ".join(
+        f"{layer}: {', '.join(f'{_difference(e):.3f}' for e in layers[layer])}" for layer in gaps
+    )
     return shown(
-        rules.equivalences([gap], units.MARGINS["purity"]),
-        f"Units minus random directions: {each}; the margin is {units.MARGINS['purity']:g}. Eight "
-        f"crops drawn blindly have a share of {blind:.2f}. These networks are not the paper's, and "
-        "their crops no sample of ImageNet.",
-        gap,
+        verdict,
+        f"Units minus random directions, of {', '.join(found)}: {each}; the margin is "
+        f"{units.MARGINS['purity']:g}. The number is that of {highest}. Eight crops drawn blindly "
+        f"have a share of {blind:.2f}. These networks are not the paper's, and their crops no "
+        "sample of ImageNet.",
+        gaps[highest],
         n=max(e["crops"] for e in found.values()),
         level=units.LEVEL,
     )
+
+
+def _difference(entry: dict) -> float:
+    """Units minus random directions, by which photograph a crop is of."""
+    return entry["photograph"]["units"] - entry["photograph"]["directions"]
+
+
+def _gap(entries: list[dict]) -> Measured:
+    """The mean of a layer's differences; one network has no interval."""
+    values = [_difference(e) for e in entries]
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return Measured(mean, seeds=1)
+    half = record.interval(values, units.LEVEL)["half_width"]
+    return Measured(mean, mean - half, mean + half, None, len(values))
 
 
 def ostriches(evidence: Evidence) -> Finding:

@@ -185,29 +185,41 @@ def crops_of(net):
     return some, parts, of, models.activations(net, parts, LAYER, 32)
 
 
-def single_units(name: str) -> dict:
-    """Purity of the eight strongest crops: all units, and random bases of the layer."""
-    net = lite(name)
-    _some, parts, of, h = crops_of(net)
-    _, own = net.fc(h).argmax(1).unique(return_inverse=True)
+def _purities(h: torch.Tensor, labels: dict) -> tuple[torch.Tensor, torch.Tensor, dict]:
+    """The strongest crops of all units and of the first random basis, and their purities, by label;
+    h: (crops, units)."""
     width = h.shape[1]
     rng = device.generator(0)  # one basis at a time: all of them are 650 MB
     strongest = [units.top_images(h, units.haar_bases(1, width, rng)[0]) for _ in range(BASES)]
     alone = units.top_images(h, units.unit_directions(width))
-    found = {"crops": len(h), "width": width, "k": units.K, "bases": BASES}
-    for what, labels in (("photograph", of), ("network's class", own)):
-        single = units.purity(labels, alone)
-        table = torch.stack([units.purity(labels, top) for top in strongest])
+    found = {"width": width, "k": units.K, "bases": BASES}
+    for what, classes in labels.items():
+        single = units.purity(classes, alone)
+        table = torch.stack([units.purity(classes, top) for top in strongest])
         found[what] = {
-            "classes": int(labels.max()) + 1,
+            "classes": int(classes.max()) + 1,
             "units": float(single.mean()),
             "directions": float(table.mean()),
             "spread": float(table.mean(1).std()),
-            "chance": units.chance_purity(labels),
+            "chance": units.chance_purity(classes),
             "p": units.randomisation_p(single, table),
         }
+    return alone, strongest[0], found
+
+
+def single_units(name: str) -> dict:
+    """Purity of the eight strongest crops: all units, and random bases, of the last two layers."""
+    net = lite(name)
+    _some, parts, of, h = crops_of(net)
+    _, own = net.fc(h).argmax(1).unique(return_inverse=True)
+    labels = {"photograph": of, "network's class": own}
+    alone, first, found = _purities(h, labels)
+    with torch.no_grad():  # the layer behind it: a unit for each class
+        found["logits"] = _purities(net.fc(h), labels)[2]
+    found["crops"] = len(h)
+    width = found["width"]
     chosen = torch.randperm(width, generator=device.generator(1))[:ROWS]
-    rows = {"units": alone[chosen], "directions": strongest[0][:ROWS]}
+    rows = {"units": alone[chosen], "directions": first[:ROWS]}
     found["shown"] = {"unit": chosen.tolist()}
     for kind, top in rows.items():
         found["shown"][kind] = [packed(parts[row], SMALL) for row in top]
