@@ -42,7 +42,7 @@ from torch import nn
 from course_lib import attacks, models, paper, plotting
 from course_lib import spectral, storage, training, widgets, zoo
 from course_lib.data import load_mnist
-from course_lib.exercises import answer, as_tensor, check, find, predict
+from course_lib.exercises import answer, as_tensor, check, predict
 from course_lib.exercises import progress, quiz, score, whose, yours
 from course_lib.plotting import lesson07 as figures
 
@@ -675,6 +675,69 @@ show_sandwich("yours", "LipLT")
 # %% id="between-the-bounds"
 quiz("between-the-bounds")
 
+# %% [markdown] id="lead-head"
+# ### One pair of classes
+#
+# Your certificate bounds the last hidden layer and multiplies by a length, ‖w_y - w_j‖. There is more to be
+# had from the pair. The lead $z_y - z_j$ is itself the output of a network: the layers below as they are, and
+# on top of them a single row, $w_y - w_j$. Whatever bounds a network bounds a lead. And what the two classes
+# have in common cancels in that row, before anything is bounded.
+
+# %% [markdown] id="lead-bound-task" task="lead-bound"
+# Write the bound of section 2 for the lead of one class over another. (`two_layer_bound` may be called.)
+
+
+# %% id="lead-bound" exercise="lead-bound"
+def lead_bound(first, second, slope, y, j):
+    """A bound on how fast the lead of class y over class j can change.
+
+    The logits are second σ(first x); first: (hidden, inputs); second:
+    (classes, hidden); the slopes of σ lie between 0 and ``slope``; y, j:
+    two different classes. Returns a scalar.
+    """
+    ### BEGIN SOLUTION
+    return two_layer_bound(first, (second[y] - second[j])[None], slope)
+    ### END SOLUTION
+
+
+# %% id="lead-bound-check" check="lead-bound"
+lead_bound = check("lead-bound", lead_bound)
+
+# %% [markdown] id="lead-read"
+# AE400-10 once more, which has two layers. How far are its hundred images certified, if a lead can fall by
+# √2 L per unit of length whatever the pair, if only its last row is the pair's, and if all of it is?
+
+# %% id="lead" tags=["result"]
+net = nets["AE400-10"]
+first, second = (layer.weight for layer in linear_layers(net))
+speeds = torch.zeros(10, 10, dtype=torch.float64)
+for y in range(10):
+    for j in range(y):
+        bound = float(lead_bound(first, second, 1 / 4, y, j))
+        speeds[y, j] = speeds[j, y] = bound
+rows = (second[:, None] - second).norm(dim=2)
+whole = math.sqrt(2) * math.exp(logs["AE400-10"])
+fall = {"√2 L for all pairs": whole + 0 * rows}
+fall |= {"the pair's last row": rows * norm(first) / 4}
+fall |= {"the pair's lead": speeds}
+z, at = net(few), 0.2
+lead, proved = z.gather(1, truth[:, None]) - z, {}
+for way, speed in fall.items():
+    radii = (lead / speed[truth]).scatter(1, truth[:, None], math.inf)
+    radii = radii.amin(1)
+    proved[way] = int((radii > at).sum())
+    print(f"{way:19} median radius {radii.median():.3f},", end=" ")
+    print(f"{proved[way]} of {len(few)} images at {at}")
+assert (speeds <= rows * norm(first) / 4 + 1e-9).all()
+
+# %% id="lead-asserts" tags=["solution-only"]
+assert sorted(proved.values()) == list(proved.values())
+assert proved["the pair's lead"] > 4 * max(1, proved["the pair's last row"])
+
+# %% [markdown] id="lead-note"
+# The network is the same in all three lines, and so are the images. That a bound speaks of one pair costs
+# nothing but forty-five norms in place of one. "LipLT" in the figures is this, for networks of any depth.
+
 # %% [markdown] id="accuracy-head"
 # ### From radii to accuracy
 #
@@ -938,26 +1001,6 @@ widgets.explore(
     radius=widgets.slider([k / 20 for k in range(51)], "L2 radius", 0.3),
 )
 
-# %% [markdown] id="huge-head"
-# And a network whose product is a million times too large? Here it is made by the course's `inflated`,
-# which scales a single unit. Twenty of its images:
-
-# %% id="huge-local"
-name = "FC100-100-10-ReLU"
-one_unit = find("inflated").solution()(nets[name], 1e6).eval()
-old = boxes[name][:20]
-again = spectral.certified_radius(one_unit, few[:20], truth[:20], "box")
-share = (again / old)[old > 0]
-print(f"median radius {old.median():.2f} before, {again.median():.2f} now;")
-print(f"the worst image keeps {share.min():.0%}")
-assert share.min() > 0.2
-assert (again <= sandwich[name]["attack"][:20]).all()
-
-# %% [markdown] id="huge-note"
-# The median is still more than half of what it was, where that of the global certificates has
-# shrunk about a millionfold: on the ball it is seen that one unit's large weights and its small
-# ones belong together. So here a large product did not even mean that nothing could be proved.
-
 # %% [markdown] id="record-head"
 # The course has run this on more images and for some of them on networks from several seeds, and
 # keeps what came out. In the figure, a point is the median of certified radius over attack
@@ -1142,7 +1185,7 @@ def shown(value, scale=100, digits=1):
 
 
 head = ["trained", "for", "accuracy, %", "L / margin", "attack, L2"]
-head += ["yours / attack", "certified at 0.3, %", "at 1.58, %"]
+head += ["yours / attack", "certified at 0.3, %", "at 1, %", "at 1.58, %"]
 rows = []
 for name, method in methods_of.items():
     for result in method["results"]:
@@ -1151,7 +1194,8 @@ for name, method in methods_of.items():
         for key in ("tight_over_margin", "attack_median", "pairs_ratio"):
             cells.append(shown(found[key], 1, 2))
         certified = found["certified_tight"]
-        rows.append([*cells, *(shown(certified[r]) for r in ("0.3", "1.58"))])
+        reached = [shown(certified[r]) for r in ("0.3", "1.0", "1.58")]
+        rows.append([*cells, *reached])
 plotting.table(head, rows)
 
 # %% [markdown] id="robust-note"
@@ -1233,31 +1277,41 @@ widgets.explore(
 # %% [markdown] id="published-head"
 # ### Beside what has been published
 #
-# Certificates for MNIST are usually reported at the L2 radius 1.58. (Larger networks with convolutions
-# and longer training are behind most of the published numbers.)
+# Certificates for MNIST are usually reported at the L2 radius 1.58. The rows called "long" are for this
+# comparison: two ways that train for certificates alone, 256-256 units that sort, twice the epochs, and
+# five settings of each. One is the orthonormal networks' loss. The other is GloRo's: it gives the network one
+# more class, "not certified at this radius", whose logit is the largest that a rival could reach within the
+# radius, and takes the cross-entropy of all eleven. (Of the published networks most are larger, with
+# convolutions, and were trained for longer.)
 
 # %% id="published"
 rows = []
 for row in trials["published"]:
-    rows.append([row["name"], row["accuracy"] or "", row["certified"]])
+    cells = [row["name"], row["accuracy"], row.get("near"), row["certified"]]
+    rows.append([cell or "" for cell in cells])
 best = {}
 for name, method in methods_of.items():
     for result in method["results"]:
         found = result["summary"]
         value = found["certified_tight"]["1.58"]
-        if name not in best or value["mean"] > best[name][1]["mean"]:
-            best[name] = found["accuracy"], value
-for name, (clean, value) in best.items():
-    rows.append([f"here: {name}", shown(clean), shown(value)])
-plotting.table(["network", "accuracy, %", "certified at 1.58, %"], rows)
+        if name not in best or value["mean"] > best[name][-1]["mean"]:
+            at = [r["summary"]["certified_tight"] for r in method["results"]]
+            near = max((one["0.3"] for one in at), key=lambda v: v["mean"])
+            best[name] = found["accuracy"], near, value
+for name, values in best.items():
+    rows.append([f"here: {name}", *(shown(value) for value in values)])
+head = ["network", "accuracy, %", "certified at 0.3, % (its best settings)"]
+plotting.table([*head, "certified at 1.58, %"], rows)
 
 # %% [markdown] id="published-note"
-# The wide orthonormal networks certify {{=100 * records["robust"]["methods"]["orthonormal, MaxMin, 256-256"]["results"][0]["summary"]["certified_tight"]["1.58"]["mean"]|.0f}} %, {{="more than" if 100 * records["robust"]["methods"]["orthonormal, MaxMin, 256-256"]["results"][0]["summary"]["certified_tight"]["1.58"]["mean"] > max(r["certified"] for r in records["robust"]["published"][1:3]) else "no more than"|}} the published ones of orthonormal layers, and
-# pay for it with an accuracy that is a percentage point lower ({{=100 * records["robust"]["methods"]["orthonormal, MaxMin, 256-256"]["results"][0]["summary"]["accuracy"]["mean"]|.1f}} %). The best of the
-# deterministic ones in the table, GloRo, remains ahead. Those are larger, convolutional for the
-# most part, and were trained for longer; ours are fully connected and take less than a minute. Note
-# what the table does *not* say: smoothing makes a promise of another kind, right with a high
-# probability only, and of a vote over many noisy copies of each image.
+# (The accuracy belongs to the settings for 1.58, the column for 0.3 to the row's best settings there.) With
+# settings for 1.58 the long orthonormal networks certify {{=100 * records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][-1]["summary"]["certified_tight"]["1.58"]["mean"]|.1f}} ± {{=100 * records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][-1]["summary"]["certified_tight"]["1.58"]["half_width"]|.1f}} %, {{="more than" if 100 * (records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][-1]["summary"]["certified_tight"]["1.58"]["mean"] - records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][-1]["summary"]["certified_tight"]["1.58"]["half_width"]) > records["robust"]["published"][0]["certified"] else "fewer than" if 100 * (records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][-1]["summary"]["certified_tight"]["1.58"]["mean"] + records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][-1]["summary"]["certified_tight"]["1.58"]["half_width"]) < records["robust"]["published"][0]["certified"] else "within the seeds' interval as many as"|}}
+# GloRo's published {{=records["robust"]["published"][0]["certified"]|.1f}} %, at an accuracy of {{=100 * records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][-1]["summary"]["accuracy"]["mean"]|.1f}} %; with settings for 0.3
+# they certify {{=100 * records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][0]["summary"]["certified_tight"]["0.3"]["mean"]|.1f}} ± {{=100 * records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][0]["summary"]["certified_tight"]["0.3"]["half_width"]|.1f}} % there, {{="more than" if 100 * (records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][0]["summary"]["certified_tight"]["0.3"]["mean"] - records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][0]["summary"]["certified_tight"]["0.3"]["half_width"]) > records["robust"]["published"][0]["near"] else "fewer than" if 100 * (records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][0]["summary"]["certified_tight"]["0.3"]["mean"] + records["robust"]["methods"]["orthonormal, MaxMin, 256-256, long"]["results"][0]["summary"]["certified_tight"]["0.3"]["half_width"]) < records["robust"]["published"][0]["near"] else "within the seeds' interval as many as"|}} the published {{=records["robust"]["published"][0]["near"]|.1f}} %. GloRo's loss, with the same units,
+# epochs and number of settings, certifies {{=100 * records["robust"]["methods"]["globally robust, MaxMin, 256-256, long"]["results"][-1]["summary"]["certified_tight"]["1.58"]["mean"]|.1f}} and {{=100 * records["robust"]["methods"]["globally robust, MaxMin, 256-256, long"]["results"][0]["summary"]["certified_tight"]["0.3"]["mean"]|.1f}} % here. The published networks are
+# convolutional; these are fully connected, and took about a minute and a half each on one core.
+# Nearest prototypes, which are no network, remain ahead ({{=records["robust"]["published"][3]["certified"]|.0f}} %). Note what the table does *not* say: smoothing makes a promise of another kind, right with a
+# high probability only, and of a vote over many noisy copies of each image.
 
 # %% [markdown] id="words-head"
 # ## 9. Discontinuous, or Lipschitz?

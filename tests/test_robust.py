@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.special
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -255,6 +256,60 @@ def test_a_net_has_the_layers_that_it_says(few):
     assert torch.equal(net.fc1.weight, robust.build("sigmoid", (30, 20)).fc1.weight)
 
 
+# ---------------------------------------------------------------- globally robust networks
+
+
+@pytest.mark.parametrize("step", [1, 5, 40])
+def test_the_eleventh_class_is_what_a_rival_can_reach(few, step):
+    net = robust.build("maxmin", (20, 10), seed=3).double()
+    images, labels = few.images[:40].double(), few.labels[:40]
+    loss = robust.GloballyRobustLoss(net, 0.7, steps=20)
+    for _ in range(step):
+        found = loss(net(images), labels)
+    found.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
+    rows = net.fc3.weight.detach().numpy()
+    below, radius = math.prod(norms_of(net)[:2]), 0.7 * min(1, step / 10)
+    values = []
+    for z, label in zip(net(images).detach().numpy(), labels.tolist(), strict=True):
+        top = int(z.argmax())
+        reach = [
+            z[j] + radius * below * math.dist(rows[top], rows[j]) for j in range(10) if j != top
+        ]
+        all_eleven = np.append(z, max(reach))
+        values.append(scipy.special.logsumexp(all_eleven) - all_eleven[label])
+    assert found.item() == pytest.approx(np.mean(values), rel=1e-9)
+
+
+def test_a_globally_robust_network_certifies_more(few):
+    same = {"activation": "maxmin", "hidden": (30, 20), "dataset": few, "epochs": 20}
+    plain = robust.train_bounded("plain", learning_rate=3e-3, progress=False, **same)
+    made = robust.train_bounded(
+        "globally robust", radius=0.5, learning_rate=3e-3, progress=False, **same
+    )
+
+    def certified(net):
+        """By hand: the margin over the pair's row and the norms below."""
+        z, rows = net(few.images).detach().numpy(), net.fc3.weight.detach().numpy()
+        below = math.prod(norms_of(net)[:2])
+        radii = [
+            min(
+                (one[y] - one[j]) / (below * math.dist(rows[y], rows[j]))
+                for j in range(10)
+                if j != y
+            )
+            for one, y in zip(z, few.labels.tolist(), strict=True)
+        ]
+        return np.mean(np.array(radii) > 0.5)
+
+    assert certified(made) > certified(plain) + 0.3
+
+
+def test_the_loss_wants_a_last_linear_layer():
+    with pytest.raises(ValueError, match="ends in Sigmoid"):
+        robust.GloballyRobustLoss(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Sigmoid()), 1.0)
+
+
 WRONG = [
     (("Plain",), {}, "no variant called 'Plain'"),
     (("plain", 0.1), {}, "'plain' has no strength"),
@@ -266,6 +321,11 @@ WRONG = [
     (("sum", 0.1), {"margin": 1.0}, "margin belongs to the loss of the variant 'orthonormal'"),
     (("orthonormal",), {"margin": -1.0}, "margin must be positive"),
     (("orthonormal",), {"temperature": 0.0}, "temperature must be positive"),
+    (("globally robust",), {}, "needs the radius"),
+    (("globally robust",), {"radius": 0.0}, "radius must be positive"),
+    (("globally robust",), {"radius": 1.0, "activation": "sigmoid"}, "use relu or maxmin"),
+    (("globally robust",), {"radius": 1.0, "margin": 1.0}, "margin belongs to the loss of the va"),
+    (("orthonormal",), {"radius": 1.0}, "radius belongs to the loss of the variant 'globally rob"),
     (("plain",), {"activation": "tanh"}, "no activation called 'tanh'"),
     (("plain",), {"hidden": (10, 0)}, "must be positive"),
     (("orthonormal",), {"activation": "maxmin", "hidden": (11,)}, "must be even"),

@@ -3,7 +3,8 @@ suggestion (section 4.3) with what it competes with.
 
 ``penalties``    the layers' upper bounds as a term of the loss, with their exact gradient
 ``orthonormal``  layers that cannot stretch at all
-``bounded``      :func:`train_bounded`, networks trained with either
+``globally_robust``  a loss with a class for what is not certified
+``bounded``      :func:`train_bounded`, networks trained with one of them
 
 ``places``       where in a network examples can be made: the pixels, and each layer's output
 ``examples``     examples made there: by one step, by several, by the attack
@@ -24,6 +25,7 @@ made the records robust.json and pools.json.
 from .against import AGAINST, Hardened, train_against
 from .bounded import ACTIVATIONS, VARIANTS, build, train_bounded
 from .examples import Nearest, nearest, several_steps, single_step, virtual_step
+from .globally_robust import GloballyRobustLoss
 from .orthonormal import (
     MarginLoss,
     MaxMin,
@@ -41,6 +43,7 @@ __all__ = [
     "AGAINST",
     "KINDS",
     "VARIANTS",
+    "GloballyRobustLoss",
     "Hardened",
     "MarginLoss",
     "MaxMin",

@@ -1,4 +1,4 @@
-"""Networks trained with one of five ways to keep their layers' norms small."""
+"""Networks trained with one of six ways to keep their layers' norms small, or to certify."""
 
 from collections import OrderedDict
 
@@ -7,11 +7,12 @@ from torch import nn
 from .. import device as devices
 from .. import models, training
 from ..data import Dataset, load_mnist
+from .globally_robust import GloballyRobustLoss
 from .orthonormal import MarginLoss, MaxMin, make_orthonormal, settle_orthonormal
 from .penalties import KINDS, penalty
 
 # what keeps the layers small, in the order of the record's table
-VARIANTS = ("plain", "decay", "sum", "log-product", "orthonormal")
+VARIANTS = ("plain", "decay", "sum", "log-product", "orthonormal", "globally robust")
 ACTIVATIONS = ("relu", "sigmoid", "maxmin")
 
 
@@ -52,6 +53,7 @@ def train_bounded(
     hidden: tuple[int, ...] = (100, 100),
     margin: float | None = None,
     temperature: float | None = None,
+    radius: float | None = None,
     dataset: Dataset | None = None,
     epochs: int = 10,
     learning_rate: float = 1e-2,
@@ -60,7 +62,7 @@ def train_bounded(
     device=None,
     progress: bool = True,
 ) -> nn.Sequential:
-    """A network trained with one of five ways to keep its layers' norms small, in eval mode.
+    """A network trained with one of six ways to keep its bounds small, in eval mode.
 
     variant, and what ``strength`` (not negative) then multiplies in the loss:
         "plain": nothing, and no strength;
@@ -68,7 +70,9 @@ def train_bounded(
         "sum", "log-product": the layers' upper bounds, see :func:`penalty`;
         "orthonormal": no strength either; all weight matrices have orthonormal rows, and the loss
         is :class:`MarginLoss` with ``margin`` (default 1) and ``temperature`` (default 1/4), which
-        the other variants do not have.
+        the other variants do not have;
+        "globally robust": the loss is :class:`GloballyRobustLoss` with ``radius`` (L2, positive),
+        for activations whose slopes reach 1: "relu" and "maxmin".
     activation, hidden, seed: see :func:`build`; the seed is also that of the images' order.
     dataset: default MNIST's training images. epochs, learning_rate, batch_size, progress: of
     :func:`training.train`. On one core 10 epochs of all images take about 7 s ("plain", "decay"),
@@ -76,11 +80,11 @@ def train_bounded(
     for a demonstration, 2 to 5 s.
 
     Raises ValueError, before any training, for an unknown variant or activation, a strength that is
-    missing, negative, or given to a variant without one, a margin or temperature likewise (they
-    must be positive), and what :func:`build`, :func:`make_orthonormal` and :func:`training.train`
-    refuse.
+    missing, negative, or given to a variant without one, a margin, temperature or radius likewise
+    (they must be positive), sigmoids with "globally robust", and what :func:`build`,
+    :func:`make_orthonormal` and :func:`training.train` refuse.
     """
-    _check(variant, strength, margin, temperature)
+    _check(variant, strength, margin, temperature, radius, activation)
     net = build(activation, hidden, seed)
     steps = {}
     if variant == "orthonormal":
@@ -91,9 +95,17 @@ def train_bounded(
     elif variant in KINDS:
         steps["penalty"] = lambda net: strength * penalty(net, kind=variant)
     net.to(devices.pick(device))
+    dataset = dataset or load_mnist("train", next(net.parameters()).device)
+    if variant == "globally robust":
+        for layer in net.modules():
+            # its first steps hold on to nothing if the bound is large: start where it is 1
+            if isinstance(layer, nn.Linear):
+                nn.init.orthogonal_(layer.weight, generator=devices.generator(seed))
+        each = max(1, len(dataset) // batch_size)
+        steps["loss"] = GloballyRobustLoss(net, radius, epochs * each)
     training.train(
         net,
-        dataset or load_mnist("train", next(net.parameters()).device),
+        dataset,
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
@@ -106,7 +118,7 @@ def train_bounded(
     return net
 
 
-def _check(variant: str, strength, margin, temperature) -> None:
+def _check(variant: str, strength, margin, temperature, radius, activation) -> None:
     if variant not in VARIANTS:
         raise ValueError(
             f"There is no variant called {variant!r}: use one of {', '.join(VARIANTS)}."
@@ -123,12 +135,22 @@ def _check(variant: str, strength, margin, temperature) -> None:
         raise ValueError(
             f"The strength must not be negative: {strength} would reward layers that stretch."
         )
-    for name, value in {"margin": margin, "temperature": temperature}.items():
+    if variant == "globally robust" and radius is None:
+        raise ValueError(
+            "The variant 'globally robust' needs the radius that is to be certified, say 0.3."
+        )
+    if variant == "globally robust" and activation == "sigmoid":
+        raise ValueError(
+            "The variant 'globally robust' counts the slopes of the units as 1, and a sigmoid's "
+            "reach 1/4: use relu or maxmin."
+        )
+    whose = {"margin": "orthonormal", "temperature": "orthonormal", "radius": "globally robust"}
+    for name, value in {"margin": margin, "temperature": temperature, "radius": radius}.items():
         if value is None:
             continue
-        if variant != "orthonormal":
+        if variant != whose[name]:
             raise ValueError(
-                f"The {name} belongs to the loss of the variant 'orthonormal', and {variant!r} "
+                f"The {name} belongs to the loss of the variant {whose[name]!r}, and {variant!r} "
                 "has none: leave it out."
             )
         if not 0 < value < float("inf"):

@@ -16,6 +16,7 @@ ORDER = [
     "local-stretch",
     "two-layer-bound",
     "certificate",
+    "lead-bound",
     "robust-accuracy",
     "inflated",
     "log-penalty",
@@ -72,6 +73,16 @@ def certificate(logits, labels, last, below):
     radii = lead / (apart * below)
     radii = radii.scatter(1, labels[:, None], math.inf)
     return radii.amin(dim=1).clamp(min=0)
+
+
+def lead_bound(first, second, slope, y, j):
+    """A bound on how fast the lead of class y over class j can change.
+
+    The logits are second σ(first x); first: (hidden, inputs); second:
+    (classes, hidden); the slopes of σ lie between 0 and ``slope``; y, j:
+    two different classes. Returns a scalar.
+    """
+    return two_layer_bound(first, (second[y] - second[j])[None], slope)
 
 
 def robust_accuracy(radii, distances, correct, radius):
