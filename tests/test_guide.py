@@ -16,7 +16,7 @@ from course_lib.guide import html as pages
 from course_lib.guide import lesson as reading
 from course_lib.guide import minutes, page, plans, writing
 from course_lib.guide.lesson import GuideError
-from course_lib.guide.mathml import mathml, spoken
+from course_lib.guide.mathml import mathml
 
 pytestmark = pytest.mark.skipif(storage.checkout() is None, reason="an installed course")
 ROOT = storage.checkout()
@@ -274,10 +274,6 @@ def test_a_formula_becomes_mathml(tex, shown):
 def test_a_formula_that_is_not_understood_is_told(tex, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         mathml(tex)
-
-
-def test_a_formula_is_spoken_by_its_signs():
-    assert spoken(r"\sigma_1 \ge \sigma_{2}") == "σ_1 ≥ σ_2"
 
 
 def test_two_lessons_by_the_command(tmp_path, capsys):
