@@ -19,8 +19,9 @@ import functools
 import html
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from . import storage
 
@@ -66,16 +67,15 @@ def _joined(text: str | list[str]) -> str:
 # In a kernel -------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Cell:
-    """The cell that runs: its alternative texts, and how many pictures it has shown."""
+class _Running(threading.local):
+    """What runs in a thread. A slider is drawn in one of its own where JupyterLab wants it so."""
 
-    texts: Sequence[str] = ()
-    shown: int = field(default=0)
+    texts: Sequence[str] = ()  # the alternative texts of its pictures
+    shown: int = 0  # how many pictures it has shown
+    publisher: object = None  # the one that has the hook, which hears of this thread alone
 
 
-_running = _Cell()
-_places: list[object] = []  # the publisher that has the hook: a kernel has one
+_running = _Running()
 
 
 def install() -> None:
@@ -83,23 +83,30 @@ def install() -> None:
 
     Nothing where no notebook's kernel runs.
     """
+    shell = _listen()
+    if shell is not None:
+        shell.events.register("pre_run_cell", _begin)
+
+
+def _listen():
+    """Hang the hook into this thread's publisher; the shell, where that was not done before."""
     try:
         from IPython import get_ipython  # a script that only draws needs no notebook
     except ImportError:
-        return
+        return None
     shell = get_ipython()
     publisher = getattr(shell, "display_pub", None)
-    if not hasattr(publisher, "register_hook") or publisher in _places:
-        return
-    _places.append(publisher)
+    if not hasattr(publisher, "register_hook") or publisher is _running.publisher:
+        return None
+    _running.publisher = publisher
     publisher.register_hook(_with_text)
-    shell.events.register("pre_run_cell", _begin)
+    return shell
 
 
 def _begin(info) -> None:
     """A cell is about to run: IPython's event."""
-    global _running
-    _running = _Cell(texts_of(getattr(info, "cell_id", None), info.raw_cell or ""))
+    _running.texts = texts_of(getattr(info, "cell_id", None), info.raw_cell or "")
+    _running.shown = 0
 
 
 def _with_text(message: dict) -> dict:
@@ -122,12 +129,13 @@ def of_this_cell() -> Sequence[str]:
 @contextlib.contextmanager
 def using(texts: Sequence[str]) -> Iterator[None]:
     """Within it pictures get ``texts``, whichever cell runs."""
-    global _running
-    before, _running = _running, _Cell(texts)
+    _listen()
+    before = _running.texts, _running.shown
+    _running.texts, _running.shown = texts, 0
     try:
         yield
     finally:
-        _running = before
+        _running.texts, _running.shown = before
 
 
 def texts_of(key: str | None, code: str) -> Sequence[str]:
