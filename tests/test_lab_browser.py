@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import doctor, storage, workcopy
+from course_lib import alternatives, doctor, storage, workcopy
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -685,6 +685,20 @@ def test_a_lesson_is_worked_through(lab, lesson, slug, wrong, sentence, right):
     assert "is kept" in book.output(guess)
     for theme, width in LOOKS:
         book.look(theme, width)
+
+
+def test_a_solved_lesson_shows_its_pictures_before_anybody_trusts_it(lab):
+    """Outputs that were not made here are cleaned by JupyterLab: the pictures and their words stay."""
+    shutil.copy(ROOT / "solutions" / FIRST[0].name, lab.work / "solved.ipynb")
+    lab.open("solved.ipynb")
+    outputs = lab.page.locator(".jp-Notebook .jp-RenderedHTML:not(.jp-mod-trusted) img")
+    found = outputs.evaluate_all("all => all.map(e => [e.naturalWidth, e.alt])")
+    solved = json.loads((lab.work / "solved.ipynb").read_text(encoding="utf-8"))["cells"]
+    every = (o.get("data", {}) for cell in solved for o in cell.get("outputs", []))
+    pictures = [p for data in every if (p := alternatives.picture_in(data))]
+    assert [alt for _, alt in found] == [picture.text for picture in pictures]
+    assert all(width > 100 for width, _ in found)
+    assert faults(lab.page) == []
 
 
 def test_the_lessons_are_a_copy(work):

@@ -1,7 +1,8 @@
 """A lesson as the guide needs it: read from the solved notebook and the registry, never typed.
 
 What a section, an exercise or a figure is stands in the notebook; minutes, hints, wrong answers,
-rubrics in :mod:`course_lib.exercises`; the discussion and exam questions in :mod:`.questions`.
+rubrics in :mod:`course_lib.exercises`; the discussion and exam questions, and which exercises lead
+to which objective, in :mod:`.questions`.
 """
 
 import importlib
@@ -84,6 +85,7 @@ class Lesson:
     name: str
     title: str
     objectives: list[str]
+    serves: list[tuple[str, ...]]  # for each objective, the slugs of the exercises that lead to it
     before: str
     time: str
     sections: list[Section]
@@ -285,9 +287,13 @@ def _formulas_on_a_line(text: str) -> str:
     return re.sub(r"(?<!\$)\$[^$]+\$", lambda found: " ".join(found[0].split()), text)
 
 
-def _questions(number: int) -> dict[str, list[Question]]:
+def _questions(number: int) -> dict[str, list]:
     name = f"{__package__}.questions.lesson{number:02d}"
     if not Path(__file__).with_name("questions").joinpath(f"lesson{number:02d}.py").is_file():
-        return {"discussion": [], "exam": []}
+        return {"discussion": [], "exam": [], "serves": []}
     module = importlib.import_module(name)
-    return {"discussion": list(module.DISCUSSION), "exam": list(module.EXAM)}
+    return {
+        "discussion": list(module.DISCUSSION),
+        "exam": list(module.EXAM),
+        "serves": list(module.SERVES),
+    }
