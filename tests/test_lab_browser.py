@@ -688,7 +688,7 @@ def test_a_lesson_is_worked_through(lab, lesson, slug, wrong, sentence, right):
 
 
 def test_a_solved_lesson_shows_its_pictures_before_anybody_trusts_it(lab):
-    """Outputs that were not made here are cleaned by JupyterLab: the pictures and their words stay."""
+    """JupyterLab cleans outputs that were not made here: pictures and their words stay."""
     shutil.copy(ROOT / "solutions" / FIRST[0].name, lab.work / "solved.ipynb")
     lab.open("solved.ipynb")
     outputs = lab.page.locator(".jp-Notebook .jp-RenderedHTML:not(.jp-mod-trusted) img")
