@@ -46,6 +46,7 @@ Around them
 ``kept``      finished measurements, by all that decides them; what is interrupted goes on
 ``sourcecode``  what a piece of code says and all that it imports, as one digest
 ``plotting``, ``widgets``  one look for all figures; the sliders
+``alternatives``  what a figure shows, in words, for who cannot see it
 ``exercises``  what an exercise is, how an answer is judged, and a module for each of them
 ``authoring``  from a lesson's source to its notebooks
 ``cells``     which cell of a lesson a cell of a learner's notebook is, whatever has become of it

@@ -19,6 +19,12 @@ def checkout() -> Path | None:
     return root if (root / "pyproject.toml").is_file() and (root / "lessons").is_dir() else None
 
 
+def released() -> Path:
+    """The folder of the lessons as they are handed out."""
+    root = checkout()
+    return root / "lessons" if root else PACKAGE / "_lessons"
+
+
 def is_ours(root: Path) -> bool:
     """Whether a learner's own files belong into the checkout ``root``: it is this user's.
 

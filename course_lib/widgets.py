@@ -5,6 +5,8 @@ import os
 import ipywidgets
 import matplotlib.pyplot as plt
 
+from . import alternatives
+
 STATIC = "COURSE_STATIC"
 
 
@@ -44,9 +46,12 @@ def explore(draw, static: list[dict], **controls) -> None:
     its arguments; static: the arguments of the figures that a page without a kernel shows instead.
     """
 
+    texts = alternatives.of_this_cell()
+
     def show(**values) -> None:
-        draw(**values)
-        plt.show()
+        with alternatives.using(texts):
+            draw(**values)
+            plt.show()
 
     if is_static():
         for values in static:

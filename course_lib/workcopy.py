@@ -36,8 +36,7 @@ class ThereAlready(WorkError):
 
 def lessons() -> dict[str, Path]:
     """The course's lessons by name, as 01_training. Raises WorkError if there are none."""
-    root = storage.checkout()
-    folder = root / "lessons" if root else storage.PACKAGE / "_lessons"
+    folder = storage.released()
     found = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     if not found:
         raise WorkError(f"There are no lessons in {folder}: install the course again.")

@@ -116,6 +116,9 @@ stable_cross_entropy = check("stable-cross-entropy", stable_cross_entropy)
 # did not pass, it is drawn, too, as far as it is finite.)
 
 # %% id="gap-figure"
+#| alt: The loss over the lead of the wrong logit, both axes logarithmic. The
+#| stable loss goes on rising in a straight line; the one with a small number
+#| added to the softmax follows it at first and then stays level.
 label = torch.tensor([0])
 gaps = np.geomspace(1, 1000, 80).tolist()
 
@@ -256,6 +259,11 @@ for strength in strengths:
     path[strength] = layer.weight.detach().cpu(), errors
 
 # %% id="path-figure"
+#| alt: Left: the error over the logarithm of the decay. That of the fitted
+#| images rises from nothing, that of others is higher, falls a little and then
+#| rises as well; a grey line marks the chosen decay. Right: the ten filters.
+#| Where the decay is weak they look like noise, where it is strong like smooth
+#| digits.
 fit_errors, other_errors = np.transpose([path[s][1] for s in strengths])
 
 
@@ -454,6 +462,9 @@ setting = {"epochs": 4, "decay": 4e-5, "progress": False}
 history = training.train(mine, train, loss=watched, **setting)
 
 # %% id="adam-figure"
+#| alt: The loss of the training over its steps, on a logarithmic scale.
+#| Gradient descent falls fast and then slowly; Adam soon lies below it and
+#| goes on falling, with ripples, to a much smaller loss.
 figure, axis = plt.subplots(figsize=(6.4, 2.8))
 for losses, name in ((descent, "gradient descent"), (adam, "Adam")):
     blocks = np.array([float(value) for value in losses])
@@ -537,6 +548,10 @@ assert h.mean() > 0.3, (  # strength 0: nothing keeps the units quiet
 )
 
 # %% id="ae-figure"
+#| alt: Three rows of ten filters in red and blue. Without the sparsity term
+#| they are blotches all over the image; with it, rings and strokes stand out;
+#| those of the course's own autoencoder are a single stroke or bow each, on an
+#| almost empty ground.
 ae400 = zoo.load("AE400-10")
 rows = {
     "without the term": encoders[0.0].weight,
@@ -610,6 +625,9 @@ rows = [table_row(n, paper.TABLE1[n]) for n in paper.TABLE1 if n in networks]
 plotting.table(head, rows, "Errors in percent:")
 
 # %% id="table-figure"
+#| alt: Test errors of six networks, one row each: those found here with their
+#| intervals, and the paper's. Most of the paper's lie within an interval or
+#| near its edge.
 printed = paper.TABLE1 | paper.TABLE3
 hidden = [name for name in printed if not name.startswith("FC10(")]
 printed = {name: printed[name] for name in hidden if name in networks}

@@ -67,6 +67,8 @@ h2 = units.activations(net, images.images, "sigmoid2")
 print("sigmoid2:", tuple(h2.shape))
 
 # %% id="by-hand"
+#| alt: The eight test images that excite one unit most, its activation above
+#| each: two threes, then sevens. The activations hardly differ.
 unit = 3
 rows = h2[:, unit].argsort(descending=True)[:8].cpu()
 seen = images[rows]
@@ -155,6 +157,10 @@ directions = torch.cat(
 # each with what went into the layer.
 
 # %% id="figures-1-2"
+#| alt: Two blocks of four rows of eight digits: the strongest images of four
+#| units on the left, of four random directions on the right. In both most rows
+#| hold one kind of digit, noughts or sixes or twos, with few others among
+#| them.
 before2 = units.activations(net, images.images, "fc2")
 few = load_mnist("fit").sample(2000, seed=1)
 parts = {
@@ -224,6 +230,9 @@ def haar_bases(count, width, generator):
 haar_bases = check("haar-bases", haar_bases)
 
 # %% id="wrong-bases-figure"
+#| alt: Three histograms of an angle over the whole circle. Directions drawn in
+#| a cube have four peaks at the diagonals; the QR decomposition as it comes
+#| leaves half of the circle empty; the right way is level.
 rng = device.generator(4)
 corner = 2 * torch.rand(20000, 2, generator=rng) - 1
 cube = torch.nn.functional.normalize(corner, dim=1)
@@ -250,6 +259,9 @@ plt.show()
 # direction? Type your guesses, one letter for each row.
 
 # %% id="blind-rows"
+#| alt: Twenty numbered rows of eight digits, ten on each side. Most rows show
+#| one digit throughout, a few two or three kinds; nothing tells which rows are
+#| units' and which are random directions'.
 rng = device.generator(41)
 is_unit = torch.rand(20, generator=rng).argsort() < 10
 blind = units.random_directions(20, 100, rng)
@@ -544,6 +556,9 @@ for name, (h, before) in layers.items():
 assert tested["sigmoid1"][2] > 0.2 > 0.02 > tested["sigmoid2"][2]
 
 # %% id="randomise-figure"
+#| alt: Two histograms of the mean purity of random bases, with a line for that
+#| of the units. In the first layer the line lies in the middle of the heap, in
+#| the second to the left of all of it.
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.4), sharex=True)
 for axis, (name, (seen, chance, p)) in zip(axes, tested.items(), strict=True):
     axis.hist(chance.cpu().numpy(), bins=20, color="0.7")
@@ -754,6 +769,10 @@ plotting.table(["network", "layer", *margins], rows)
 
 
 # %% id="table-figure"
+#| alt: Five panels, one for each measure, with a row for each network and
+#| layer: the difference of units and random bases with its interval, trained
+#| and untrained. Most dots lie in the grey band about nought; those of the
+#| sparse autoencoder lie to the right of it in every panel.
 def by_measure(state):
     """Measure -> (low, mean, high) of the difference in each layer."""
     found = {name: [] for name in units.MARGINS}
@@ -887,6 +906,9 @@ turned_purity = units.purity(labels.cpu(), turned)
 
 
 # %% id="slider"
+#| alt: The eight strongest images of a direction between two units, their
+#| labels above them. At both ends of the turn, and in between, all eight show
+#| one digit: first nines, then sixes, then noughts.
 def show_angle(angle):
     step = angles.index(angle)
     row = turned[step]
@@ -1040,6 +1062,10 @@ for name in ("AE400-10", "FC100-100-10"):
 assert curves["AE400-10"][0] - curves["AE400-10"][-1] > 0.05
 
 # %% id="dissection-figure"
+#| alt: Mean purity over the share of a rotation away from the units, for the
+#| autoencoder and a plain network. The autoencoder's falls a little, the other
+#| stays nearly level; both lie well above the units of untrained networks, and
+#| those above chance. Bars at the right show the range of random bases.
 for name, purities in curves.items():
     (line,) = plt.plot(shares, purities, "o-", label=f"{name}, sigmoid1")
     entry = record["networks"][name]["sigmoid1"]

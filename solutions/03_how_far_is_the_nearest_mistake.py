@@ -126,6 +126,9 @@ distortion = check("distortion", distortion)
 # every pixel a little, as noise, as a smooth shadow, and in a few pixels.
 
 # %% id="same-size" tags=["result"]
+#| alt: One handwritten five, five times: clean, all pixels a little lighter,
+#| under noise, under a shadow, and with eight white specks. The changes have
+#| the same size, and only the first can hardly be seen.
 few = right["FC10(1e-2)"]
 image = few.images[:1].double()
 rows, columns = torch.arange(28)[:, None], torch.arange(28)
@@ -242,6 +245,9 @@ assert 3 < same_last / same_first < last / first < 4
 assert same_first > 1.05 * first and same_last < 1.05 * last  # as told below
 
 # %% id="planes-figure"
+#| alt: Three histograms of the distortion at the nearest plane, one for each
+#| linear network, with a triangle at each mean. The stronger the decay, the
+#| flatter the histogram and the farther to the right its mean.
 bins = np.linspace(0, 0.16, 41)
 for name in names:
     values = planes[name][0]
@@ -419,6 +425,9 @@ left = value_and_slope(steps[2], x, ways, ds)[0]
 which = int((left / value_and_slope(steps[0], x, ways, ds)[0]).argmax())
 
 # %% id="newton-figure"
+#| alt: The lead of the target over the multiplier. Without the box it is a
+#| steep straight line; clipped to the box it rises ever less steeply. Newton's
+#| steps go along its tangents and reach nought in a few points.
 one = [values[which : which + 1] for values in (x, ways, ds)]
 trail, heights = [0.0], []
 for _ in range(6):
@@ -517,6 +526,10 @@ for name in names:
 
 
 # %% id="gallery"
+#| alt: For the chosen network: a clean three, the changed one, the change in
+#| blue and red, and the logits before and after as bars. With weak decay the
+#| change is faint and scattered, with strong decay it shows the strokes of the
+#| digit it aims at; the two largest logits become equal.
 def show_mistake(network, digit, target):
     clean = chosen.images[digit].double()
     image, size = gallery.get((network, digit, target), (clean, 0.0))
@@ -693,6 +706,10 @@ for c in cs:
 minimum = exact_minimum(net, image, target)
 
 # %% id="path-figure"
+#| alt: For the chosen c: the changed image, its change in blue and red, the
+#| probabilities as bars, and the distortion over c, with a square at the
+#| chosen one. As c falls, the distortion rises from nothing, crosses a dashed
+#| line, and the image turns into an eight.
 lengths = [float(r.norm()) / 28 for r in path]
 outputs = [net(image + r[None])[0] for r in path]
 
@@ -774,6 +791,13 @@ def toy_end(beta):
 
 
 # %% id="toy-figure"
+#| alt: A square of two pixels, divided between three classes. From the start a
+#| curve of the penalty's minimisers leads to the target's side, where it meets
+#| a line of equal loss; the exact point lies on the border elsewhere, on a
+#| smaller circle about the start.
+#| alt: The same square with a sharper loss: the line of equal loss now follows
+#| the borders of the classes with a corner, and the penalty's point and the
+#| exact one are the same.
 grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 201)] * 2), axis=-1)
 classes = (grid @ toy_weight.T + toy_bias).argmax(axis=-1)
 
@@ -965,6 +989,9 @@ assert all(
 )
 
 # %% id="trend-figure"
+#| alt: Mean distortion of three linear networks, in the order of their decay:
+#| exact, on the same images, by the paper's loss, and as the paper prints it.
+#| All four lines rise; the paper's is the highest.
 for (what, values), mark in zip(steps.items(), "osD*", strict=True):
     plt.plot(names, [v[0] for v in values], mark + "-", label=what)
 plt.ylim(0, 0.16)
@@ -1074,6 +1101,9 @@ assert random[at] < 0.02 and 0.1 < random[-1] < 0.3
 score("noise-at-0.1", 100 * wrong["noise"][at])
 
 # %% id="noise-figure"
+#| alt: The share of images that are read wrongly over the size of the change,
+#| on a logarithmic scale. Towards the nearest mistake it rises steeply to all
+#| of them; with noise it stays near nothing and rises only at the end.
 for what, curve in wrong.items():
     plt.semilogx(levels, [100 * share for share in curve], "o-", label=what)
 plt.axvline(paper.TABLE1["FC10(1e-2)"].distortion, color="0.8", zorder=0)
@@ -1087,6 +1117,9 @@ plt.legend()
 plt.show()
 
 # %% id="noise-images" tags=["result"]
+#| alt: One handwritten five, four times, with what the network reads: clean,
+#| moved towards the nearest mistake, under noise of that size, and under noise
+#| that hides it. Only the second is read wrongly.
 one = few[:1]
 near = one.images.double()
 row = {

@@ -150,6 +150,11 @@ quiz("read-a-cell")
 
 
 # %% id="table"
+#| alt: Two tables as coloured squares, the paper's and the one found here: a
+#| row for the network that the images were made for or for a kind of noise, a
+#| column for each network that reads them. The diagonal is darkest, the rows
+#| of the decayed linear networks come next; noise and the clean images are
+#| pale, and both tables have one pattern.
 table = transfer.transfer_table(nets, None, few)
 rows = [*paper.TABLE2, transfer.table.CLEAN]
 here = table.paper()
@@ -299,6 +304,10 @@ def agreement(part):
 agreement("table2")
 
 # %% id="record-strict"
+#| alt: A table of eight networks as coloured squares: a row for whom the
+#| images were made, a column for who reads them. The diagonal is darkest;
+#| images made for decayed linear networks fool most others; the convolutional
+#| network is hardly fooled, and its images fool nobody.
 wide = record["tables"]["table2"]["columns"]
 strict_record = record["tables"]["table2"]["strict"]
 shares = [[strict_record[a][b][0] for b in wide] for a in wide]
@@ -358,6 +367,9 @@ predict("other-half", (5, 25))
 # The upper half of Table 4, in the paper's way, beside the paper's:
 
 # %% id="table4"
+#| alt: Two tables as coloured squares, the paper's and the one found here, of
+#| three networks trained on halves. The diagonal is dark, everything else is
+#| pale: noise and the clean images most.
 table4 = transfer.transfer_table(
     halves, None, test, stddev=0.1, noise=(0.06, 0.1)
 )
@@ -494,6 +506,10 @@ least = max(strictly[noise, name] for name in small)
 print(f"noise of the same size: at most {least:.1%}")
 
 # %% id="small-figure"
+#| alt: The share of images fooled, for pairs of networks with all, half or
+#| none of their training images in common: a dot for each pair, a bar for the
+#| mean. It falls as less is shared; whether the first weights are the same
+#| makes little difference.
 figures.groups(groups)
 plt.show()
 
@@ -543,6 +559,10 @@ answer(
 # stddev of 0.1 per pixel (exercise {{exercise:amplify}}, in the library `attacks.amplify`). The lower half of Table 4:
 
 # %% id="amplified"
+#| alt: Two tables as coloured squares, the paper's and the one found here, of
+#| three networks on amplified images. The off-diagonal squares are now dark as
+#| well, where both networks saw the same half most; the row of noise stays
+#| pale.
 rows = [*list(paper.TABLE4)[4:]]
 shares = [[here4[row, name] for name in HALVES] for row in rows]
 printed = [paper.TABLE4[row] for row in rows]
@@ -664,6 +684,11 @@ n_curve = by_size.strict().n[HALVES[0]]
 
 
 # %% id="curve"
+#| alt: Left: the share of images fooled over the size of the change, for three
+#| networks. All rise from nothing to all images, the one they were made for
+#| first, the one of the other half last; noise stays flat. Right: ten digits
+#| changed by the chosen size, with what the three say; the larger it is, the
+#| more grey patches they have.
 def show_size(source, level):
     lines = {name: curves[source, name] for name in HALVES}
     noise = curves[None, "FC100-100-10@P2"]
@@ -769,6 +794,10 @@ for name in NAMES:
     assert controls[name, "noise"] < 1
 
 # %% id="controls-figure"
+#| alt: For each of six networks three bars: the share of others that its
+#| examples fool, that the changes of another image fool, and that noise fools.
+#| The first is the highest everywhere, the second clearly lower, the third
+#| nearly nothing.
 figure, axis = plt.subplots(figsize=(6.4, 2.8))
 for k, kind in enumerate(("its own", "another image's", "noise")):
     values = [controls[name, kind] for name in NAMES]
@@ -1138,6 +1167,9 @@ assert min(means[:-1]) > 7 / 28 and means[0] > means[1]
 score("cosine-of-halves", means[1])
 
 # %% id="cosines-figure"
+#| alt: Five histograms of the cosine of two networks' input gradients. Two
+#| random directions heap up about nought; the pairs of networks lie to the
+#| right, those trained on the same half farthest.
 bins = np.linspace(-0.2, 1, 61)
 for pair, found in cosines.items():
     values = found.cpu().numpy()
@@ -1227,6 +1259,9 @@ print(f"   in the right order {np.mean(order):.1%}, least {min(order):.1%}")
 assert agreement > half + 0.05 and agreement > 0.9 and min(order) > 0.9
 
 # %% id="reach-figure"
+#| alt: Two scatter plots of how often a target is hit, a dot for each pair of
+#| networks. Over the cosine alone the dots lie all over the panel; over the
+#| share that the cosine and the lengths foretell they lie near the diagonal.
 cosine = [agree[pair] for pair in pairs]
 named = {
     f"{a} → {b}": (expected[a, b], hits[a, b])

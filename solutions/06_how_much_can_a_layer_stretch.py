@@ -74,6 +74,10 @@ tensor = functools.partial(as_tensor, dtype=torch.float64)
 # example with two inputs and two outputs. Turn $r$ round the circle, and watch $Wr$.
 
 # %% id="circle"
+#| alt: Left: a circle with an arrow of length one. Middle: the ellipse that
+#| the matrix makes of it, with the arrow's image. Right: the image's length
+#| over the angle, a wave with two humps; a dot marks the chosen angle, first
+#| on a crest, then in a trough.
 W = torch.tensor([[1.6, 0.9], [0.1, 0.8]], dtype=torch.float64)
 angles = torch.linspace(0, 2 * math.pi, 361, dtype=torch.float64)
 circle = torch.stack([angles.cos(), angles.sin()])
@@ -129,6 +133,9 @@ assert abs(mean_square.sqrt() * 28 / fc1_sigmas.norm() - 1) < 0.03
 score("random-stretch", times_average)
 
 # %% id="random-figure"
+#| alt: A histogram of how much random directions are stretched: a narrow heap
+#| near one. The line of the largest singular value stands alone, far to the
+#| right.
 plt.hist(at_random, bins=30, label="1000 random directions")
 plt.axvline(
     fc1_sigmas[0], color=plotting.PAPER, label="largest singular value"
@@ -181,6 +188,9 @@ power_iteration = check("power-iteration", power_iteration)
 # On fc1, from five random starts:
 
 # %% id="power"
+#| alt: The stretch found over the number of steps, on a logarithmic axis, from
+#| five starts. All five rise to the line of the largest singular value and
+#| stay there.
 starts = torch.randn(5, 784, generator=rng, dtype=torch.float64)
 counts = [1, 2, 5, 10, 20, 50, 100, 200]
 from_below = torch.tensor(
@@ -321,6 +331,9 @@ def convolution_matrix(kernel, n, padding, stride=1, circular=False):
 convolution_matrix = check("convolution-matrix", convolution_matrix)
 
 # %% id="matrix-figure"
+#| alt: A convolution as a matrix, three times, in red and blue. With zero
+#| padding it is a band along the diagonal; the circular one has entries in two
+#| corners as well; with a stride only every third row is left.
 taps = torch.tensor([0.5, 1.0, -0.8], dtype=torch.float64)
 kinds = {
     "zero padding": {},
@@ -387,6 +400,9 @@ assert torch.allclose(conv1_matrix @ x.flatten(), y.flatten()), (
 # that brings out the small ones.
 
 # %% id="waves-figure"
+#| alt: The same three matrices between waves, in greys. The circular one is a
+#| diagonal line; zero padding adds a pale haze on both sides of it; with a
+#| stride there are three slanting lines, so that several waves become one.
 
 
 def waves(n):
@@ -529,6 +545,11 @@ def on_circle(name, x):
 
 
 # %% id="frequencies-look"
+#| alt: For the chosen layer and wave: a map of the largest singular value over
+#| all waves, with a dot at the chosen one; all singular values of that wave as
+#| bars; the pattern that goes in; and what comes out in each channel. In the
+#| first layer the map has two bright spots off its middle, in the second one
+#| in the middle, and flat patches go in there.
 def show_frequency(layer, down, across):
     pattern = most_stretched(layer, down, across)
     out = on_circle(layer, pattern)
@@ -607,6 +628,10 @@ assert below == [n for n in lengths if n % 2]
 assert (more >= padded - 1e-6).all()
 
 # %% id="edge-figure"
+#| alt: The norm over the number of pixels, with zeros outside and on circles
+#| of as many pixels and of one more. The circles' jump up and down between
+#| even and odd numbers; the one with zeros rises smoothly towards the upper
+#| ones.
 few_n = slice(0, 13)  # n = 5 to 17; beyond, the marks merge
 plt.plot(lengths[few_n], padded[few_n], "o", markersize=4, label="zeros, n")
 plt.plot(lengths[few_n], same[few_n], "x", markersize=6, label="circular, n")
@@ -664,6 +689,9 @@ assert lower <= upper, (
 )
 
 # %% id="edge-pattern"
+#| alt: The pattern that is stretched most, twice. On the circle it has stripes
+#| of one strength everywhere; with zeros it is strongest in the middle and
+#| fades out towards the edges.
 print(f"power_iteration: {whose(power_iteration)};", end=" ")
 print(f"norm_from_above: {whose(norm_from_above)};", end=" ")
 print(f"symbol_norm: {whose(symbol_norm)}")
@@ -691,6 +719,8 @@ plt.show()
 # on 28 x 28 pixels, and what a stride of 4 keeps of them:
 
 # %% id="alias-figure"
+#| alt: Four grey images: a slow slanting wave, a much faster one, and what is
+#| left of each where every fourth pixel is kept. The last two are the same.
 grid = torch.arange(28, dtype=torch.float64) * 2 * math.pi / 28
 figure, axes = plt.subplots(1, 4, figsize=(7.6, 2.1))
 kept = []
@@ -914,6 +944,9 @@ pooling_constant = check("pooling-constant", pooling_constant)
 # line:
 
 # %% id="contrast" tags=["result"]
+#| alt: Three curves of a number after contrast normalisation over the number
+#| itself, for three constants. All run from minus one to one through nought;
+#| the smaller the constant, the steeper the middle.
 line = torch.linspace(-2, 2, 401, dtype=torch.float64, requires_grad=True)
 for epsilon in (1.0, 0.1, 0.01):
     out = line / (epsilon + line**2) ** 0.5

@@ -196,6 +196,9 @@ for name in names[3:7]:
 score("jacobian-below-product", stretches["FC100-100-10"].max())
 
 # %% id="stretch-figure"
+#| alt: Four histograms of how much four networks stretch at an image, each
+#| with a line for the product of their layers' norms. The line stands several
+#| times farther to the right than the heap.
 figure, axes = plt.subplots(2, 2, figsize=(7.2, 3.6), sharex=True)
 for axis, (name, found) in zip(axes.flat, stretches.items(), strict=True):
     axis.hist(found, np.linspace(0, 30, 61), color=plotting.OURS)
@@ -321,6 +324,10 @@ print(f"CONV: product over largest found {conv.product / conv.lower:.0f}")
 assert conv.product / conv.lower > 10
 
 # %% id="table-figure"
+#| alt: Bounds of eight networks, one row each, on a logarithmic axis: the
+#| largest stretch found, the bound LipLT and the product. Of the linear
+#| networks they are the same; of those with hidden layers the product is the
+#| largest, and of the convolutional one many times the largest found.
 figures.bounds(bounds)
 plt.show()
 
@@ -498,6 +505,10 @@ for name in names[:3]:
     )
 
 # %% id="forms-figure"
+#| alt: For three linear networks the radius by four formulas, as a share of
+#| the true distance. The three with a global constant scatter below one, and
+#| the boldest also above it, where it promises too much; the certificate lies
+#| on one.
 figure, axes = plt.subplots(1, 3, figsize=(8, 2.4), sharex=True, sharey=True)
 spread = torch.Generator().manual_seed(0)
 for axis, (name, found) in zip(axes, forms.items(), strict=True):
@@ -568,6 +579,9 @@ assert 0 <= one_radius < length, (
 )
 
 # %% id="one-image-figure"
+#| alt: The label's lead over the length of the change, along the attack. The
+#| true lead falls slowly to nought; the one that the bound guarantees falls
+#| steeply and reaches nought much sooner.
 way = (adversarial.images - image) / length
 steps = torch.linspace(0, 1.5 * length, 200, dtype=torch.float64)
 with torch.no_grad():
@@ -637,6 +651,10 @@ score("certified-over-attack", typical)
 
 
 # %% id="sandwich-figure"
+#| alt: Three scatter plots, one for each network, of the certified radius over
+#| the attack's distance, both axes logarithmic. The linear network's dots lie
+#| on the diagonal; those of the two others lie well below it, those of LipLT
+#| nearer.
 MARKS = {  # a ring and a dot, since two certificates may agree
     "yours": {"color": plotting.PAPER, "marker": "o", "markersize": 5},
     "LipLT": {"color": "black", "marker": ".", "markersize": 3},
@@ -791,6 +809,10 @@ for name, entry in sandwich.items():
 
 
 # %% id="accuracy-figure"
+#| alt: Three panels, one for each network: the share of images not broken, and
+#| of images certified, over the radius. The linear network's curves run close
+#| together; of the others the certified ones fall at once, and a wide grey
+#| area of the unknown lies between.
 def show_curves(entries):
     """A panel for each entry: what is certified, broken and unknown."""
     grid = np.linspace(0, 3, 121)
@@ -968,6 +990,9 @@ for name, entry in sandwich.items():
     assert ratio.max() <= 1 + 1e-6
 
 # %% id="local-figure"
+#| alt: Three scatter plots of the certified radius over the attack's distance,
+#| with a third kind of dots for the local bound in the box. They lie far above
+#| the others, nearly on the diagonal.
 for name, entry in sandwich.items():
     entry["box"] = boxes[name]
 show_sandwich("yours", "LipLT", "box")
@@ -981,6 +1006,10 @@ show_sandwich("yours", "LipLT", "box")
 
 
 # %% id="radius-slider"
+#| alt: A hundred digits in a square, coloured for the chosen radius and bound:
+#| certified blue, unknown grey, misread or broken orange. By the simple bound
+#| nearly all are grey, by the local one nearly all are blue; where the radius
+#| grows, orange takes over.
 def show_states(name, method, radius):
     entry = sandwich[name] | {"box": boxes[name]}
     certified = entry["correct"] & (entry[method] > radius)
@@ -1030,6 +1059,10 @@ for name in listed:
 plotting.table(head, rows)
 
 # %% id="record-figure"
+#| alt: The certified radius as a share of the attack's distance, for eight
+#| networks and four bounds, with ranges. Of the linear networks it is near
+#| one; of the others the local bounds reach several times as far as the global
+#| ones; of the convolutional one all reach nearly nothing.
 axis = plt.subplots(figsize=(6.4, 4))[1]
 colours = (plotting.PAPER, "black", plotting.COLOURS[2], plotting.OURS)
 for k, (key, colour) in enumerate(zip(keys, colours, strict=True)):
@@ -1146,6 +1179,10 @@ assert alive["penalised"] > alive["plain"] + 0.1
 score("penalised-accuracy", 100 * shares["penalised"][1])
 
 # %% id="live-figure"
+#| alt: Two panels, trained plainly and with a penalty: the shares of images
+#| not broken and certified by three bounds, over the radius. With the penalty
+#| all curves reach farther to the right, and the grey area between is
+#| narrower.
 show_curves(live)
 
 # %% [markdown] id="live-note"
@@ -1243,6 +1280,10 @@ plotting.table(head, rows)
 
 
 # %% id="strength-slider"
+#| alt: The share of images certified over the radius, for the chosen strength
+#| of the penalty in colour and the others in grey. A stronger penalty makes
+#| the curve flatter, so that large radii are certified as well, until at the
+#| greatest strength it lies low and level.
 def show_strength(name, strength):
     rows = methods_of[name]["candidates"]
     row = min(rows, key=lambda r: abs(r["settings"]["strength"] - strength))

@@ -349,6 +349,10 @@ for share in (0.0, 0.25, 0.5, 0.75, 1.0):
 
 
 # %% id="share-slider"
+#| alt: Six digits, dark on white, each after a step against it, with faint
+#| grey smudges about the strokes; above them how many of the validation images
+#| the network misreads before and after such a step, for the chosen share.
+#| With some examples in the training fewer are misread after the step.
 def show_share(share):
     clean, fooled, moved = by_share[share]
     figure, axes = plt.subplots(1, 6, figsize=(7.2, 1.6))

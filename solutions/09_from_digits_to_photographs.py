@@ -62,6 +62,11 @@ for name, row in zip(names, guesses, strict=True):
     print(f"{name:12} {row[0][0]}, {row[0][1]:.0%}")
 
 # %% id="photographs"
+#| alt: Four photographs with the network's word for each: a cat's face, a cup
+#| of coffee, a rocket at its launch pad at night, a red motorcycle.
+#| alt: Four photographs with the network's word for each: a man behind a
+#| camera on a tripod, a Chinese pagoda, an orange flower, an astronaut with
+#| her helmet.
 titles = [f"{a}: {b}" for a, b in zip(names, before, strict=True)]
 figures.show(figures.beside(photos[:4], titles[:4]))
 figures.show(figures.beside(photos[4:], titles[4:]))
@@ -172,6 +177,14 @@ assert near.mean() < far.mean()
 plotting.table(head, rows)
 
 # %% id="gallery"
+#| alt: Three rows of four: the photographs of the cat, the coffee, the rocket
+#| and the motorcycle; the changes, enlarged many times, as coloured grain on
+#| grey; and the sums, each of which looks like the photograph and is read as
+#| an ostrich.
+#| alt: Three rows of four: the photographs of the man with the camera, the
+#| pagoda, the flower and the astronaut; the changes, enlarged many times, as
+#| coloured grain on grey; and the sums, each of which looks like the
+#| photograph and is read as an ostrich.
 after = imagenet.top_classes(net(found.images), 1)
 after = [f"{row[0][0]}, {row[0][1]:.0%}" for row in after]
 for some in (slice(0, 4), slice(4, 8)):
@@ -242,6 +255,9 @@ for name, photo, change in zip(names, photos, changes, strict=True):
 
 
 # %% id="line-slider"
+#| alt: The cat's face after the chosen part of the change, and the three most
+#| probable classes as bars. The photograph looks the same throughout; at first
+#| three kinds of cat lead, in the end the ostrich, before other birds.
 def show_line(photograph, times):
     picture, read = seen[photograph][times]
     axes = plt.subplots(1, 2, figsize=(6.4, 2.4))[1]
@@ -348,6 +364,9 @@ print(f"{times.mean():.1f} times as large, mean of {len(times)} photographs")
 score("kept-price", float(times.mean()))
 
 # %% id="kept-gallery"
+#| alt: Three rows of four: photographs; the changes that outlast a JPEG,
+#| enlarged less often than before, as coloured grain on grey, where none was
+#| found a blank; and the sums as JPEGs, read as an ostrich but for that one.
 texts = imagenet.top_classes(net(ways[0](firm.images)), 1)
 texts = [f"as JPEG: {row[0][0]}, {row[0][1]:.0%}" for row in texts]
 figures.show(figures.gallery(photos[some], firm.images, before[some], texts))
@@ -403,6 +422,10 @@ print(f"{len(parts)} crops, {h.shape[1]} units")
 print(f"{float((h == 0).double().mean()):.0%} of the activations are 0")
 
 # %% id="figure-3-4"
+#| alt: Two blocks of four rows of eight small crops of photographs: the
+#| strongest of four units on the left, of four random directions on the right.
+#| In both, most rows have something in common: parts of one photograph, a sky
+#| with a tower, a texture.
 rng = device.generator(3)
 width = h.shape[1]
 chosen = torch.randperm(width, generator=rng)[:4]
@@ -418,6 +441,9 @@ figures.show(figures.strongest(parts, single, mixed, titles))
 # for each row.
 
 # %% id="blind-rows"
+#| alt: Ten numbered rows of eight small crops of photographs, five on each
+#| side. Most rows show parts of one photograph, such as coins, petals, eyes or
+#| a red tank; nothing tells which are units' and which are random directions'.
 rng = device.generator(29)
 is_unit = torch.rand(10, generator=rng).argsort() < 5
 blind = units.random_directions(10, width, rng)
@@ -574,6 +600,11 @@ assert off.success.all()
 assert none.success.all()
 
 # %% id="switch-off-figure"
+#| alt: A crop of the cat's eye and nose, twice, with a unit's activation above
+#| each. The second looks the same; the activation is much smaller.
+#| alt: Two rows of eight handwritten ones: as they are, and changed until the
+#| detector is silent. The changed ones have grey shadows and gaps in their
+#| strokes.
 values = [
     float(models.activations(net, image, "flatten")[0, unit])
     for image in (strongest, off.images)

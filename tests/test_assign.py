@@ -846,3 +846,14 @@ def test_without_nbgrader_the_gradebook_is_a_sentence(tmp_path, capsys, monkeypa
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert course("grade", "week-3", "--output", tmp_path, "--gradebook") == 1
     assert "nbgrader is not installed here" in capsys.readouterr().err
+
+
+def test_the_summary_names_an_input_and_says_what_came_out_on_it():
+    from course_lib.classroom import summary
+
+    sentence = "On two (s = (1, 0)) and one (gradient = [1, 3], pairs = a list):\nThe result is 2."
+    assert summary._short(sentence) == "On two (s = (1, 0)) and one: The result is 2."
+    lines = summary._short("word " * 100).split("\n")
+    assert len(lines) == summary.LINES
+    assert all(len(line) <= summary.WIDTH for line in lines)
+    assert lines[-1].endswith(" ...")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from course_lib import cli, storage
+from course_lib.alternatives import picture_in
 from course_lib.authoring import build, cards, execute, prose, results
 from course_lib.authoring.judging import judge
 from course_lib.authoring.names import free
@@ -27,6 +28,8 @@ from course_lib.exercises.quizzes import Option, Quiz
 
 sys.path.insert(0, str(Path(__file__).parent / "sample"))
 import sample_course
+
+ALT = "One of the small images, chosen by the slider, as squares of 4 greys."
 
 
 @pytest.fixture
@@ -66,7 +69,11 @@ def test_jupytext_reads_the_same_cells():
     jupytext = pytest.importorskip("jupytext")
     path = sample_course.HERE / "solutions" / "00_sample.py"
     theirs, mine = jupytext.read(path).cells, read(path).cells
-    assert [(c.cell_type, c.source) for c in theirs] == [(c.kind, c.text) for c in mine]
+    shown = [
+        re.sub(r"\A(#\|.*\n)+", "", c.source) for c in theirs
+    ]  # below a header: of its pictures
+    assert [c.cell_type for c in theirs] == [c.kind for c in mine]
+    assert shown == [c.text for c in mine]
     for a, b in zip(theirs, mine, strict=True):
         assert {k: v for k, v in a.metadata.items() if k != "lines_to_next_cell"} == b.options
 
@@ -130,9 +137,63 @@ def test_the_solved_notebook_has_outputs_of_a_strict_run(built):
     solved = cells(built.place.solved("00_sample"))
     assert solved["file-sum"].source == inspect.getsource(storage.sha256).rstrip()
     assert solved["centre-columns-check"].outputs[0].text == "centre-columns: PASS\n"
-    assert "image/png" in solved["slider"].outputs[0].data
+    assert solved["slider"].metadata.alt == [ALT]
+    assert "image/png" not in solved["slider"].outputs[0].data
+    assert picture_in(solved["slider"].outputs[0].data).text == ALT
+    assert cells(built.place.lesson("00_sample"))["slider"].metadata.alt == [ALT]
     assert solved["mean-of-means"].outputs[1].data["text/plain"] == "(5, 5)"
     assert all("execution" not in c.metadata for c in solved.values())
+
+
+# ---------------------------------------------------------------- alternative texts
+
+
+def test_a_changed_alternative_text_reaches_the_picture_and_executes_nothing(again):
+    again.edit('#| as squares of {{=len("grey")}} greys.', "#| in greys.")
+    assert any("is out of date" in sentence for sentence in again.problems())
+    assert all(outcome.kind == "written" for outcome in again.build())
+    solved = cells(again.place.solved("00_sample"))["slider"]
+    assert (
+        picture_in(solved.outputs[0].data).text
+        == "One of the small images, chosen by the slider, in greys."
+    )
+    assert again.problems() == []
+
+
+def test_a_picture_without_an_alternative_text_is_told_where_it_is_drawn(again):
+    text = again.source.read_text(encoding="utf-8")
+    start, end = text.index("#| alt:"), text.index("greys.\n") + len("greys.\n")
+    again.source.write_text(text[:start] + text[end:], encoding="utf-8")
+    line = text[:start].count("\n")
+    [problem] = [outcome.text for outcome in again.build() if not outcome.ok]
+    assert problem.startswith(f"solutions/00_sample.py:{line}: the cell 'slider' shows a picture")
+    assert '"#| alt: "' in problem
+    assert problem in again.problems()  # as long as it is so
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "greys.\n",
+            "greys.\n#| alt: Another.\n#| alt: A third.\n",
+            "3 alternative texts for 1 pic",
+        ),
+        (
+            '# %% id="images"\n',
+            '# %% id="images"\n#| alt: Nothing.\n',
+            "shows no picture: take the",
+        ),
+        ("#| alt: One", "#| One", 'below a header begins with "#| alt:"'),
+        ("greys.\n", "greys\n", "in whole sentences"),
+        ("greys.\n", "greys, 12.5 %.\n", "12.5 % stands bare in the text"),
+        ("{{=len(", "{{=size(", "name 'size' is not defined"),
+    ],
+)
+def test_what_is_wrong_with_an_alternative_text_is_a_sentence(again, old, new, sentence):
+    again.edit(old, new)
+    told = [outcome.text for outcome in again.build() if not outcome.ok]
+    assert any(sentence in text for text in told), told
 
 
 def test_the_exercises_blocks_come_from_the_registry(built):

@@ -11,12 +11,12 @@ from collections import Counter
 import pytest
 import torch
 
-from course_lib import cli, exercises, paper, storage, workcopy
+from course_lib import alternatives, cli, exercises, paper, storage, workcopy
 from course_lib.guide import html as pages
 from course_lib.guide import lesson as reading
-from course_lib.guide import minutes, page, plans, writing
+from course_lib.guide import minutes, page, plans, saying, writing
 from course_lib.guide.lesson import GuideError
-from course_lib.guide.mathml import mathml, spoken
+from course_lib.guide.mathml import mathml
 
 pytestmark = pytest.mark.skipif(storage.checkout() is None, reason="an installed course")
 ROOT = storage.checkout()
@@ -171,6 +171,40 @@ def test_an_hour_keeps_what_an_exercise_builds_on(lessons):
         assert sorted(listed) == required([lesson])
 
 
+def test_an_hour_takes_whole_objectives(lessons):
+    for lesson in lessons:
+        assert len(lesson.serves) == len(lesson.objectives), lesson.name
+        tasks = {task.slug: task for task in lesson.tasks}
+        served = {slug for slugs in lesson.serves for slug in slugs}
+        assert served == set(tasks), "an exercise that leads to no objective, or is none"
+        choice = plans.hour(lesson)
+        kept = {task.slug for task in choice.kept}
+        whole = [lesson.serves[i] for i in choice.reached]
+        wanted = {slug for slugs in whole for slug in slugs if not tasks[slug].optional}
+        assert wanted
+        assert kept == set().union(*(plans.with_needs(tasks[slug], tasks) for slug in wanted))
+        # no further objective would have fitted
+        for i, slugs in enumerate(lesson.serves):
+            more = plans._path(slugs, tasks) - kept
+            cost = sum(tasks[slug].exercise.minutes for slug in more) * minutes.factor(lesson)
+            if more and i not in choice.reached:
+                assert choice.minutes + cost > plans.HOUR - plans.FRAME
+        if len(lesson.objectives) > 1:
+            assert (
+                lesson.objectives[choice.reached[0]] in page.lesson_page(lesson).split("## Ex")[0]
+            )
+
+
+def test_what_to_say_begins_with_an_input_on_which_the_wrong_answer_differs(lessons):
+    exercise = exercises.find("pixel-rms")
+    said = saying.differences(exercise)["no root"]
+    assert re.search(r"^On .*: The result at \[0\] is \S+, expected \S+", said), said
+    every = [m for x in lessons for task in x.tasks for m in task.exercise.mistakes]
+    seen = [s for x in lessons for t in x.tasks for s in saying.differences(t.exercise).values()]
+    assert len(seen) > 0.95 * len(every)  # some differ in what no result shows
+    assert max(map(len, seen)) < 2 * saying.MOST
+
+
 def test_a_day_is_no_longer_than_stated(lessons):
     day = plans.one_day(lessons)
     assert sum(choice.share for choice in day) <= plans.DAY + 1e-6
@@ -222,7 +256,7 @@ def test_every_figure_of_the_solved_lessons_is_there(made):
     for path in (ROOT / "solutions").glob("*.ipynb"):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             bundles = [o.get("data", {}) for o in cell.get("outputs", [])]
-            drawn += sum("image/png" in b or "image/jpeg" in b for b in bundles)
+            drawn += sum(alternatives.picture_in(b) is not None for b in bundles)
     begins = {".png": b"\x89PNG", ".jpg": b"\xff\xd8"}
     pictures = [name for name in made if name.endswith(tuple(begins))]
     assert len(pictures) == drawn
@@ -274,10 +308,6 @@ def test_a_formula_becomes_mathml(tex, shown):
 def test_a_formula_that_is_not_understood_is_told(tex, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         mathml(tex)
-
-
-def test_a_formula_is_spoken_by_its_signs():
-    assert spoken(r"\sigma_1 \ge \sigma_{2}") == "σ_1 ≥ σ_2"
 
 
 def test_two_lessons_by_the_command(tmp_path, capsys):

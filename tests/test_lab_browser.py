@@ -7,7 +7,7 @@ skipped. The test suite runs a sample of them; all lessons, and the pictures of 
 
 which sets ``COURSE_BROWSER=1`` (every lesson) and ``COURSE_SCREENSHOTS=screenshots`` (a folder;
 without it nothing is kept). What is seen is the whole lesson, from top to bottom, light and dark,
-in a window 1400 and 800 pixels wide.
+in a window 1400 and 800 pixels wide; axe-core looks at the course's own part of it each time.
 
 To write another one: ``book = lab.open("01_training.ipynb")`` opens a copy of a lesson,
 ``book.run_all()``, ``book.type(cell_id, text)``, ``book.run(cell_id)``, ``book.output(cell_id)``.
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import doctor, storage, workcopy
+from course_lib import alternatives, doctor, storage, workcopy
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -153,6 +153,24 @@ CUT_OFF = """
 """
 
 
+# the texts and the outputs of a notebook: what is the course's own in JupyterLab's page. The menus,
+# the editors and the prompts are JupyterLab's, and so is the little link behind each heading; the
+# handle of a slider, which has no name, is that of ipywidgets.
+OURS = {
+    "include": [".jp-Notebook .jp-RenderedMarkdown", ".jp-Notebook .jp-OutputArea-output"],
+    "exclude": [".jp-InternalAnchorLink", ".noUi-handle"],
+}
+
+
+def faults(page) -> list[tuple[str, str]]:
+    """What axe-core objects to in the course's own part of the page: rule, and element."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    there = [one for one in OURS["include"] if page.locator(one).count()]
+    context = {"include": [[one] for one in there], "exclude": [[one] for one in OURS["exclude"]]}
+    found = axe.run(page, context=context).response["violations"]
+    return [(fault["id"], node["html"][:300]) for fault in found for node in fault["nodes"]]
+
+
 class Lab:
     """Opens notebooks; keeps what went wrong in the page, and what it asked other machines for."""
 
@@ -217,6 +235,8 @@ class Book:
         page.wait_for_timeout(500)  # JupyterLab lays the page out anew
         cut = page.evaluate(CUT_OFF)
         assert cut == [], f"{theme}, {width} wide: {cut}"
+        found = faults(page)
+        assert found == [], f"{theme}, {width} wide: {found}"
         rest = page.evaluate(SCROLL, 0)
         for i in range(1, 40):
             self.lab.screenshot(f"{theme}-{width}-{i:02d}")
@@ -665,6 +685,20 @@ def test_a_lesson_is_worked_through(lab, lesson, slug, wrong, sentence, right):
     assert "is kept" in book.output(guess)
     for theme, width in LOOKS:
         book.look(theme, width)
+
+
+def test_a_solved_lesson_shows_its_pictures_before_anybody_trusts_it(lab):
+    """JupyterLab cleans outputs that were not made here: pictures and their words stay."""
+    shutil.copy(ROOT / "solutions" / FIRST[0].name, lab.work / "solved.ipynb")
+    lab.open("solved.ipynb")
+    outputs = lab.page.locator(".jp-Notebook .jp-RenderedHTML:not(.jp-mod-trusted) img")
+    found = outputs.evaluate_all("all => all.map(e => [e.naturalWidth, e.alt])")
+    solved = json.loads((lab.work / "solved.ipynb").read_text(encoding="utf-8"))["cells"]
+    every = (o.get("data", {}) for cell in solved for o in cell.get("outputs", []))
+    pictures = [p for data in every if (p := alternatives.picture_in(data))]
+    assert [alt for _, alt in found] == [picture.text for picture in pictures]
+    assert all(width > 100 for width, _ in found)
+    assert faults(lab.page) == []
 
 
 def test_the_lessons_are_a_copy(work):

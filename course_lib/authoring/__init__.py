@@ -18,6 +18,18 @@ text changes, because a learner's answers are carried into a newer lesson by it:
     # %% id="errors-table" tags=["result"]
     print(f"{error:.2%}")
 
+What a cell's pictures show, for who cannot see them, stands below its header: an alternative text
+for all of them (of a slider, what every picture has), or one for each, in their order::
+
+    # %% id="path-figure"
+    #| alt: Two curves over the epochs, on a logarithmic scale. The training error falls to
+    #| nothing, the test error levels off.
+    figures.path(history)
+
+Say what is seen, in a sentence or two, not what the text around it says; a number comes by
+``{{=...}}``, as in a text. The notebooks have it in the cell's metadata and in what the cell shows
+(:mod:`course_lib.alternatives`). ``course build`` tells a picture that has none.
+
 Tags: ``solution-only`` (the cell is not in the lesson), ``result`` (the unsolved lesson must
 print the same here as the solved notebook: a test compares, numbers to a tolerance),
 ``hide-input``, and nbval's own.
@@ -101,7 +113,7 @@ Parts: :mod:`.source` reads a source, :mod:`.marks` takes its marked solutions a
 binds and reads, :mod:`.judging` says what is wrong, :mod:`.registry` is what the builder needs of
 the exercises, :mod:`.prose` does the mark-up, :mod:`.wording` finds numbers without data and
 marks that nobody draws, :mod:`.making` makes one lesson in memory and :mod:`.references` its
-references, :mod:`.files` writes or compares its files, :mod:`.build` judges
-and makes the lessons asked for, :mod:`.execute` runs a notebook and cleans its outputs,
-:mod:`.results` compares what cells print.
+references, :mod:`.described` gives its pictures their texts, :mod:`.files` writes or compares its
+files, :mod:`.build` judges and makes the lessons asked for, :mod:`.execute` runs a notebook and
+cleans its outputs, :mod:`.results` compares what cells print.
 """

@@ -25,6 +25,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from .. import storage
+from ..alternatives import picture_in
 from ..sourcecode import file_of, modules_read, substance
 
 MOST_BYTES = 1_500_000  # of a solved notebook, so that the repository does not swell
@@ -335,9 +336,9 @@ def clean(notebook, paths: Mapping[str, str] | None = None) -> list[str]:
                     kept[-1].text += text
                     continue
                 output.text = text
-            elif "data" in output:
+            elif "data" in output and not picture_in(output.data):  # nothing to read in it
                 for kind, value in output.data.items():
-                    if isinstance(value, str) and not kind.startswith("image/png"):
+                    if isinstance(value, str):
                         output.data[kind] = _tidy(value, paths or {})
             kept.append(output)
         cell.outputs = kept

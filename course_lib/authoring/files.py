@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 
 from .. import storage
+from . import described
 from .making import Made, text_of
 from .references import PACKAGE_TEXT
 from .source import SourceError
@@ -144,6 +145,10 @@ def compare(place: Place, made: Made, executor) -> list[Outcome]:
             f"{place.relative(path)}: {sentence} Run 'course build {name[:2]}'."
             for sentence in complaints
         ]
+    elif told := list(described.problems(made.source, stored)):
+        problems += told
+    elif text_of(described.describe(stored)) != text_of(stored):
+        problems.append(_out_of_date(place, path, name, "has other alternative texts"))
     elif not executor.is_fresh(stored, made.solved):
         why = "was executed before its code, or what that reads, changed"
         problems.append(_out_of_date(place, path, name, why))
@@ -175,6 +180,8 @@ def write(place, made: Made, executor, execute, environment, log) -> list[Outcom
             sentence = f"{error} {place.relative(path)} is left as it was."
             return [*outcomes, Outcome("problem", sentence)]
         outcomes += [Outcome("note", f"{place.relative(path)}: {note}") for note in notes]
+    new = described.describe(new)
+    outcomes += [Outcome("problem", told) for told in described.problems(made.source, new)]
     if text_at(path) != text_of(new):
         storage.write_text(path, text_of(new))
         outcomes.append(Outcome(kind, f"{place.relative(path)}: {kind}."))

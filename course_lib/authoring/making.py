@@ -2,12 +2,13 @@
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import nbformat
 
 from .. import storage
+from ..alternatives import KEY
 from ..exercises.sources import changed
 from . import address, prose, references, wording
 from .cards import card
@@ -15,7 +16,7 @@ from .judging import judge_slugs, judge_text
 from .marks import Views
 from .names import function_named
 from .registry import Registry
-from .source import Cell, Source
+from .source import Cell, Source, alternative_cells
 
 METADATA = {
     "kernelspec": {
@@ -58,8 +59,10 @@ def text_of(notebook: nbformat.NotebookNode) -> str:
     return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
 
 
-def _cell(cell, text: str) -> nbformat.NotebookNode:
-    metadata = {"tags": list(cell.tags)} if cell.tags else {}
+def _cell(cell, text: str, alternatives: Sequence[str] = ()) -> nbformat.NotebookNode:
+    metadata: dict = {"tags": list(cell.tags)} if cell.tags else {}
+    if alternatives:
+        metadata[KEY] = list(alternatives)
     roles = {role: slug for role in ("exercise", "check", "task") if (slug := cell.option(role))}
     if roles:
         metadata["course"] = roles
@@ -80,6 +83,7 @@ class Draft:
     source: Source
     shapes: dict[str, Views]  # by id of a code cell
     prose: dict[str, str]  # by id of a markdown cell: its text, the mark-up replaced
+    alternatives: dict[str, list[str]]  # by id of a code cell: what its pictures show
 
 
 def draft(source: Source, numbers: prose.Numbers, names: dict) -> Draft:
@@ -91,7 +95,12 @@ def draft(source: Source, numbers: prose.Numbers, names: dict) -> Draft:
         for cell in source.cells
         if cell.kind == "markdown"
     }
-    return Draft(source, shapes, texts)
+    alternatives = {
+        cell.id: [prose.render(source, one, numbers, names) for one in alternative_cells(cell)]
+        for cell in source.cells
+        if cell.alternatives
+    }
+    return Draft(source, shapes, texts, alternatives)
 
 
 def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
@@ -122,11 +131,12 @@ def make(draft: Draft, registry: Registry, numbers: prose.Numbers) -> Made:
                     f"{registry.elsewhere[slug]}: move its module or its cells.",
                 )
         lines[cell.id] = view.numbers or [cell.first]
-        solved.append(_cell(cell, view.solved))
+        told = draft.alternatives.get(cell.id, ())
+        solved.append(_cell(cell, view.solved, told))
         if "solution-only" not in cell.tags:
             if cell.kind == "code" and HERE not in [made.id for made in lesson]:
                 lesson += _first(source)
-            lesson.append(_cell(cell, view.lesson))
+            lesson.append(_cell(cell, view.lesson, told))
     module = references.module(source, shapes, registry)
     return Made(
         source, _notebook(source.name, lesson), _notebook(source.name, solved), module, lines

@@ -7,6 +7,8 @@ notebook's, and the solved notebook's with the stored ones, which another proces
 import html
 import re
 
+from ..alternatives import picture_in
+
 NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?")
 RELATIVE = 1e-3  # of a decimal number ...
 LAST_PLACE = 1  # ... or so many units of its last printed place, if that is more
@@ -22,6 +24,8 @@ def texts(outputs) -> list[str]:
                 streams.append(output["text"])
         elif "data" in output:
             data = output["data"]
+            if picture_in(data):  # its size in words, or its alternative text: no result
+                continue
             if "text/html" in data:
                 found.append(
                     html.unescape(re.sub(r"<style.*?</style>|<[^>]*>", " ", data["text/html"]))

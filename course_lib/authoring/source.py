@@ -53,6 +53,8 @@ class Cell:
     text: str = ""
     first: int = 0  # the line of the first line of text
     options: dict = field(default_factory=dict)
+    # what its pictures show, for who cannot see them: the line of each text, and the text
+    alternatives: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -194,6 +196,10 @@ def _body(source: Source, cell: Cell, lines: list[str], number: int) -> None:
         lines, number = lines[1:], number + 1
     while lines and not lines[-1].strip():
         lines = lines[:-1]
+    if cell.kind == "code":
+        count = next((i for i, line in enumerate(lines) if not line.startswith("#|")), len(lines))
+        _alternatives(source, cell, lines[:count], number)
+        lines, number = lines[count:], number + count
     cell.first = number
     if cell.kind == "markdown":
         for i, line in enumerate(lines):
@@ -202,3 +208,26 @@ def _body(source: Source, cell: Cell, lines: list[str], number: int) -> None:
                 break
         lines = [line[2:].rstrip() for line in lines]
     cell.text = "\n".join(line.rstrip() for line in lines)
+
+
+def alternative_cells(cell: Cell) -> list[Cell]:
+    """A cell's alternative texts, each as a cell of text, for what is asked of texts."""
+    return [Cell("markdown", n, text, n, {"id": cell.id}) for n, text in cell.alternatives]
+
+
+def _alternatives(source: Source, cell: Cell, lines: list[str], number: int) -> None:
+    """The texts below a header: each begins with ``#| alt:`` and goes on behind ``#|``."""
+    for i, line in enumerate(lines, number):
+        words = " ".join(line.removeprefix("#|").split())
+        if words.startswith("alt:"):
+            cell.alternatives.append((i, words.removeprefix("alt:").strip()))
+        elif cell.alternatives:
+            first, text = cell.alternatives[-1]
+            cell.alternatives[-1] = (first, f"{text} {words}".strip())
+        else:
+            source.problem(i, 'a line "#|" below a header begins with "#| alt:".')
+    for line, text in cell.alternatives:
+        if not text.endswith((".", "!", "?", "}}")):
+            source.problem(
+                line, "an alternative text says what the picture shows, in whole sentences."
+            )

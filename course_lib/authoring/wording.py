@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .source import Source
+from .source import Source, alternative_cells
 
 # what is no prose: mark-up with data behind it, code, formulas, addresses
 NO_PROSE = re.compile(
@@ -33,11 +33,13 @@ def bare(source: Source) -> Iterator[tuple[int, str]]:
 
     A percentage with decimals; and a decimal number of three significant digits or more that no
     code of the lesson says, as it says a setting. Section "What we know now" cites others and is
-    not asked. Whole numbers, and decimals of one or two digits, cannot be told from settings.
+    not asked; alternative texts are. Whole numbers, and decimals of one or two digits, cannot be
+    told from settings.
     """
     code = "\n".join(cell.text for cell in source.cells if cell.kind == "code")
     settings = set(re.findall(r"(?<![\w.])\d+\.\d+", code))
-    for cell in source.cells:
+    texts = [*source.cells, *(one for cell in source.cells for one in alternative_cells(cell))]
+    for cell in texts:
         if cell.kind != "markdown" or cell.text.startswith(CITED):
             continue
         # as many lines as before

@@ -1,5 +1,7 @@
 """What a class has solved, and what it is told most often."""
 
+import re
+import textwrap
 from collections import Counter
 
 SOLVED = ("PASS",)
@@ -7,6 +9,9 @@ HANDED_IN_NOTHING = ("NOT HANDED IN",)
 LOOK = "To be looked at"  # how such a notice of the grader's begins
 SHOWN = 3  # sentences of an exercise
 WIDTH = 96  # columns
+LINES = 2  # of a sentence
+# an input: its name, its values, and behind them what came out on it
+INPUT = re.compile(r"(On .*) \(\w+ = .*\):\n(.*)", re.S)
 
 
 def rows(data: dict) -> list[dict]:
@@ -98,5 +103,8 @@ def _students(count: int) -> str:
 
 
 def _short(sentence: str) -> str:
-    words = " ".join(sentence.split())
-    return words if len(words) <= WIDTH else f"{words[: WIDTH - 3]}..."
+    """A sentence in few lines; of an input its name, since its values are on the student's page."""
+    words = " ".join(INPUT.sub(r"\1: \2", sentence).split())
+    return textwrap.fill(
+        words, WIDTH, subsequent_indent=" " * 7, max_lines=LINES, placeholder=" ..."
+    )

@@ -12,10 +12,11 @@ discuss and to examine, and the figures, which lie in ``figures/`` as well. The 
 a day and one of four weeks.
 
 Nothing is typed twice: what a lesson says stands in its solved notebook, what a check knows in
-:mod:`course_lib.exercises`. By hand are the discussion and exam questions (:mod:`.questions`).
+:mod:`course_lib.exercises`. By hand are the discussion and exam questions, and which exercises lead
+to which objective (:mod:`.questions`).
 
 Parts: :mod:`.lesson` reads a lesson, :mod:`.minutes` counts how long it takes, :mod:`.plans` makes
-the plans by stated rules, :mod:`.page` writes the Markdown and :mod:`.html` the page that is made
-of it, with :mod:`.mathml` for its formulas; :mod:`.writing` puts all into a folder, if that is none
-that learners see.
+the plans by stated rules, :mod:`.saying` tries the wrong answers, :mod:`.page` writes the Markdown
+and :mod:`.html` the page that is made of it, with :mod:`.mathml` for its formulas; :mod:`.writing`
+puts all into a folder, if that is none that learners see.
 """

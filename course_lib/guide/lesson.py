@@ -1,16 +1,17 @@
 """A lesson as the guide needs it: read from the solved notebook and the registry, never typed.
 
 What a section, an exercise or a figure is stands in the notebook; minutes, hints, wrong answers,
-rubrics in :mod:`course_lib.exercises`; the discussion and exam questions in :mod:`.questions`.
+rubrics in :mod:`course_lib.exercises`; the discussion and exam questions, and which exercises lead
+to which objective, in :mod:`.questions`.
 """
 
-import base64
 import importlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import storage, workcopy
+from ..alternatives import KINDS, picture_in
 from ..cells import metadata, source
 from ..classroom import needs
 from ..exercises import lessons
@@ -18,7 +19,6 @@ from ..exercises.answers import ShortAnswer
 from ..exercises.exercise import Exercise
 from ..exercises.predictions import Prediction
 from ..exercises.quizzes import Quiz
-from .mathml import spoken
 from .questions import Question
 
 # a text is cut where another heading or an optional part begins
@@ -29,7 +29,6 @@ ALONE = re.compile(r"\*Optional \(|Optional: ")
 FOLDED = re.compile(r"<details>.*?</details>", re.S)
 ASKED = re.compile(r"\b(predict|quiz|answer)\(\s*[\"']([a-z0-9.-]+)[\"']")
 OPENING = "Opening"
-KINDS = {"image/png": "png", "image/jpeg": "jpg"}  # lesson 09 shows photographs
 # the opening says the same once more: nobody reads both
 TRANSLATED = re.compile(r'<div dir="rtl".*?</div>', re.S)
 
@@ -86,6 +85,7 @@ class Lesson:
     name: str
     title: str
     objectives: list[str]
+    serves: list[tuple[str, ...]]  # for each objective, the slugs of the exercises that lead to it
     before: str
     time: str
     sections: list[Section]
@@ -248,25 +248,14 @@ def _pictures(lesson: Lesson, cells: list[dict]) -> None:
             heads = re.findall(r"(?m)^## (.*)", source(cell))
             place = titles.index(heads[-1]) if heads else place
             continue
-        drawn = [(o["data"], kind) for o in cell.get("outputs", []) if (kind := pictures_in(o))]
-        for k, (bundle, kind) in enumerate(drawn, 1):
+        outputs = cell.get("outputs", [])
+        drawn = [found for o in outputs if (found := picture_in(o.get("data", {})))]
+        for k, picture in enumerate(drawn, 1):
             section = lesson.sections[place]
-            name = picture_of(lesson.name, cell["id"], k, kind)
+            name = picture_of(lesson.name, cell["id"], k, picture.kind)
             caption = _formulas_on_a_line(_reads(cells, i))
-            count = f", picture {k} of {len(drawn)}" if len(drawn) > 1 else ""
-            first = re.split(r"(?<=[.?!]) (?=[A-Z])", _spoken(caption))[0]
-            text = f"Figure of the section “{section.title}”{count}. {first}".strip()
-            section.figures.append(Figure(name, picture(bundle[kind]), text, caption))
-
-
-def pictures_in(output: dict) -> str | None:
-    """The kind of picture that an output is, or None."""
-    return next((kind for kind in KINDS if kind in output.get("data", {})), None)
-
-
-def picture(encoded: str | list[str]) -> bytes:
-    """The picture behind an output's text, which a notebook's file may hold in lines."""
-    return base64.b64decode("".join(encoded))
+            text = picture.text or f"Figure of the section “{section.title}”."
+            section.figures.append(Figure(name, picture.data, text, caption))
 
 
 def picture_of(lesson: str, cell: str, number: int, kind: str) -> str:
@@ -298,16 +287,13 @@ def _formulas_on_a_line(text: str) -> str:
     return re.sub(r"(?<!\$)\$[^$]+\$", lambda found: " ".join(found[0].split()), text)
 
 
-def _spoken(text: str) -> str:
-    """Markdown as words alone, its formulas by their signs."""
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"\$\$?(.+?)\$\$?", lambda formula: spoken(formula[1]), text, flags=re.S)
-    return " ".join(re.sub(r"[*`]|^\s*- ", "", text).split())
-
-
-def _questions(number: int) -> dict[str, list[Question]]:
+def _questions(number: int) -> dict[str, list]:
     name = f"{__package__}.questions.lesson{number:02d}"
     if not Path(__file__).with_name("questions").joinpath(f"lesson{number:02d}.py").is_file():
-        return {"discussion": [], "exam": []}
+        return {"discussion": [], "exam": [], "serves": []}
     module = importlib.import_module(name)
-    return {"discussion": list(module.DISCUSSION), "exam": list(module.EXAM)}
+    return {
+        "discussion": list(module.DISCUSSION),
+        "exam": list(module.EXAM),
+        "serves": list(module.SERVES),
+    }

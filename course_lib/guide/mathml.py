@@ -109,14 +109,3 @@ def _raw(tokens: list[str], tex: str) -> str:
     inside = tokens[:end]
     del tokens[: end + 1]
     return "".join(inside)
-
-
-def spoken(tex: str) -> str:
-    """``tex`` in one line of signs, for an alternative text."""
-
-    def sign(command: re.Match) -> str:
-        name = command[1]
-        return LETTERS.get(name) or SIGNS.get(name) or (name if name in WORDS else " ")
-
-    text = re.sub(r"\\([A-Za-z]+|.)", sign, tex)
-    return " ".join(re.sub(r"[{}]", "", text).split())

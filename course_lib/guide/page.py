@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from ..exercises.exercise import Mistake
-from . import minutes, plans
+from . import minutes, plans, saying
 from .lesson import Figure, Lesson, Task
 
 FIGURES = "figures"  # the folder beside the pages
@@ -90,7 +90,7 @@ def index(lessons: Sequence[Lesson]) -> str:
         "## A day",
         f"{plans.DAY} minutes of work, pauses aside. Each lesson gets the share of the day that it "
         "has of the whole course. Half of the share is for showing the solved lesson, half for "
-        "exercises, the shortest first, with those that they build on.",
+        f"exercises. {plans.RULE}",
         _table("| lesson | minutes | together | for home |", map(_day_row, plans.one_day(lessons))),
         "## Four weeks",
         f"Sessions of at most {plans.SESSION} minutes, in the lessons' order; optional parts are "
@@ -155,15 +155,18 @@ def _opening(lesson: Lesson) -> str:
 
 
 def _timetable(lesson: Lesson) -> list[str]:
+    measured, slower = lesson.number in minutes.MEASURED, minutes.factor(lesson)
     rows = [
         f"| {plain(r.title)} | {number(r.reading)} | {number(r.questions)} | "
-        f"{number(r.exercises)} | {number(r.total)} | {number(r.optional)} |"
+        f"{number(r.exercises)} | {number(r.total)} | "
+        + f"{number(slower * r.total)} | " * measured
+        + f"{number(r.optional)} |"
         for r in minutes.timetable(lesson)
     ]
-    head = "| section | reading | questions | exercises | sum | optional, beside |"
+    head = "| section | reading | questions | exercises | sum | "
+    head += "as learners needed | " * measured + "optional, beside |"
     blocks = [_table(head, rows), *_speeds()[:1]]
-    slower = minutes.factor(lesson)
-    if lesson.number in minutes.MEASURED:
+    if measured:
         blocks.append(
             f"{minutes.SOURCE} The plans therefore multiply this lesson's minutes by "
             f"{slower:.2f}, which makes {number(plans.length(lesson))}."
@@ -175,9 +178,11 @@ def _hour(lesson: Lesson) -> list[str]:
     choice = plans.hour(lesson)
     blocks = [
         f"The lesson is read before the class. {plans.FRAME} minutes are for the opening and the "
-        f"discussion, {plans.HOUR - plans.FRAME} for exercises: the shortest first, with those "
-        "that they build on, as long as they fit."
+        f"discussion, {plans.HOUR - plans.FRAME} for exercises. {plans.RULE}"
     ]
+    reached = [lesson.objectives[i] for i in choice.reached if len(lesson.objectives) > 1]
+    if reached:
+        blocks += ["Afterwards they can", *_list(reached)]
     kept = ", ".join(f"{t.label} ({plain(t.exercise.title)})" for t in choice.kept)
     blocks.append(f"**Together** ({number(choice.minutes)} minutes): {kept or 'none fits'}.")
     left = ", ".join(f"{t.label} ({plain(t.exercise.title)})" for t in choice.left)
@@ -203,8 +208,9 @@ def _task(task: Task) -> list[str]:
     hints = [f"Hint {i}: {' '.join(hint.split())}" for i, hint in enumerate(exercise.hints, 1)]
     blocks += [*_list(hints), "**Solution**", _code(task.solution)]
     blocks.append("**Wrong answers that are recognised**")
+    differences = saying.differences(exercise)
     for mistake in exercise.mistakes:
-        blocks += _mistake(mistake, exercise.hints)
+        blocks += _mistake(mistake, exercise.hints, differences.get(mistake.name, ""))
     return blocks
 
 
@@ -218,13 +224,14 @@ def _kind(task: Task) -> str:
     return what
 
 
-def _mistake(mistake: Mistake, hints: Sequence[str]) -> list[str]:
-    """What is told, where the error lies, and what to say."""
+def _mistake(mistake: Mistake, hints: Sequence[str], difference: str) -> list[str]:
+    """What is told, where the error lies, and what to say: first where it shows, if it does."""
+    seen = f"Ask what should come out, then have it run. {plain(difference)}" * bool(difference)
     blocks = [f"*{plain(mistake.name)}*", f"> {plain(mistake.sentence)}"]
     if not mistake.edits:
         code = written(mistake.function)
         blocks += ["As code:", _code(code)] if code else []
-        say = "Have the result on the smallest input predicted by hand, then run it."
+        say = seen or "Have the result on the smallest input predicted by hand, then run it."
         return [*blocks, f"What to say: {say}{' If that is not enough: hint 1.' * bool(hints)}"]
     slips = [f"{_inline(new)} where the solution has {_inline(old)}" for old, new in mistake.edits]
     blocks.append(f"It has {'; and '.join(slips)}.")
@@ -233,7 +240,7 @@ def _mistake(mistake: Mistake, hints: Sequence[str]) -> list[str]:
         say = f"Ask what {_inline(there[0])} computes, and which words of the task ask for it."
     else:
         say = "Ask which words of the task no line of the code answers to."
-    blocks.append(f"What to say: {say}")
+    blocks.append(f"What to say: {seen and f'{seen} '}{say}")
     return blocks
 
 

@@ -1,8 +1,10 @@
 """What to do in an hour, a day and four weeks: computed from the minutes, by the rules below.
 
-*An hour.* Of 60 minutes 10 are for the opening and the discussion; the lesson was read before. The
-required exercises are taken from the shortest to the longest, each with those that it builds on,
-as long as they fit. For the rest the course's version stands in.
+*An hour.* Of 60 minutes 10 are for the opening and the discussion; the lesson was read before. Of
+the lesson's objectives whole ones are taken, each with all exercises that lead to it and what those
+build on: as many as fit, of as many those that fill the time best, of these the earlier. Which
+exercises lead to which objective is said by hand (:mod:`.questions`). For the rest the course's
+version stands in.
 
 *A day.* Six hours of work, pauses aside. A lesson gets the share of the day that its own minutes
 are of the whole course's. Half of its share is for showing the solved lesson, the other half for
@@ -15,6 +17,7 @@ are spread evenly over the weeks.
 All minutes are multiplied by :func:`.minutes.factor`; optional parts are in no plan.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,19 +25,27 @@ from . import minutes
 from .lesson import Lesson, Task
 
 HOUR, FRAME = 60, 10
+RULE = (
+    "Whole objectives are taken, each with all the exercises that lead to it and those that they "
+    "build on: as many as fit, and of as many those that fill the time best."
+)
 DAY = 360
 SESSION, WEEKS = 90, 4
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The required exercises of a lesson: done together, and not; minutes: those of the first."""
+    """The required exercises of a lesson: done together, and not; minutes: those of the first.
+
+    reached: which of the lesson's objectives, by their places, have an exercise among the first.
+    """
 
     lesson: Lesson
     kept: list[Task]
     left: list[Task]
     minutes: float
     share: float  # the minutes that there are, for all that is done
+    reached: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -72,19 +83,33 @@ def with_needs(task: Task, tasks: dict[str, Task]) -> set[str]:
 
 
 def fitting(lesson: Lesson, budget: float, share: float) -> Choice:
-    """The required exercises that fit into ``budget`` minutes: the shortest first, with what each
-    builds on (an optional one, too)."""
-    tasks = {task.slug: task for task in lesson.tasks}
-    slower, kept, used = minutes.factor(lesson), set(), 0.0
+    """The exercises that fit into ``budget`` minutes: those of whole objectives, as many as fit,
+    with what each builds on (an optional one, too)."""
+    tasks, slower = {task.slug: task for task in lesson.tasks}, minutes.factor(lesson)
     required = [task for task in lesson.tasks if not task.optional]
-    for task in sorted(required, key=lambda t: t.exercise.minutes):
-        more = with_needs(task, tasks) - kept
-        cost = slower * sum(tasks[slug].exercise.minutes for slug in more)
-        if used + cost <= budget:
-            kept |= more
-            used += cost
+    chosen = [(i, _path(slugs, tasks)) for i, slugs in enumerate(lesson.serves)]
+    chosen = [(i, path) for i, path in chosen if path]  # some objectives are reached by reading
+
+    def cost(slugs: set[str]) -> float:
+        return slower * sum(tasks[slug].exercise.minutes for slug in slugs)
+
+    best: tuple = (0, 0.0, set(), [])
+    for count in range(1, len(chosen) + 1):
+        for some in itertools.combinations(chosen, count):
+            kept = set().union(*(path for _, path in some))
+            used = cost(kept)
+            if used <= budget and (count, used) > best[:2]:
+                best = (count, used, kept, [i for i, _ in some])
+    _, used, kept, reached = best
     there = [task for task in lesson.tasks if task.slug in kept]
-    return Choice(lesson, there, [t for t in required if t.slug not in kept], used, share)
+    left = [task for task in required if task.slug not in kept]
+    return Choice(lesson, there, left, used, share, reached)
+
+
+def _path(slugs: Sequence[str], tasks: dict[str, Task]) -> set[str]:
+    """The required exercises among ``slugs``, with all that they build on."""
+    wanted = [tasks[slug] for slug in slugs if slug in tasks and not tasks[slug].optional]
+    return set().union(*(with_needs(task, tasks) for task in wanted))
 
 
 def hour(lesson: Lesson) -> Choice:

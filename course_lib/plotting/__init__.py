@@ -13,13 +13,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from .. import alternatives
+
 # Okabe and Ito's colours, told apart by readers with any colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 OURS, PAPER = COLOURS[0], COLOURS[1]
 
 
 def style() -> None:
-    """Set the course's style: small white figures, quiet axes, one cycle of colours."""
+    """Set the course's style: small white figures, quiet axes, one cycle of colours.
+
+    In a lesson's kernel its figures get their alternative texts from here on.
+    """
+    alternatives.install()
     plt.rcParams.update(
         {
             "figure.figsize": (6.4, 3.2),

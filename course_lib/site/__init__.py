@@ -12,7 +12,7 @@ reproduce``, the glossary in English and Arabic, the pages of docs/, and every m
 beside them. Sphinx builds it, with myst-nb and furo; they come with the extra ``site``.
 
 Nothing is written by hand for the site but its first page. What a figure shows is said in words
-by the text that reads it, as in the guide (:mod:`course_lib.guide.lesson`).
+by the lesson's author (:mod:`course_lib.alternatives`).
 
 Parts: :mod:`.notebooks` makes a page of a lesson, :mod:`.texts` pages of Markdown with links that
 lead somewhere, :mod:`.api` the pages of the modules, :mod:`.pages` all files that Sphinx reads,

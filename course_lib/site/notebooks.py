@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from PIL import Image
 
+from ..alternatives import picture_in
 from ..cells import metadata
-from ..guide.lesson import Lesson, picture, picture_of, pictures_in
+from ..guide.lesson import Lesson, picture_of
 
 FIGURES = "figures"  # the folder beside those of the pages
 
@@ -31,12 +32,12 @@ def page(notebook: Mapping, lesson: Lesson) -> tuple[dict, dict[str, bytes]]:
         if "hide-input" in tags:  # a reader of the site cannot run it, and may want to see it
             cell["metadata"]["tags"] = [tag for tag in tags if tag != "hide-input"]
         for output in cell.get("outputs", []):
-            kind = pictures_in(output)
-            if kind is None:
+            picture = picture_in(output.get("data", {}))
+            if picture is None:
                 continue
             number += 1
-            name = picture_of(lesson.name, cell["id"], number, kind)
-            files[name] = picture(output["data"][kind])
+            name = picture_of(lesson.name, cell["id"], number, picture.kind)
+            files[name] = picture.data
             output["data"] = {"text/html": shown(name, texts[name], files[name])}
             output["metadata"] = {}
     return made, files

@@ -63,7 +63,7 @@ QUIZZES = {
         "their test errors goes from -0.15 to 0.05 percentage points. What follows?",
         [
             Option(
-                "The first method is better, its mean is",
+                "The first method is better, since its mean is",
                 False,
                 "The mean is on its side, and the seeds alone could explain that.",
             ),

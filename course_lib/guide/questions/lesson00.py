@@ -34,3 +34,7 @@ EXAM = [
         "would see.",
     ),
 ]
+# for each objective of the lesson, in its order: the exercises that lead to it
+SERVES = [
+    ("pixel-rms",),
+]

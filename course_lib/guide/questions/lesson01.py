@@ -37,3 +37,10 @@ EXAM = [
         "gradients at least four times smaller, unless its weights make up for it.",
     ),
 ]
+# for each objective of the lesson, in its order: the exercises that lead to it
+SERVES = [
+    ("stable-cross-entropy", "weight-decay"),
+    ("sigmoid-layer-backward", "training-step"),
+    ("kl-sparsity",),
+    ("paired-difference", "error-in-batches"),
+]

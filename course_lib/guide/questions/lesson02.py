@@ -38,3 +38,11 @@ EXAM = [
         "eight), and an interval for the difference that lies within it.",
     ),
 ]
+# for each objective of the lesson, in its order: the exercises that lead to it
+SERVES = [
+    ("strongest-images", "changes-the-ranking"),
+    ("haar-bases",),
+    ("purity", "chance-purity"),
+    ("randomisation-p", "equivalence-verdict"),
+    ("rotated-network",),
+]

@@ -37,3 +37,11 @@ EXAM = [
         "are held at a bound are made up for by the others.",
     ),
 ]
+# for each objective of the lesson, in its order: the exercises that lead to it
+SERVES = [
+    ("distortion", "amplify"),
+    ("nearest-plane", "nearest-in-box"),
+    ("penalty-objective",),
+    (),
+    ("attack-summary",),
+]

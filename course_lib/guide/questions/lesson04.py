@@ -35,3 +35,11 @@ EXAM = [
         "a negative gradient the pixel can grow and the objective falls: the entry is not 0.",
     ),
 ]
+# for each objective of the lesson, in its order: the exercises that lead to it
+SERVES = [
+    ("projected-step", "projected-gradient"),
+    ("two-loop", "projected-search"),
+    ("solve-for-c", "search-for-c"),
+    (),
+    ("error-under-noise",),
+]

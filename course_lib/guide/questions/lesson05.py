@@ -36,3 +36,11 @@ EXAM = [
         "better.",
     ),
 ]
+# for each objective of the lesson, in its order: the exercises that lead to it
+SERVES = [
+    ("transfer-cell", "strict-row"),
+    ("two-halves",),
+    ("amplify-in-box", "equal-size"),
+    ("paired-bootstrap", "bootstrap-means"),
+    ("gradient-cosine", "reaches"),
+]

@@ -35,3 +35,12 @@ EXAM = [
         "sqrt(4) = 2. AlexNet's pools are of this kind.",
     ),
 ]
+# for each objective of the lesson, in its order: the exercises that lead to it
+SERVES = [
+    ("power-iteration", "norm-from-above"),
+    ("convolution-matrix",),
+    ("symbol-norm", "strided-norm"),
+    (),
+    ("pooling-constant",),
+    (),
+]

@@ -35,3 +35,12 @@ EXAM = [
         "proves nothing.",
     ),
 ]
+# for each objective of the lesson, in its order: the exercises that lead to it
+SERVES = [
+    ("log-bound", "two-layer-bound", "local-stretch"),
+    (),
+    ("certificate",),
+    ("robust-accuracy",),
+    ("log-penalty",),
+    ("inflated",),
+]

@@ -33,3 +33,11 @@ EXAM = [
         "gradient reaches the layers below.",
     ),
 ]
+# for each objective of the lesson, in its order: the exercises that lead to it
+SERVES = [
+    ("renew-pool", "mixed-batch"),
+    ("layer-step",),
+    ("loss-in-turn",),
+    ("fair-errors", "paired-interval"),
+    (),
+]

@@ -33,3 +33,11 @@ EXAM = [
         "The two have to be folded into one convolution, and the norm taken of that.",
     ),
 ]
+# for each objective of the lesson, in its order: the exercises that lead to it
+SERVES = [
+    ("photo-distortion",),
+    ("aim-step",),
+    ("as-bytes",),
+    ("photo-crops", "unit-detector"),
+    ("fold-the-norm",),
+]

@@ -86,6 +86,8 @@ guess = (0.4, 0.6)
 
 
 # %% id="slider"
+#| alt: One of the small images, chosen by the slider,
+#| as squares of {{=len("grey")}} greys.
 def show(k):
     plt.figure(figsize=(2, 2), dpi=60)
     plt.imshow(images[int(k)])
