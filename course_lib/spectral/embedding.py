@@ -40,10 +40,10 @@ def twisted(
     twistable: for each axis whether a twist is allowed.
     """
     choices = sorted(itertools.product(*[(1, 0) if free else (0,) for free in twistable]))
-    best = None
+    best, known = None, {}  # the taps are the same for all
     for twist in reversed(choices):
         split = fourier.polyphase(layer, grid, twist)
-        found = fourier.top(split, stop_above=math.inf if best is None else best.upper)
+        found = fourier.top(split, math.inf if best is None else best.upper, known)
         if best is None or (found is not None and found.upper < best.upper):
             best, kept = found, split
     return CirculantBound(factor, best, kept, method)
