@@ -18,8 +18,8 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 @pytest.fixture(scope="module")
 def bench():
-    """The modules spectral and spectral_report of benchmarks/, and nothing of them left behind."""
-    names = ("spectral", "spectral_report")
+    """The modules of benchmarks/ that make SPECTRAL.md, and nothing of them left behind."""
+    names = ("spectral", "spectral_report", "networks_report")
     sys.path.insert(0, str(BENCHMARKS))
     try:
         yield {name: importlib.import_module(name) for name in names}
@@ -71,9 +71,16 @@ def test_the_sizes_are_those_of_table_5(bench):
     assert sum(count for *_, count in bench["spectral"].resnet18()) == 20
 
 
-def test_the_report_is_that_of_the_results(bench, committed):
+@pytest.fixture(scope="module")
+def networks():
+    return json.loads((BENCHMARKS / "networks.json").read_text(encoding="utf-8"))
+
+
+def test_the_report_is_that_of_the_results(bench, committed, networks):
     text = (BENCHMARKS / "SPECTRAL.md").read_text(encoding="utf-8")
-    assert bench["spectral_report"].render(committed) == text
+    assert bench["spectral_report"].render(committed, networks) == text
+    assert "Whole networks" in text
+    assert "Whole networks" not in bench["spectral_report"].render(committed, {})
 
 
 def word(lines, statement):
@@ -108,3 +115,29 @@ def test_a_verdict_turns_when_its_figures_do(bench, committed, statement, change
     changed = copy.deepcopy(committed)
     change(changed)
     assert not word(verdicts(changed), statement)
+
+
+OF_NETWORKS = [
+    ("within 1.25", lambda f: f["ours/FC100-100-10-ReLU"]["result"]["descent"].update(log_lower=1)),
+    ("CPU seconds", lambda f: f["deep/resnet18"]["result"].update(cpu_seconds=121)),
+    ("found in either way", lambda f: f["deep/resnet18"]["result"].update(jacobian=1e9)),
+    ("a factor of 10", lambda f: f["deep/resnet18"]["result"].update(log_sdp=16.0)),
+]
+
+
+@pytest.mark.parametrize(("statement", "change"), OF_NETWORKS)
+def test_a_verdict_on_networks_turns_when_its_figures_do(bench, networks, statement, change):
+    verdicts = bench["networks_report"].verdicts
+    assert word(verdicts(networks), statement)
+    changed = copy.deepcopy(networks)
+    change(changed)
+    assert not word(verdicts(changed), statement)
+
+
+def test_a_peer_that_failed_says_why_and_one_below_a_slope_is_no_bound(bench, networks):
+    changed = copy.deepcopy(networks)
+    changed["eclipse/FC100-100-10"]["result"] = {"failed": "no reason given"}
+    changed["bare/FC100-100-10"]["result"]["value"] = 1.0
+    text = "\n".join(bench["networks_report"].zoo_table(changed))
+    assert "did not run: no reason given" in text
+    assert "below a slope that was found: no bound" in text

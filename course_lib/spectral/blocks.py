@@ -15,7 +15,9 @@ from .responses import Block, Unfit
 WIDEST = 2304  # coefficients of the variables of a block
 DEEP = 512  # coefficients up to which a block goes on beyond its first activations
 MOST = 4  # layers of activations within
-WORK = 3.0e11  # cubes of the matrices of all blocks of a network; the cheapest ones come first
+# cubes of the matrices of all blocks of a network, the cheapest ones first; less where the layers
+# take long themselves, TAKEN for each multiplication of an image
+WORK, TAKEN, LEAST = 3.0e11, 30.0, 5.0e10
 
 
 def cuts(bounds: NetworkBounds) -> list[int]:
@@ -82,10 +84,11 @@ def of_network(bounds: NetworkBounds) -> tuple[float, int]:
     parts = planned(bounds)
     values = [joined(bounds, begin, end) for begin, end, _ in parts]
     order = (i for i, (_, _, block) in enumerate(parts) if block is not None)
+    allowed = min(WORK, max(WORK - TAKEN * sum(bounds.costs), LEAST))
     spent, better = 0.0, 0
     for i in sorted(order, key=lambda i: parts[i][2].work):
         _, end, block = parts[i]
-        if values[i] == -math.inf or spent + block.work > WORK:
+        if values[i] == -math.inf or spent + block.work > allowed:
             continue
         spent += block.work
         # what lies behind the block's end is one activation at most

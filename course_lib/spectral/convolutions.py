@@ -66,7 +66,9 @@ def measured(convolution: Geometry, upper: bool) -> Measured:
         value, bound = operators.certified(operator.gram(), 2 * terms * total**2)
         slack = 4 * fourier.EPS * (terms * total**2 / max(value, 1e-300) + terms * value)
         return Measured(value, max(value - slack, 0.0), bound, "Gram matrix")
-    value = operators.leading(operator, precise=False).value
+    heavy = convolution.outputs * convolution.weight[0].numel() > operators.HEAVY
+    tolerance = operators.ROUGH_TOLERANCE if heavy else operators.SINGLE_TOLERANCE
+    value = operators.leading(operator, False, tolerance).value
     bound = embedding.upper_bound(convolution)
     lower = max(value - 4 * fourier.EPS * terms * total, 0.0)
     return Measured(value, lower, bound.upper, f"Lanczos; {bound.method}")

@@ -170,7 +170,9 @@ def lipschitz(
     guard.check_activations(program.steps)
     bounds = NetworkBounds(program.steps)
     lower, _ = largest_slope(program.steps, starts, steps, seed)
-    seen = guard.largest_seen(program.network, program.steps[0].shape, bounds.device)
+    heavy = sum(bounds.costs) > guard.HEAVY
+    times = 1 if heavy else guard.TWICE
+    seen = guard.largest_seen(program.network, program.steps[0].shape, bounds.device, times)
     log_sdp, how_sdp = lipsdp.whole(bounds, descent)
     if log_sdp == bounds.tight[-1]:  # no chain of few units
         log_sdp, how_sdp = blocks.whole(bounds, log_sdp, how_sdp)
