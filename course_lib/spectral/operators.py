@@ -134,9 +134,9 @@ def leading(
 ) -> Leading:
     """The largest singular value that ARPACK finds, from below, and its vectors.
 
-    From a random start with a fixed seed; large layers first in float32, and with ``precise`` then
-    in float64. tolerance: of ARPACK's residual in float32. Either way the value is |A v| of the unit vector v returned, computed in float64: a
-    lower bound of the norm.
+    From a random start with a fixed seed; large layers first in float32, to a residual of
+    ``tolerance``, and with ``precise`` then in float64. Either way the value is |A v| of the unit
+    vector v returned, computed in float64: a lower bound of the norm.
     """
     n, shape = math.prod(operator.small_shape), operator.small_shape
     begin = torch.randn(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
