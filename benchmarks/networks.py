@@ -7,7 +7,8 @@ exact Jacobians, looks for a slope above a bound. CPU seconds of one thread. Fin
 (:mod:`course_lib.kept`); the results are networks.json and, with those of spectral.py, SPECTRAL.md.
 
     python benchmarks/networks.py                   what is missing
-    python benchmarks/networks.py --parts resnet18  some parts only
+    python benchmarks/networks.py --parts deep/resnet18   some parts only
+    python benchmarks/networks.py --lirpa PYTHON    with auto_LiRPA, which wants Python 3.10
     python benchmarks/networks.py --fresh           everything anew
 """
 
@@ -25,7 +26,7 @@ import spectral as layers
 import torch
 from torch import nn
 
-from course_lib import record, spectral, storage, zoo
+from course_lib import attacks, models, record, spectral, storage, zoo
 from course_lib.kept import Kept
 from course_lib.spectral import graph, lipsdp
 from course_lib.spectral.bounds import NetworkBounds
@@ -36,6 +37,9 @@ ZOO = ("FC100-100-10-ReLU", "FC100-100-10")
 DEEP = ("resnet18", "squeezenet1_1", "mobilenet_v2", "vgg11", "densenet121", "EfficientNet-Lite0")
 ROUNDS = 12  # of the ascent beside ours, on a deep network
 TOLERANCES = (1e-3, 1e-4)  # of SCS
+IMAGES, BISECTIONS = 50, 12  # of the certificates; for auto_LiRPA
+BALLS = ("local", "box")
+BEFORE = ("tight", *BALLS)
 
 
 def figures(found: spectral.Lipschitz, seconds: float) -> dict:
@@ -90,6 +94,45 @@ def of_peer(name: str, method: str, settings: dict) -> dict:
         log = lipsdp.proven(chain, [torch.tensor(t).double() for t in multipliers])
         found["proven"] = math.exp(log) if math.isfinite(log) else None
     return found
+
+
+# --- certificates ---------------------------------------------------------------------------------
+
+
+def certificates(name: str, lirpa: str | None = None) -> dict:
+    """Certified radii of some test images over the distance of the nearest mistake found: before
+    and after each pair of classes has multipliers of its own, and by auto_LiRPA's CROWN on L2
+    balls. lirpa: an interpreter in which that is installed."""
+    net = zoo.load(name, device="cpu")
+    arrays = peers.chosen_images(net, "test", IMAGES)
+    images, labels = (torch.from_numpy(arrays[key]) for key in ("images", "labels"))
+    began = time.process_time()
+    nearest = attacks.minimal_adversarial(net, images, labels=labels)
+    distance = nearest.l2.double()
+    found = {"images": len(images), "attack_cpu_seconds": time.process_time() - began}
+    rows, seconds = {}, {}
+    for when, methods in (("before", BEFORE), ("after", ("sdp", *BALLS))):
+        began = time.process_time()
+        radii = spectral.certified_radii(net, images, labels, methods)
+        seconds[when] = time.process_time() - began
+        rows |= {f"{method}, {when}": radii[method].double() for method in methods}
+    if lirpa:
+        with tempfile.TemporaryDirectory() as folder:
+            job, answer = Path(folder) / "job.json", Path(folder) / "answer.json"
+            told = {"net": str(peers.network_file(net)), "images": str(peers.write_arrays(arrays))}
+            told |= {"largest": float(distance.max()), "bisections": BISECTIONS}
+            job.write_text(json.dumps(told | {"answer": str(answer)}), encoding="utf-8")
+            worker = [lirpa, peers.PEERS / "lirpa_worker.py", job]
+            done = subprocess.run(worker, env=peers.one_thread(), capture_output=True, text=True)
+            if done.returncode:
+                found["lirpa"] = {"failed": peers.reason(done.stderr)}
+            else:
+                found["lirpa"] = json.loads(answer.read_text(encoding="utf-8"))
+                rows["auto_LiRPA"] = torch.tensor(found["lirpa"].pop("radii")).double()
+    ratios = {key: (radii / distance)[nearest.success] for key, radii in rows.items()}
+    found["median"] = {key: float(ratio.median()) for key, ratio in ratios.items()}
+    found["largest"] = {key: float(ratio.max()) for key, ratio in ratios.items()}
+    return found | {"cpu_seconds": seconds}
 
 
 # --- deep networks --------------------------------------------------------------------------------
@@ -147,6 +190,7 @@ PARTS = {
     },
     "silu": (of_peer, ZOO[0], "silu", {}),
     **{f"deep/{name}": (of_deep, name) for name in DEEP},
+    **{f"radii/{name}": (certificates, name) for name in models.NETWORKS},
 }
 
 
@@ -155,13 +199,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fresh", action="store_true", help="forget the parts that are finished")
     parser.add_argument("--parts", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--lirpa", metavar="PYTHON", help="an interpreter with auto_LiRPA 0.3")
     options = parser.parse_args()
     torch.set_num_threads(1)
     kept = Kept("networks", options.fresh)
     done = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     for name in options.parts or PARTS:
         print(name, flush=True)
-        done[name] = {"result": kept.get(*PARTS[name]), "at": layers.now()}
+        aside = {"lirpa": options.lirpa} if name.startswith("radii/") else {}
+        done[name] = {"result": kept.get(*PARTS[name], **aside), "at": layers.now()}
         print(f"  {done[name]['result']}", flush=True)
         done["machine"] = record.machine()
         ordered = {key: done[key] for key in ("machine", *PARTS) if key in done}
