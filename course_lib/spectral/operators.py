@@ -23,8 +23,7 @@ BATCH_ENTRIES = 2**21  # numbers in a batch of unit vectors
 SMALL = 64  # the smaller side of a layer that needs no iteration
 SINGLE_SIZE = 4096  # from this smaller side on the iteration begins in float32
 SINGLE_TOLERANCE = 1e-5
-HEAVY = 2e8  # multiplications of a layer for one input, from which on it is iterated roughly
-ROUGH_TOLERANCE = 1e-3
+HEAVY = 2e8  # multiplications of a layer for one input, from which on it is not iterated
 TOLERANCE = 1e-8  # of ARPACK's residual on squares, relative; the error of the value is far smaller
 
 
@@ -129,14 +128,12 @@ class Leading(NamedTuple):
     right: Tensor
 
 
-def leading(
-    operator: LinearMap, precise: bool = True, tolerance: float = SINGLE_TOLERANCE
-) -> Leading:
+def leading(operator: LinearMap, precise: bool = True) -> Leading:
     """The largest singular value that ARPACK finds, from below, and its vectors.
 
-    From a random start with a fixed seed; large layers first in float32, to a residual of
-    ``tolerance``, and with ``precise`` then in float64. Either way the value is |A v| of the unit
-    vector v returned, computed in float64: a lower bound of the norm.
+    From a random start with a fixed seed; large layers first in float32, and with ``precise`` then
+    in float64. Either way the value is |A v| of the unit vector v returned, computed in float64: a
+    lower bound of the norm.
     """
     n, shape = math.prod(operator.small_shape), operator.small_shape
     begin = torch.randn(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -146,7 +143,7 @@ def leading(
     elif single is None:
         vector = eigenvector(operator, begin, TOLERANCE)
     else:
-        vector = eigenvector(single, begin.float(), tolerance).double()
+        vector = eigenvector(single, begin.float(), SINGLE_TOLERANCE).double()
         if precise:
             vector = eigenvector(operator, vector, TOLERANCE)
     near = (vector / torch.linalg.vector_norm(vector)).to(operator.device).reshape(1, *shape)
