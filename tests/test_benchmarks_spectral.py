@@ -125,8 +125,31 @@ OF_NETWORKS = [
 ]
 
 
+@pytest.fixture
+def with_deep(networks):
+    """The results, and such of deep networks as there might be."""
+    found = copy.deepcopy(networks)
+    row = {"log_product": 16.0, "log_tight": 16.0, "log_sdp": 13.0, "log_lower": 0.5}
+    row |= {"how": "", "cpu_seconds": 99.0, "load": 1.0, "jacobian": 1.5}
+    found["deep/resnet18"] = {"result": row, "at": ""}
+    found["deep/vgg11"] = {"result": {"refused": "The layer 'a' cannot be bounded."}, "at": ""}
+    medians = {"tight, before": 0.2, "sdp, after": 0.3}
+    radii = {"images": 50, "median": medians, "largest": {"sdp, after": 0.9}}
+    radii["cpu_seconds"] = {"before": 1.0, "after": 2.0}
+    found["radii/CONV"] = {"result": radii, "at": ""}
+    return found
+
+
+def test_the_report_on_deep_networks(bench, with_deep):
+    text = "\n".join(bench["networks_report"].parts(with_deep))
+    assert "| vgg11 | The layer 'a' cannot be bounded. |" in text
+    assert "| resnet18 | 8.89e+06 | 8.89e+06 | 4.42e+05 | 20.1 | 1.65 | 1.5 | 99 |" in text
+    assert "| CONV | 0.200 | " in text
+
+
 @pytest.mark.parametrize(("statement", "change"), OF_NETWORKS)
-def test_a_verdict_on_networks_turns_when_its_figures_do(bench, networks, statement, change):
+def test_a_verdict_on_networks_turns_when_its_figures_do(bench, with_deep, statement, change):
+    networks = with_deep
     verdicts = bench["networks_report"].verdicts
     assert word(verdicts(networks), statement)
     changed = copy.deepcopy(networks)

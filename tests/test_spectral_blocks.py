@@ -82,6 +82,13 @@ NETWORKS = {
         ),
         (1, 7, 6),
     ),
+    "padded by itself": (
+        lambda: nn.Sequential(
+            nn.ZeroPad2d((0, 1, 2, 1)), nn.Conv2d(2, 3, 3, 2), nn.ReLU(),
+            nn.ZeroPad2d((1, 0)), nn.Conv2d(3, 2, 3),
+        ),
+        (2, 11, 10),
+    ),
     "one axis": (
         lambda: nn.Sequential(nn.Conv1d(2, 4, 5, padding=2), nn.ReLU(), nn.Conv1d(4, 3, 3, 3)),
         (2, 9),
@@ -167,6 +174,24 @@ def test_no_slopes_exceed_the_bound_which_is_never_above_the_product(name, seed)
     assert found.log_lower <= found.log_sdp <= found.log_tight
     if "multipliers in closed form" not in found.how_sdp:  # one for each unit of a small chain
         assert found.log_sdp <= value
+
+
+def test_padding_of_its_own_is_the_padding_of_the_layer():
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(2, 3, 3, 2, 1), nn.Conv2d(3, 2, 3, 1, 1)
+    apart = (nn.Conv2d(2, 3, 3, 2), nn.Conv2d(3, 2, 3))
+    for layer, other in zip((first, second), apart, strict=True):
+        other.weight, other.bias = layer.weight, layer.bias
+    pad = nn.ZeroPad2d(1)
+    nets = (
+        nn.Sequential(first, nn.ReLU(), second),
+        nn.Sequential(pad, apart[0], nn.ReLU(), nn.ZeroPad2d(1), apart[1]),
+    )
+    values = []
+    for net in nets:
+        bounds = bounds_of(net.double().eval().requires_grad_(False), (2, 6, 6))
+        values.append(blocks.of_network(bounds)[0])
+    assert values[1] == pytest.approx(values[0], abs=0.05)  # on a larger grid
 
 
 def test_a_deep_block_is_nearer_than_its_layers_norms():

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from . import fourier
 from .diagonals import BATCH_NORMS, Diagonal, scales
 from .geometry import CONVOLUTIONS, Geometry, geometry
+from .padding import PADDINGS, mode_of
 from .steps import Step
 
 TWIST = 1  # all signals change their sign on their way round: no frequency is 0 (see embedding)
@@ -75,6 +76,7 @@ class Block:
         self.flat = len(shape) == 1
         self.axes = max(len(shape) - 1, 1)
         self.layers: dict[int, Geometry] = {}
+        self.shifts: dict[int, tuple[int, ...]] = {}  # of padding: the cells before the first one
         self.places = self._places(shape)
         self.variables = [begin, *(i for i in self.order if steps[i].kind == "slope")]
         self.slopes = [self._slope(i) for i in self.variables[1:]]
@@ -155,6 +157,13 @@ class Block:
             return source.ratio, source.clean
         if isinstance(step.module, nn.Linear) and self.flat:
             return source.ratio, True
+        if isinstance(step.module, PADDINGS) and mode_of(step.module) == "constant":
+            widths = list(step.module.padding)
+            if len(widths) > 2 * self.axes or min(widths) < 0 or not source.clean:
+                raise Unfit(f"{step.name} pads other axes, or what is not 0 there")
+            before = widths[::2] + [0] * (self.axes - len(widths) // 2)
+            self.shifts[i] = tuple(reversed(before))
+            return source.ratio, True
         raise Unfit(f"{step.name} is no convolution")
 
     def _scaling(self, step: Step) -> Tensor | None:
@@ -209,6 +218,12 @@ class Block:
             rows = factor.repeat(math.prod(self.places[i].ratio))[:, None]
             parts = {v: rows * self.explicit(v, part) for v, part in value.parts.items()}
             return Value(parts, value.terms + 4)
+        if i in self.shifts:
+            if numerators is None:
+                return Value(value.parts, value.terms + ANGLE)
+            phases = self._phases(i, numerators)
+            parts = {v: phases * self.explicit(v, part) for v, part in value.parts.items()}
+            return Value(parts, value.terms + ANGLE)
         matrix, terms = self.response(i, numerators)
         parts = {
             v: matrix if part is None else matrix @ part.to(matrix.dtype)
@@ -216,6 +231,21 @@ class Block:
         }
         more = 0 if all(part is None for part in value.parts.values()) else matrix.shape[-1] + 8
         return Value(parts, value.terms + terms + more)
+
+    def _frequencies(self, ratio, numerators: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """Of which frequencies of a grid so many times finer these are the aliases: numerators
+        (frequencies, coefficients, axes), and that grid."""
+        fine = torch.tensor(list(itertools.product(*map(range, ratio))))
+        grid = tuple(m * q for m, q in zip(self.grid, ratio, strict=True))
+        return numerators[:, None] + 2 * torch.tensor(self.grid) * fine, grid
+
+    def _phases(self, i: int, numerators: Tensor) -> Tensor:
+        """What a shift by the padding multiplies, (frequencies, rows, 1)."""
+        every, grid = self._frequencies(self.places[i].ratio, numerators)
+        offset = -torch.tensor([self.shifts[i]])
+        waves = fourier.waves(offset, every.flatten(0, 1), grid, self.device_like())
+        phases = torch.complex(*waves).reshape(len(numerators), -1)
+        return phases.repeat_interleave(self.places[i].channels, 1)[:, :, None]
 
     def explicit(self, variable: int, part: Tensor | None) -> Tensor:
         if part is not None:
@@ -281,8 +311,7 @@ class Block:
             found, count = found[None], 1
         else:
             count = len(numerators)
-            whole = 2 * torch.tensor(self.grid)
-            every = numerators[:, None] + whole * torch.tensor(fine)
+            every, grid = self._frequencies(source, numerators)
             offsets = torch.tensor(
                 list(
                     itertools.product(
@@ -290,7 +319,6 @@ class Block:
                     )
                 )
             )
-            grid = tuple(m * q for m, q in zip(self.grid, source, strict=True))
             waves = fourier.waves(offsets, every.flatten(0, 1), grid, weight)
             flat = weight.permute(3, 0, 1, 2).flatten(1)
             parts = [(wave @ flat).reshape(count, len(fine), *weight.shape[:3]) for wave in waves]
