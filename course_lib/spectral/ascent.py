@@ -14,7 +14,7 @@ from .steps import Step, device_of, multiplications, run
 ASCENT = 1e11  # multiplications for the search of a large Jacobian
 # Many rounds from one start find more than few from many: a deep network's slope still grows.
 STARTS, ROUNDS, FEWEST = 32, 150, 30
-LONGEST, LEAST = 1e12, 12  # multiplications that these few may take, and how many there are then
+LONGEST, LEAST = 6e11, 12  # multiplications that these few may take, and how many there are then
 STEPS = (0.01, 0.02)  # of x, as an rms over the pixels, of the starts in turn; 0 in the end
 SINGLE = 3e9  # multiplications of a gradient from which on the search is done in float32
 AGREES = 1e-2  # relative: what a slope in float32 may be off, that a search is done in it
