@@ -15,6 +15,7 @@ from .responses import Block, Unfit
 WIDEST = 2304  # coefficients of the variables of a block
 DEEP = 512  # coefficients up to which a block goes on beyond its first activations
 MOST = 4  # layers of activations within
+FARTHEST = 24  # cuts from a block's begin to its end
 # cubes of the matrices of all blocks of a network, the cheapest ones first; less where the layers
 # take long themselves, TAKEN for each multiplication of an image
 WORK, TAKEN, LEAST = 3.0e11, 30.0, 5.0e10
@@ -59,8 +60,11 @@ def planned(bounds: NetworkBounds) -> list[tuple[int, int, Block | None]]:
     steps, at = bounds.steps, cuts(bounds)
     found, k = [], 0
     while k + 1 < len(at):
-        chosen, m = None, k + 1
-        while m < len(at):
+        chosen = None
+        for m in range(k + 1, min(k + FARTHEST, len(at) - 1) + 1):
+            within = any(step.kind == "slope" for step in steps[at[k] + 1 : at[m]])
+            if not within or steps[at[m]].kind == "slope":
+                continue
             try:
                 block = Block(steps, at[k], at[m])
             except Unfit:
@@ -68,9 +72,7 @@ def planned(bounds: NetworkBounds) -> list[tuple[int, int, Block | None]]:
             wide = block.size > (WIDEST if chosen is None else DEEP)
             if wide or len(block.slopes) > MOST:
                 break
-            if block.slopes and steps[at[m]].kind != "slope":
-                chosen = m, block
-            m += 1
+            chosen = m, block
         m, block = chosen or (k + 1, None)
         if block and m + 1 < len(at) and steps[at[m + 1]].kind == "slope":
             m += 1
