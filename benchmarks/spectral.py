@@ -34,6 +34,7 @@ from course_lib.spectral.geometry import geometry
 
 HERE = Path(__file__).resolve().parent
 RESULTS, REPORT = HERE / "spectral.json", HERE / "SPECTRAL.md"
+NETWORKS = HERE / "networks.json"  # of networks.py
 RUNS = 3
 
 
@@ -431,8 +432,14 @@ def main() -> None:
         done["machine"], done["finished"] = record.machine(), now()
         storage.write_text(RESULTS, json.dumps(done, indent=1) + "\n")
         kept.forget()
+    report()
+
+
+def report() -> None:
+    """SPECTRAL.md from spectral.json, and networks.json where there is one."""
     found = json.loads(RESULTS.read_text(encoding="utf-8"))
-    storage.write_text(REPORT, spectral_report.render(found))
+    networks = json.loads(NETWORKS.read_text(encoding="utf-8")) if NETWORKS.is_file() else {}
+    storage.write_text(REPORT, spectral_report.render(found, networks))
     print(f"Written: {REPORT}")
 
 

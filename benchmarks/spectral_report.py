@@ -1,5 +1,7 @@
 """SPECTRAL.md out of spectral.json: the tables, and a verdict for each claim, by a rule."""
 
+import networks_report
+
 CIRCULAR = (
     "ours",
     "full SVD",
@@ -175,8 +177,8 @@ def wrong_table(found: dict) -> list[str]:
     return lines
 
 
-def render(found: dict) -> str:
-    """The whole report."""
+def render(found: dict, networks: dict) -> str:
+    """The whole report; networks: what networks.py found, or nothing."""
     machine = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
     loads = [
         entry["load"] for entry in found.values() if isinstance(entry, dict) and "load" in entry
@@ -206,5 +208,6 @@ def render(found: dict) -> str:
         "True: NumPy's SVD of the explicit matrix; for max pooling the count of the outputs that "
         "one pixel decides in torch's own layer.",
         "\n".join(wrong_table(found)),
+        *networks_report.parts(networks),
     ]
     return "\n\n".join(parts) + "\n"

@@ -250,7 +250,7 @@ def test_the_norms_go_on_and_are_forgotten_when_all_are_done(monkeypatch, tmp_pa
     monkeypatch.setattr(bench, "PARTS", {"a": (norms,), "b": (more_norms, "ours")})
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "spectral.json")
     monkeypatch.setattr(bench, "REPORT", tmp_path / "SPECTRAL.md")
-    monkeypatch.setattr(bench.spectral_report, "render", lambda found: "text")
+    monkeypatch.setattr(bench.spectral_report, "render", lambda *found: "text")
     monkeypatch.setattr(sys, "argv", ["spectral.py"])
     CALLS.append("stop")
     with pytest.raises(KeyboardInterrupt):

@@ -18,8 +18,8 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 @pytest.fixture(scope="module")
 def bench():
-    """The modules spectral and spectral_report of benchmarks/, and nothing of them left behind."""
-    names = ("spectral", "spectral_report")
+    """The modules of benchmarks/ that make SPECTRAL.md, and nothing of them left behind."""
+    names = ("spectral", "spectral_report", "networks_report")
     sys.path.insert(0, str(BENCHMARKS))
     try:
         yield {name: importlib.import_module(name) for name in names}
@@ -71,9 +71,16 @@ def test_the_sizes_are_those_of_table_5(bench):
     assert sum(count for *_, count in bench["spectral"].resnet18()) == 20
 
 
-def test_the_report_is_that_of_the_results(bench, committed):
+@pytest.fixture(scope="module")
+def networks():
+    return json.loads((BENCHMARKS / "networks.json").read_text(encoding="utf-8"))
+
+
+def test_the_report_is_that_of_the_results(bench, committed, networks):
     text = (BENCHMARKS / "SPECTRAL.md").read_text(encoding="utf-8")
-    assert bench["spectral_report"].render(committed) == text
+    assert bench["spectral_report"].render(committed, networks) == text
+    assert "Whole networks" in text
+    assert "Whole networks" not in bench["spectral_report"].render(committed, {})
 
 
 def word(lines, statement):
@@ -108,3 +115,52 @@ def test_a_verdict_turns_when_its_figures_do(bench, committed, statement, change
     changed = copy.deepcopy(committed)
     change(changed)
     assert not word(verdicts(changed), statement)
+
+
+OF_NETWORKS = [
+    ("within 1.25", lambda f: f["ours/FC100-100-10-ReLU"]["result"]["descent"].update(log_lower=1)),
+    ("CPU seconds", lambda f: f["deep/resnet18"]["result"].update(cpu_seconds=121)),
+    ("found in either way", lambda f: f["deep/resnet18"]["result"].update(jacobian=1e9)),
+    ("a factor of 10", lambda f: f["deep/resnet18"]["result"].update(log_sdp=16.0)),
+]
+
+
+@pytest.fixture
+def with_deep(networks):
+    """The results, and such of deep networks as there might be."""
+    found = copy.deepcopy(networks)
+    row = {"log_product": 16.0, "log_tight": 16.0, "log_sdp": 13.0, "log_lower": 0.5}
+    row |= {"how": "", "cpu_seconds": 99.0, "load": 1.0, "jacobian": 1.5}
+    found["deep/resnet18"] = {"result": row, "at": ""}
+    found["deep/vgg11"] = {"result": {"refused": "The layer 'a' cannot be bounded."}, "at": ""}
+    medians = {"tight, before": 0.2, "sdp, after": 0.3}
+    radii = {"images": 50, "median": medians, "largest": {"sdp, after": 0.9}}
+    radii["cpu_seconds"] = {"before": 1.0, "after": 2.0}
+    found["radii/CONV"] = {"result": radii, "at": ""}
+    return found
+
+
+def test_the_report_on_deep_networks(bench, with_deep):
+    text = "\n".join(bench["networks_report"].parts(with_deep))
+    assert "| vgg11 | The layer 'a' cannot be bounded. |" in text
+    assert "| resnet18 | 8.89e+06 | 8.89e+06 | 4.42e+05 | 20.1 | 1.65 | 1.5 | 99 |" in text
+    assert "| CONV | 0.200 | " in text
+
+
+@pytest.mark.parametrize(("statement", "change"), OF_NETWORKS)
+def test_a_verdict_on_networks_turns_when_its_figures_do(bench, with_deep, statement, change):
+    networks = with_deep
+    verdicts = bench["networks_report"].verdicts
+    assert word(verdicts(networks), statement)
+    changed = copy.deepcopy(networks)
+    change(changed)
+    assert not word(verdicts(changed), statement)
+
+
+def test_a_peer_that_failed_says_why_and_one_below_a_slope_is_no_bound(bench, networks):
+    changed = copy.deepcopy(networks)
+    changed["eclipse/FC100-100-10"]["result"] = {"failed": "no reason given"}
+    changed["bare/FC100-100-10"]["result"]["value"] = 1.0
+    text = "\n".join(bench["networks_report"].zoo_table(changed))
+    assert "did not run: no reason given" in text
+    assert "below a slope that was found: no bound" in text

@@ -79,3 +79,20 @@ def test_the_search_depends_on_its_seed_alone():
     steps = graph.read(residual(), (3, 12, 12)).steps
     first, again, other = (ascent.largest_slope(steps, 2, 5, seed)[0] for seed in (0, 0, 1))
     assert first == again != other
+
+
+def test_a_search_in_float32_is_a_slope_in_float64(monkeypatch):
+    """It goes another way, and what it returns is below every bound; logits that float32 cannot
+    tell apart are searched in float64."""
+    net = residual().eval()
+    steps = graph.read(net, (3, 8, 8)).steps
+    exact, _ = ascent.largest_slope(steps, 2, 20)
+    monkeypatch.setattr(ascent, "SINGLE", 0)
+    single, place = ascent.largest_slope(steps, 2, 20)
+    assert place.dtype == torch.float64
+    assert 0.5 * exact < single <= spectral.lipschitz(net, (3, 8, 8), starts=1, steps=1).sdp
+    net[-1].bias.data[:] = 1e9  # what is left of a change in float32 is rounding
+    far = graph.read(net.double(), (3, 8, 8)).steps
+    x = torch.rand(1, 3, 8, 8).double()
+    assert ascent.in_single(far, x, ascent.unit(x), 1e-3) is far
+    assert ascent.in_single(steps, x, ascent.unit(x), 1e-3) is not steps

@@ -168,9 +168,13 @@ class Residual(nn.Module):
 
 
 def test_a_sum_of_branches_is_no_chain():
-    found = spectral.lipschitz(Residual().eval().requires_grad_(False), (3,), descent=True)
-    assert found.sdp == found.tight
-    assert "no chain" in found.how_sdp
+    """It is a block, whose bound is another one (test_spectral_blocks)."""
+    net = Residual().eval().requires_grad_(False)
+    bounds = bounds_of(net, (3,))
+    value, how = lipsdp.whole(bounds, descent=True)
+    assert value == bounds.tight[-1]
+    assert "no chain" in how
+    assert spectral.lipschitz(net, (3,), descent=True).sdp <= math.exp(value)
 
 
 # --- proofs --------------------------------------------------------------------------------------

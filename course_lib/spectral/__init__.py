@@ -20,6 +20,8 @@ A whole network:
 ``rows``         the table, a row for each step
 ``bounds``       from above: the product, and a tighter one; ``logarithms`` of both
 ``lipsdp``       the tightest, by a multiplier for each unit, and its proof
+``blocks``       the same of residual and convolutional networks, by ``multipliers`` for channels
+                 and the ``responses`` of a block at each frequency
 ``ascent``       from below: the largest slope that is found
 ``certificates`` the radius around an image within which no change of class is possible
 ``local``        the same, on the ball itself; ``pooled`` with convolutions and max pooling

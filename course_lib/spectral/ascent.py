@@ -4,6 +4,9 @@ Any slope that is really found is a bound, whatever led to it: here gradient asc
 of Jacobians where it ends.
 """
 
+import copy
+import dataclasses
+
 import torch
 
 from .steps import Step, device_of, multiplications, run
@@ -11,7 +14,10 @@ from .steps import Step, device_of, multiplications, run
 ASCENT = 1e11  # multiplications for the search of a large Jacobian
 # Many rounds from one start find more than few from many: a deep network's slope still grows.
 STARTS, ROUNDS, FEWEST = 32, 150, 30
+LONGEST, LEAST = 6e11, 12  # multiplications that these few may take, and how many there are then
 STEPS = (0.01, 0.02)  # of x, as an rms over the pixels, of the starts in turn; 0 in the end
+SINGLE = 3e9  # multiplications of a gradient from which on the search is done in float32
+AGREES = 1e-2  # relative: what a slope in float32 may be off, that a search is done in it
 MOMENTUM = 0.9  # of the directions of x: at kinks they turn to and fro
 
 
@@ -28,7 +34,8 @@ def largest_slope(
     """
     work = 6 * sum(multiplications(step) for step in steps)
     starts = starts or max(1, min(STARTS, int(ASCENT / ROUNDS / work)))
-    rounds = rounds or max(FEWEST, min(ROUNDS, int(ASCENT / work / starts)))
+    fewest = max(LEAST, min(FEWEST, int(LONGEST / work)))
+    rounds = rounds or max(fewest, min(ROUNDS, int(ASCENT / work / starts)))
     shape = steps[0].shape
     rng = torch.Generator().manual_seed(seed)
     x = torch.randn(starts, *shape, generator=rng, dtype=torch.float64)
@@ -37,13 +44,15 @@ def largest_slope(
     x, v = x.to(device_of(steps)), v.to(device_of(steps))
     size = steps[0].size ** 0.5
     lengths = x.new_tensor(STEPS).repeat(starts)[:starts].reshape(-1, *[1] * len(shape)) * size
-    best, place, way = 0.0, x[0], torch.zeros_like(x)
+    quick = steps if work < SINGLE else in_single(steps, x, v, 3e-4 * size)
+    if quick is not steps:
+        x, v, lengths = x.float(), v.float(), lengths.float()
+    best, place, way, end = 0.0, x[0], torch.zeros_like(x), None
     for k in range(rounds):
         h = size * 0.03 * 0.01 ** (k / max(rounds - 1, 1))
         with torch.enable_grad():
             x, v = x.detach().requires_grad_(), v.detach().requires_grad_()
-            both = run(steps, torch.cat([x + h * v, x - h * v]))[-1].flatten(1)
-            slopes = (both[:starts] - both[starts:]).norm(dim=1) / (2 * h)
+            slopes = quotients(quick, x, v, h)
             if not slopes.isfinite().all() or not (slopes > 0).any():
                 break
             gx, gv = torch.autograd.grad(slopes.clamp_min(1e-300).log().sum(), (x, v))
@@ -51,15 +60,47 @@ def largest_slope(
         top = int(slopes.argmax())
         if float(slopes[top]) > best:
             best, place = float(slopes[top]), x[top].detach().clone()
+            end = v[top].detach().clone(), h
         v = unit(torch.where(gv.abs().amax() > 0, gv, v.detach()))
         way = MOMENTUM * way + unit(gx)
         x = x.detach() + lengths * (1 - k / rounds) * unit(way)
+    if quick is not steps:  # what was found counts as it is in float64
+        x, place = x.double(), place.double()
+        best = 0.0
+        if end is not None:
+            with torch.no_grad():
+                best = float(quotients(steps, place[None], unit(end[0][None].double()), end[1])[0])
     if steps[-1].size <= 32:
         norms = jacobian_norms(steps, x.detach())
         top = int(norms.argmax())
         if float(norms[top]) > best:
             best, place = float(norms[top]), x[top].detach()
     return best * (1 - 1e-9), place
+
+
+def quotients(steps: list[Step], x: torch.Tensor, v: torch.Tensor, h: float) -> torch.Tensor:
+    """(N,) the slopes from x - h v to x + h v, of unit vectors v."""
+    both = run(steps, torch.cat([x + h * v, x - h * v]))[-1].flatten(1)
+    return (both[: len(x)] - both[len(x) :]).norm(dim=1) / (2 * h)
+
+
+@torch.no_grad()
+def in_single(steps: list[Step], x: torch.Tensor, v: torch.Tensor, h: float) -> list[Step]:
+    """The steps in float32; as they are if they agree too little there, as where the logits hardly
+    depend on the image."""
+    single = [
+        step if step.module is None else dataclasses.replace(step, module=in_floats(step.module))
+        for step in steps
+    ]
+    exact, found = (
+        quotients(steps, x[:1], v[:1], h),
+        quotients(single, x[:1].float(), v[:1].float(), h),
+    )
+    return single if bool((found - exact).abs() <= AGREES * exact) else steps
+
+
+def in_floats(module: torch.nn.Module) -> torch.nn.Module:
+    return copy.deepcopy(module).float()
 
 
 def unit(x: torch.Tensor) -> torch.Tensor:

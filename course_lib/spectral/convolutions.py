@@ -66,10 +66,16 @@ def measured(convolution: Geometry, upper: bool) -> Measured:
         value, bound = operators.certified(operator.gram(), 2 * terms * total**2)
         slack = 4 * fourier.EPS * (terms * total**2 / max(value, 1e-300) + terms * value)
         return Measured(value, max(value - slack, 0.0), bound, "Gram matrix")
-    value = operators.leading(operator, precise=False).value
-    bound = embedding.upper_bound(convolution)
+    work = convolution.outputs * convolution.weight[0].numel()
+    heavy = work > operators.HEAVY and convolution.mode == "zeros"
+    bound = embedding.upper_bound(convolution, thorough=not heavy)
+    if heavy:
+        wave = embedding.plane_wave(convolution, bound)
+        value, method = float(torch.linalg.vector_norm(operator.apply(wave))), "plane wave"
+    else:
+        value, method = operators.leading(operator, precise=False).value, "Lanczos"
     lower = max(value - 4 * fourier.EPS * terms * total, 0.0)
-    return Measured(value, lower, bound.upper, f"Lanczos; {bound.method}")
+    return Measured(value, lower, bound.upper, f"{method}; {bound.method}")
 
 
 def linear_map(layer: nn.Module, shape) -> operators.LinearMap:

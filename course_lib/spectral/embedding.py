@@ -29,7 +29,7 @@ class CirculantBound:
 
 
 def twisted(
-    layer: Geometry, grid, twistable, factor: float = 1.0, method: str = ""
+    layer: Geometry, grid, twistable, factor: float = 1.0, method: str = "", thorough: bool = True
 ) -> CirculantBound:
     """The least of the bounds by circulants on ``grid`` with each choice of twists.
 
@@ -37,13 +37,15 @@ def twisted(
     signal changes its sign on its way round: all of them are upper bounds. Without the twist the
     frequencies include 0, where many layers stretch most, and the bound is that of an endless
     input; half a step beside it the bound falls like the norm itself does, with 1 / N².
-    twistable: for each axis whether a twist is allowed.
+    twistable: for each axis whether a twist is allowed; thorough: else the first choice, twisted
+    wherever it may be, is taken.
     """
     choices = sorted(itertools.product(*[(1, 0) if free else (0,) for free in twistable]))
-    best = None
+    choices = choices if thorough else choices[-1:]
+    best, known = None, {}  # the taps are the same for all
     for twist in reversed(choices):
         split = fourier.polyphase(layer, grid, twist)
-        found = fourier.top(split, stop_above=math.inf if best is None else best.upper)
+        found = fourier.top(split, math.inf if best is None else best.upper, known)
         if best is None or (found is not None and found.upper < best.upper):
             best, kept = found, split
     return CirculantBound(factor, best, kept, method)
@@ -88,14 +90,46 @@ def wrapped_bound(layer: Geometry) -> CirculantBound:
     return twisted(inner, tuple(grid), free, factor, "circulant of smaller stride")
 
 
-def upper_bound(layer: Geometry) -> CirculantBound:
-    """The best of the bounds for a layer that is no circulant."""
+def upper_bound(layer: Geometry, thorough: bool = True) -> CirculantBound:
+    """The best of the bounds for a layer that is no circulant; thorough: see :func:`twisted`."""
     if layer.mode == "zeros" or not layer.is_padded():
         grid, free = layer.embedding_grid(), [True] * len(layer.axes)
-        return twisted(layer, grid, free, method="circulant that contains it")
+        return twisted(layer, grid, free, method="circulant that contains it", thorough=thorough)
     if layer.mode == "circular":
         return min(padded_bound(layer), wrapped_bound(layer), key=lambda bound: bound.upper)
     return padded_bound(layer)
+
+
+def plane_wave(layer: Geometry, bound: CirculantBound) -> torch.Tensor:
+    """An input (1, *input_shape) of norm 1 that the layer stretches nearly as ``bound`` says.
+
+    The circulant's own vector is a wave all over the grid; here it swells and fades over the cells
+    of the input, as half a period of a sine, so that the border costs a share of 1 / N² only.
+    """
+    split, top = bound.split, bound.top
+    axes, strides = layer.axes, [axis.s for axis in layer.axes]
+    cells = [torch.arange(m) for m in split.grid]
+    turns = sum(
+        (int(w) * part % (2 * m) / (2.0 * m)).reshape(
+            [-1 if i == k else 1 for i in range(len(axes))]
+        )
+        for k, (w, part, m) in enumerate(zip(top.frequency, cells, split.grid, strict=True))
+    )
+    wave = torch.polar(torch.ones_like(turns), 2 * math.pi * turns).to(top.right.device)
+    residues = top.right.reshape(-1, *strides)  # (channels of the group, residues)
+    found = residues.reshape(len(residues), *[n for s in strides for n in (1, s)]) * wave.reshape(
+        1, *[n for m in split.grid for n in (m, 1)]
+    )
+    found = found.real.reshape(
+        len(residues), *(m * s for m, s in zip(split.grid, strides, strict=True))
+    )
+    whole = found.new_zeros(layer.groups, len(found), *(axis.n for axis in axes))
+    part = found[(slice(None), *(slice(0, axis.n) for axis in axes))]
+    for k, axis in enumerate(axes):
+        swell = torch.sin(math.pi * (torch.arange(axis.n) + 1.0) / (axis.n + 1)).to(part)
+        part = part * swell.reshape([-1 if i == k else 1 for i in range(len(axes))])
+    whole[(top.group, slice(None), *(slice(0, s) for s in part.shape[1:]))] = part
+    return (whole / torch.linalg.vector_norm(whole)).flatten(0, 1)[None]
 
 
 def absolute(layer: Geometry) -> tuple[float, int]:

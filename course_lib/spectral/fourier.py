@@ -126,7 +126,8 @@ class Gram:
     pairs of taps, that costs much less than one matrix product per frequency.
     """
 
-    def __init__(self, layer: Polyphase, count: int):
+    def __init__(self, layer: Polyphase, count: int, known: dict | None = None):
+        """known: where the autocorrelation of the same taps is kept, for other grids."""
         self.layer = layer
         counts = layer.taps.shape[1:-2]
         taps = math.prod(counts)
@@ -135,9 +136,13 @@ class Gram:
         small = 8 * spread * layer.taps.shape[0] * layer.size[0] ** 2 <= CORRELATION_BYTES
         self.correlated = self.constant or (small and taps * (taps + 1) // 2 < 4 * count)
         if self.correlated:
-            self._correlate(counts)
+            known = {} if known is None else known
+            if "correlation" not in known:
+                known["correlation"] = self._correlate(counts)
+            self.offsets, self.cosine, self.sine = known["correlation"]
 
-    def _correlate(self, counts) -> None:
+    def _correlate(self, counts) -> tuple[Tensor, Tensor, Tensor]:
+        """Offsets δ, and R_δ + R_(-δ) and R_δ - R_(-δ), flat."""
         k, (rows, _) = len(counts), self.layer.size
         taps = self.layer.taps.movedim(-2, 1)  # (groups, rows, A1, ..., columns)
         every = itertools.product(*(range(-(n - 1), n) for n in counts))
@@ -156,9 +161,11 @@ class Gram:
             zero = not any(delta)
             cosine.append(product if zero else product + product.mT)
             sine.append(torch.zeros_like(product) if zero else product - product.mT)
-        self.offsets = torch.tensor(offsets, dtype=torch.int64).reshape(-1, k)
-        self.cosine = torch.stack(cosine, 1).reshape(len(taps), -1, rows * rows)
-        self.sine = torch.stack(sine, 1).reshape(len(taps), -1, rows * rows)
+        return (
+            torch.tensor(offsets, dtype=torch.int64).reshape(-1, k),
+            torch.stack(cosine, 1).reshape(len(taps), -1, rows * rows),
+            torch.stack(sine, 1).reshape(len(taps), -1, rows * rows),
+        )
 
     def __call__(self, numerators: Tensor) -> Tensor:
         """(groups · frequencies, rows, rows), complex128, or float64 if there is only one tap."""
@@ -272,11 +279,11 @@ class Top:
     frequency: Tensor
 
 
-def top(layer: Polyphase, stop_above: float = math.inf) -> Top | None:
+def top(layer: Polyphase, stop_above: float = math.inf, known: dict | None = None) -> Top | None:
     """The norm of ``layer``: the largest singular value of its symbols, with a certificate.
 
     The frequencies go by in chunks, so that the memory is bounded. Returns None as soon as the norm
-    is known to be above ``stop_above``.
+    is known to be above ``stop_above``. known: see :class:`Gram`.
     """
     largest = float(layer.taps.detach().abs().max())
     scale = 2.0 ** math.frexp(largest)[1] if largest else 1.0  # squares neither over- nor underflow
@@ -285,7 +292,7 @@ def top(layer: Polyphase, stop_above: float = math.inf) -> Top | None:
     thin = layer.adjoint() if flipped else layer
     rows, groups = thin.size[0], len(thin.taps)
     numerators = frequencies(layer.grid, layer.twist)
-    gram = Gram(thin, len(numerators))
+    gram = Gram(thin, len(numerators), known)
     if gram.constant:
         numerators = numerators[:1]  # all symbols are the same up to a phase
     chunk = max(LEAST_CHUNK, CHUNK_BYTES // (16 * rows * rows * groups))

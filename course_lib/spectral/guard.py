@@ -12,7 +12,7 @@ import math
 import torch
 from torch import nn
 
-from .steps import Step, run, tensors
+from .steps import Step, multiplications, run, tensors
 
 # what may be lost of an answer, relative to the largest, in each precision; the rounding of the
 # values between the layers is measured and allowed for besides. TF32 keeps as many digits as half.
@@ -20,6 +20,9 @@ AGREEMENT = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torc
 PASSED_ON = 64  # times what rounding the values between the layers does, for all other rounding
 BATCH = 3  # images in a comparison, another number than those that are traced
 DISTANCES = (1e-3, 1.0, 30.0)  # between images whose slopes are taken, a pixel
+TWICE = 2  # as many images a distance
+# multiplications for one image from which on a network, or a layer, is held against one image only
+HEAVY, HEAVY_LAYER = 1.5e9, 1e8
 TRIED = 32  # images of each call whose radii are tried
 INSIDE = 1 - 1e-6  # of a certified radius
 SLACK = 1e-9  # relative, of a comparison of slopes
@@ -135,9 +138,11 @@ def compiled(net: nn.Module) -> bool:
 def compare_runs(steps, double: nn.Module, net: nn.Module, shape, casts) -> None:
     """:func:`compare` with the copy in float64, for another number of images, and with the network
     itself, in its own precision or that of its casts."""
-    probe = probes(shape, torch.float64, BATCH, tensors(double))
+    count = 1 if sum(multiplications(step) for step in steps) > HEAVY else BATCH
+    probe = probes(shape, torch.float64, count, tensors(double))
     compare(steps, probe, answer(double, probe, shape))
-    for others in (probe, probe[:1]):  # once more, with gradients; and a single image
+    # once more, with gradients; and a single image
+    for others in (probe, probe[:1])[: 1 if count == 1 else 2]:
         if (seen := answer_with_gradient(double, others)) is not None:
             compare(steps, others, seen)
     own = own_precision(net)
@@ -145,7 +150,7 @@ def compare_runs(steps, double: nn.Module, net: nn.Module, shape, casts) -> None
         return  # in train mode a power iteration would go on
     if not tensors(net):  # its weights, if any, are no part of it, and of a type that is not known
         own = torch.get_default_dtype()
-    probe = probes(shape, own, BATCH, tensors(net))
+    probe = probes(shape, own, count, tensors(net))
     try:
         seen = answer(net, probe, shape)
     except ValueError:  # half precision lacks operations on a processor, and is soon infinite
@@ -162,12 +167,13 @@ def compare_runs(steps, double: nn.Module, net: nn.Module, shape, casts) -> None
 # --- bounds ---
 
 
-def largest_seen(network: nn.Module, shape, device) -> float:
-    """The largest slope between a few images of the network itself, less what rounding may do."""
+def largest_seen(network: nn.Module, shape, device, times: int = TWICE) -> float:
+    """The largest slope between a few images of the network itself, less what rounding may do.
+    times: as many pairs for each distance."""
     rng = torch.Generator().manual_seed(1)
-    x = torch.rand(2 * len(DISTANCES), *shape, generator=rng, dtype=torch.float64)
+    x = torch.rand(times * len(DISTANCES), *shape, generator=rng, dtype=torch.float64)
     v = torch.randn(x.shape, generator=rng, dtype=torch.float64)
-    lengths = torch.tensor(DISTANCES, dtype=torch.float64).repeat(2)
+    lengths = torch.tensor(DISTANCES, dtype=torch.float64).repeat(times)
     step = v * lengths.reshape(-1, *[1] * len(shape))
     with torch.no_grad():
         both = network(torch.cat([x, x + step]).to(device)).flatten(1)
@@ -267,9 +273,12 @@ def check_layer(layer: nn.Module, shape, limit: float, linear_map=None) -> None:
     """Raise ValueError if ``layer``, in float64, stretches a difference of two inputs by more than
     ``limit``, does not take inputs of ``shape``, or is not the map that it was taken for."""
     weights = tensors(layer)
+    # a weight is used once for each place of a grid, about
+    heavy = sum(w.numel() for w in weights) * math.prod(shape[1:]) > HEAVY_LAYER
     try:
-        seen = largest_seen(layer, shape, weights[0].device if weights else "cpu")
-        x = probes(shape, torch.float64, BATCH, weights)
+        device = weights[0].device if weights else "cpu"
+        seen = largest_seen(layer, shape, device, 1 if heavy else TWICE)
+        x = probes(shape, torch.float64, 1 if heavy else BATCH, weights)
         change = layer(x.clone()) - layer(torch.zeros_like(x))
     except Exception as error:  # whatever a layer raises that meets what it is not made for
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,7 +1,8 @@
 """A whole network between bounds: its layers' table, and what holds for all of it (section 4.3).
 
 The product of the layers' norms and a tighter bound come from :mod:`.bounds`, the tightest from
-:mod:`.lipsdp`, the largest slope that is found from :mod:`.ascent`. All are kept as logarithms.
+:mod:`.lipsdp` or :mod:`.blocks`, the largest slope that is found from :mod:`.ascent`. All are kept
+as logarithms.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ import time
 import torch
 from torch import nn
 
-from . import graph, guard, lipsdp
+from . import blocks, graph, guard, lipsdp
 from .ascent import largest_slope
 from .bounds import NetworkBounds
 from .logarithms import exp, log, power
@@ -141,7 +142,8 @@ def lipschitz(
     network's precision; upper bounds are rounded up, and hold for all inputs, not the box alone.
     starts, steps: of the search for a large Jacobian (:func:`largest_slope`), whose seed is
     ``seed``; by default as many as take some seconds. descent: whether the multipliers of the
-    tightest bound are improved (:mod:`.lipsdp`; some seconds), or those of a closed form are taken.
+    tightest bound are improved (:mod:`.lipsdp`; some seconds), or those of a closed form are taken;
+    those of the blocks of a deep network (:mod:`.blocks`) are searched for in any case.
 
     Table 5 for trained weights, where a network connection can fetch them:
 
@@ -168,8 +170,12 @@ def lipschitz(
     guard.check_activations(program.steps)
     bounds = NetworkBounds(program.steps)
     lower, _ = largest_slope(program.steps, starts, steps, seed)
-    seen = guard.largest_seen(program.network, program.steps[0].shape, bounds.device)
+    heavy = sum(bounds.costs) > guard.HEAVY
+    times = 1 if heavy else guard.TWICE
+    seen = guard.largest_seen(program.network, program.steps[0].shape, bounds.device, times)
     log_sdp, how_sdp = lipsdp.whole(bounds, descent)
+    if log_sdp == bounds.tight[-1]:  # no chain of few units
+        log_sdp, how_sdp = blocks.whole(bounds, log_sdp, how_sdp)
     guard.check_bound(exp(log_sdp), max(lower, seen), "the network")
     return Lipschitz(
         layers=bounds.layers,

@@ -23,6 +23,7 @@ BATCH_ENTRIES = 2**21  # numbers in a batch of unit vectors
 SMALL = 64  # the smaller side of a layer that needs no iteration
 SINGLE_SIZE = 4096  # from this smaller side on the iteration begins in float32
 SINGLE_TOLERANCE = 1e-5
+HEAVY = 2e8  # multiplications of a layer for one input, from which on it is not iterated
 TOLERANCE = 1e-8  # of ARPACK's residual on squares, relative; the error of the value is far smaller
 
 
