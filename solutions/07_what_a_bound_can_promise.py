@@ -729,10 +729,10 @@ lead_bound = check("lead-bound", lead_bound)
 net = nets["AE400-10"]
 first, second = (layer.weight for layer in linear_layers(net))
 speeds = torch.zeros(10, 10, dtype=torch.float64)
-for y in range(10):
-    for j in range(y):
-        bound = float(lead_bound(first, second, 1 / 4, y, j))
-        speeds[y, j] = speeds[j, y] = bound
+for one in range(10):
+    for other in range(one):
+        bound = float(lead_bound(first, second, 1 / 4, one, other))
+        speeds[one, other] = speeds[other, one] = bound
 rows = (second[:, None] - second).norm(dim=2)
 whole = math.sqrt(2) * math.exp(logs["AE400-10"])
 fall = {"√2 L for all pairs": whole + 0 * rows}

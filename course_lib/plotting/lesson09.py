@@ -12,7 +12,7 @@ def show(figure) -> None:
     from IPython.display import Image, display  # a script that only draws needs no notebook
 
     file = io.BytesIO()
-    figure.savefig(file, format="jpeg", dpi=110, pil_kwargs={"quality": 88})
+    figure.savefig(file, format="jpeg", dpi=110, pil_kwargs={"quality": 82})
     plt.close(figure)
     display(Image(file.getvalue(), format="jpeg"))
 
