@@ -535,6 +535,7 @@ def projected_step(image, r, gradient, length):
     return torch.minimum(torch.maximum(z, torch.zeros_like(z)), torch.ones_like(z)) - image
 """,
         id="04",
+        marks=SLOW,
     ),
     pytest.param(
         "05_why_do_they_transfer.ipynb",

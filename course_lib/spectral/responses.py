@@ -173,7 +173,7 @@ class Block:
             return scales(step.module).detach()
         if not isinstance(step.module, Diagonal):
             return None
-        weight = step.module.weight.detach().expand(1, *step.shape)[0].flatten(1)
+        weight = step.module.weight.detach().expand(1, *step.shape).reshape(step.shape[0], -1)
         return weight[:, 0] if bool((weight == weight[:, :1]).all()) else None
 
     def _grid(self) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ EXAM = [
 SERVES = [
     ("log-bound", "two-layer-bound", "local-stretch"),
     (),
-    ("certificate",),
+    ("certificate", "lead-bound"),
     ("robust-accuracy",),
     ("log-penalty",),
     ("inflated",),
