@@ -424,6 +424,12 @@ def kl_sparsity(activations, target):
 """
 
 
+# half a minute to two each, and every cell of theirs runs by nbval as well
+ASKED = any(os.environ.get(name) for name in ("COURSE_BROWSER", "COURSE_THOROUGH"))
+SLOW = pytest.mark.skipif(not ASKED, reason="runs with `start.py test --browser`")
+
+
+@SLOW
 def test_an_exercise_of_a_real_lesson(lab):
     """Lesson 01 run unsolved; solved wrongly, checked twice, solved rightly; reloaded."""
     book = lab.open("01_training_mnist_networks.ipynb")
@@ -457,10 +463,6 @@ def test_an_exercise_of_a_real_lesson(lab):
     book.load()
     assert "torch.special.xlogy" in book.cell("kl-sparsity").inner_text()
 
-
-# half a minute to two each, and every cell of theirs runs by nbval as well
-ASKED = any(os.environ.get(name) for name in ("COURSE_BROWSER", "COURSE_THOROUGH"))
-SLOW = pytest.mark.skipif(not ASKED, reason="runs with `start.py test --browser`")
 
 # lesson, exercise, a wrong answer, words of the sentence that names the mistake, a right answer
 SOLVED = [

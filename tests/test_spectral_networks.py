@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import os
 
 import numpy as np
 import pytest
@@ -17,6 +18,10 @@ from course_lib.spectral.layers import NormRow, norm_row
 from course_lib.spectral.steps import run
 
 ACTIVATIONS = {nn.ReLU: (0, 1), nn.Sigmoid: (0, 0.25), nn.Tanh: (0, 1), nn.LeakyReLU: (0.01, 1)}
+
+THOROUGH = pytest.mark.skipif(
+    not os.environ.get("COURSE_THOROUGH"), reason="needs COURSE_THOROUGH=1"
+)
 
 
 def perceptron(widths, activation, seed=0, scale=1.0):
@@ -390,7 +395,14 @@ def test_upper_norm_is_never_below_the_svd():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "densenet121", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=THOROUGH) for name in ("resnet18", "squeezenet1_1")),
+        "densenet121",  # by far the deepest
+        "mobilenet_v2",
+    ],
+)
 def test_networks_for_photographs_are_bounded_without_overflow(name, monkeypatch):
     # with the sum of the taps' Frobenius norms, a rough bound, in place of each convolution's own
     def rough(layer, shape):
