@@ -346,12 +346,10 @@ score("clipped-success", 100 * float(reached))
 # *Why nothing is nearer.* If x is not across already, $w \cdot x(\mu) + d = 0$ at this μ. Take any
 # point x' of the box across the plane:
 #
-# $$\begin{aligned}
-# \tfrac12 \lVert x' - x \rVert^2
-# & \ge \tfrac12 \lVert x' - x \rVert^2 - \mu (w \cdot x' + d) \\
-# & \ge \tfrac12 \lVert x(\mu) - x \rVert^2 - \mu (w \cdot x(\mu) + d) \\
-# & = \tfrac12 \lVert x(\mu) - x \rVert^2 ,
-# \end{aligned}$$
+# $$\tfrac12 \lVert x' - x \rVert^2 \; \ge \; \tfrac12 \lVert x' - x \rVert^2 - \mu (w \cdot x' + d)$$
+#
+# $$\ge \; \tfrac12 \lVert x(\mu) - x \rVert^2 - \mu (w \cdot x(\mu) + d)
+# \; = \; \tfrac12 \lVert x(\mu) - x \rVert^2 ,$$
 #
 # the first because $\mu \ge 0$ and $w \cdot x' + d \ge 0$, the second because $x(\mu)$ is the minimum
 # over the box, the last because the bracket is 0. The first two steps hold for *any* μ ≥ 0. So each μ
