@@ -61,6 +61,20 @@ def ours(net: nn.Module, shape, **settings) -> dict:
     return figures(found, time.process_time() - began)
 
 
+def by_worker(python, script: str, net: nn.Module, **told) -> dict:
+    """What a worker of peers/ answers, run by ``python`` on a job of ``told`` and the file of
+    ``net``; ``failed``, a sentence, if it did not run."""
+    with tempfile.TemporaryDirectory() as folder:
+        job, answer = Path(folder) / "job.json", Path(folder) / "answer.json"
+        told |= {"net": str(peers.network_file(net)), "answer": str(answer)}
+        job.write_text(json.dumps(told), encoding="utf-8")
+        worker = [python, peers.PEERS / script, job]
+        done = subprocess.run(worker, env=peers.one_thread(), capture_output=True, text=True)
+        if done.returncode:
+            return {"failed": peers.reason(done.stderr)}
+        return json.loads(answer.read_text(encoding="utf-8"))
+
+
 # --- fully connected networks, and their peers ----------------------------------------------------
 
 
@@ -80,15 +94,8 @@ def of_peer(name: str, method: str, settings: dict) -> dict:
     if failed:
         return {"failed": failed}
     net = zoo.load(name, device="cpu")
-    with tempfile.TemporaryDirectory() as folder:
-        job, answer = Path(folder) / "job.json", Path(folder) / "answer.json"
-        told = {"net": str(peers.network_file(net)), "method": method, "settings": settings}
-        job.write_text(json.dumps(told | {"answer": str(answer)}), encoding="utf-8")
-        worker = [peers.python_of("bounds"), peers.PEERS / "bounds_worker.py", job]
-        done = subprocess.run(worker, env=peers.one_thread(), capture_output=True, text=True)
-        if done.returncode:
-            return {"failed": peers.reason(done.stderr)}
-        found = json.loads(answer.read_text(encoding="utf-8"))
+    python = peers.python_of("bounds")
+    found = by_worker(python, "bounds_worker.py", net, method=method, settings=settings)
     if multipliers := found.pop("multipliers", None):
         chain = lipsdp.layered(NetworkBounds(graph.read(net, (1, 28, 28)).steps))
         log = lipsdp.proven(chain, [torch.tensor(t).double() for t in multipliers])
@@ -117,18 +124,11 @@ def certificates(name: str, lirpa: str | None = None) -> dict:
         seconds[when] = time.process_time() - began
         rows |= {f"{method}, {when}": radii[method].double() for method in methods}
     if lirpa:
-        with tempfile.TemporaryDirectory() as folder:
-            job, answer = Path(folder) / "job.json", Path(folder) / "answer.json"
-            told = {"net": str(peers.network_file(net)), "images": str(peers.write_arrays(arrays))}
-            told |= {"largest": float(distance.max()), "bisections": BISECTIONS}
-            job.write_text(json.dumps(told | {"answer": str(answer)}), encoding="utf-8")
-            worker = [lirpa, peers.PEERS / "lirpa_worker.py", job]
-            done = subprocess.run(worker, env=peers.one_thread(), capture_output=True, text=True)
-            if done.returncode:
-                found["lirpa"] = {"failed": peers.reason(done.stderr)}
-            else:
-                found["lirpa"] = json.loads(answer.read_text(encoding="utf-8"))
-                rows["auto_LiRPA"] = torch.tensor(found["lirpa"].pop("radii")).double()
+        told = {"images": str(peers.write_arrays(arrays)), "largest": float(distance.max())}
+        told |= {"bisections": BISECTIONS}
+        found["lirpa"] = by_worker(lirpa, "lirpa_worker.py", net, **told)
+        if "radii" in found["lirpa"]:
+            rows["auto_LiRPA"] = torch.tensor(found["lirpa"].pop("radii")).double()
     ratios = {key: (radii / distance)[nearest.success] for key, radii in rows.items()}
     found["median"] = {key: float(ratio.median()) for key, ratio in ratios.items()}
     found["largest"] = {key: float(ratio.max()) for key, ratio in ratios.items()}

@@ -1,5 +1,6 @@
 """Every test writes into a folder of its own, and computes on the CPU unless it says otherwise."""
 
+import os
 import sys
 
 import pytest
@@ -20,7 +21,12 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """What takes minutes on a pretended GPU runs when ``-m`` speaks of "long"."""
+    """What takes minutes runs when it is asked for: by COURSE_THOROUGH=1, and on a pretended GPU
+    when ``-m`` speaks of "long"."""
+    if not os.environ.get("COURSE_THOROUGH"):
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(pytest.mark.skip(reason="needs COURSE_THOROUGH=1"))
     if "long" in config.getoption("markexpr", ""):
         return
     long = [i for i in items if i.get_closest_marker("long") and _is_pretended(i)]

@@ -6,7 +6,6 @@ A few exercises are tried each time, all of them by
 """
 
 import json
-import os
 import runpy
 
 import pytest
@@ -46,7 +45,7 @@ def test_nothing_passes_that_is_not_explained(slug):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("COURSE_THOROUGH"), reason="needs COURSE_THOROUGH=1")
+@pytest.mark.thorough
 @pytest.mark.parametrize("slug", [slug for slug in ALL if slug not in SAMPLE])
 def test_nothing_else_passes_that_is_not_explained(slug):
     holds(slug)

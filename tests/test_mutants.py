@@ -1,7 +1,5 @@
 """One-token changes of the solutions: made rightly, and the share that the checks catch."""
 
-import os
-
 import pytest
 import torch
 
@@ -11,7 +9,6 @@ from course_lib.exercises import mutants, sources
 AT_LEAST = 0.9  # of an exercise's mutants that are not listed as equivalent
 ALL = list(exercises.all_exercises())
 SAMPLE = ALL[::5]  # all of them take minutes
-LONG = pytest.mark.skipif(not os.environ.get("COURSE_THOROUGH"), reason="needs COURSE_THOROUGH=1")
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +77,9 @@ def test_functions_from_sources():
         sources.edited(example, ("1", "2"))
 
 
-@pytest.mark.parametrize("slug", [pytest.param(s, marks=() if s in SAMPLE else LONG) for s in ALL])
+@pytest.mark.parametrize(
+    "slug", [pytest.param(s, marks=() if s in SAMPLE else pytest.mark.thorough) for s in ALL]
+)
 def test_the_checks_catch_the_mutants(slug):
     rows = exercises.report([slug])
     print(mutants.table(rows))

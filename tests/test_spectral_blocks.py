@@ -2,7 +2,6 @@
 against what their layers' norms give; what is no proof is none."""
 
 import math
-import os
 
 import numpy as np
 import pytest
@@ -364,7 +363,7 @@ def test_a_network_whose_blocks_are_too_large_has_the_product(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("COURSE_THOROUGH"), reason="needs COURSE_THOROUGH=1")
+@pytest.mark.thorough
 def test_a_resnet_gains_a_factor_of_ten():
     torchvision = pytest.importorskip("torchvision")
     torch.manual_seed(0)

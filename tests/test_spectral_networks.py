@@ -3,7 +3,6 @@
 import copy
 import itertools
 import math
-import os
 
 import numpy as np
 import pytest
@@ -18,10 +17,6 @@ from course_lib.spectral.layers import NormRow, norm_row
 from course_lib.spectral.steps import run
 
 ACTIVATIONS = {nn.ReLU: (0, 1), nn.Sigmoid: (0, 0.25), nn.Tanh: (0, 1), nn.LeakyReLU: (0.01, 1)}
-
-THOROUGH = pytest.mark.skipif(
-    not os.environ.get("COURSE_THOROUGH"), reason="needs COURSE_THOROUGH=1"
-)
 
 
 def perceptron(widths, activation, seed=0, scale=1.0):
@@ -398,7 +393,7 @@ def test_upper_norm_is_never_below_the_svd():
 @pytest.mark.parametrize(
     "name",
     [
-        *(pytest.param(name, marks=THOROUGH) for name in ("resnet18", "squeezenet1_1")),
+        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("resnet18", "squeezenet1_1")),
         "densenet121",  # by far the deepest
         "mobilenet_v2",
     ],

@@ -6,7 +6,6 @@ draws that many networks and prints what became of them; ``pytest -m slow`` does
 """
 
 import collections
-import os
 import random
 import sys
 import traceback
@@ -553,7 +552,7 @@ def test_a_bound_of_a_random_network_is_never_below_the_truth(part):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.skipif(not os.environ.get("COURSE_THOROUGH"), reason="needs COURSE_THOROUGH=1")
+@pytest.mark.thorough
 def test_no_bound_of_many_random_networks_is_below_the_truth():
     found = tally(range(MANY))
     assert sum(n for name, n in found.items() if name.startswith("bounded")) > 0.8 * MANY
