@@ -2,13 +2,15 @@
 
 Fully connected networks of the zoo beside eclipse-nn and LipSDP by cvxpy and SCS, which run in an
 environment of their own (peers/requirements-bounds.txt); what a peer calls a bound and is none; and
-deep networks with random weights (torch's, seed 0), where an ascent of its own, by products with
-exact Jacobians, looks for a slope above a bound. CPU seconds of one thread. Finished parts are kept
-(:mod:`course_lib.kept`); the results are networks.json and, with those of spectral.py, SPECTRAL.md.
+deep networks with random weights (torch's, seed 0), where a power iteration with exact Jacobians
+and another ascent, of the same CPU time as ours, look for a slope above a bound, and above ours.
+Certified radii of the zoo beside SDP-CROWN's and auto_LiRPA's. CPU seconds of one thread. Finished
+parts are kept (:mod:`course_lib.kept`); the results are networks.json and, with those of
+spectral.py, SPECTRAL.md.
 
     python benchmarks/networks.py                   what is missing
     python benchmarks/networks.py --parts deep/resnet18   some parts only
-    python benchmarks/networks.py --lirpa PYTHON    with auto_LiRPA, which wants Python 3.10
+    python benchmarks/networks.py --lirpa PYTHON    with auto_LiRPA, see peers/lirpa_worker.py
     python benchmarks/networks.py --fresh           everything anew
 """
 
@@ -24,18 +26,20 @@ from pathlib import Path
 import attacks as peers
 import spectral as layers
 import torch
+from peers import sdp_crown
 from torch import nn
 
 from course_lib import attacks, models, record, spectral, storage, zoo
 from course_lib.kept import Kept
-from course_lib.spectral import graph, lipsdp
+from course_lib.spectral import ascent, graph, lipsdp
 from course_lib.spectral.bounds import NetworkBounds
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "networks.json"
 ZOO = ("FC100-100-10-ReLU", "FC100-100-10")
 DEEP = ("resnet18", "squeezenet1_1", "mobilenet_v2", "vgg11", "densenet121", "EfficientNet-Lite0")
-ROUNDS = 12  # of the ascent beside ours, on a deep network
+ROUNDS = 12  # of the power iteration on a deep network's Jacobian
+RATE = 0.02  # of Adam, in the ascent beside ours
 TOLERANCES = (1e-3, 1e-4)  # of SCS
 IMAGES, BISECTIONS = 50, 12  # of the certificates; for auto_LiRPA
 BALLS = ("local", "box")
@@ -108,8 +112,9 @@ def of_peer(name: str, method: str, settings: dict) -> dict:
 
 def certificates(name: str, lirpa: str | None = None) -> dict:
     """Certified radii of some test images over the distance of the nearest mistake found: before
-    and after each pair of classes has multipliers of its own, and by auto_LiRPA's CROWN on L2
-    balls. lirpa: an interpreter in which that is installed."""
+    and after each pair of classes has multipliers of its own, by SDP-CROWN's theorem where it holds
+    (ReLU between linear layers), and by auto_LiRPA's CROWN on L2 balls. lirpa: an interpreter in
+    which that can be imported."""
     net = zoo.load(name, device="cpu")
     arrays = peers.chosen_images(net, "test", IMAGES)
     images, labels = (torch.from_numpy(arrays[key]) for key in ("images", "labels"))
@@ -123,8 +128,15 @@ def certificates(name: str, lirpa: str | None = None) -> dict:
         radii = spectral.certified_radii(net, images, labels, methods)
         seconds[when] = time.process_time() - began
         rows |= {f"{method}, {when}": radii[method].double() for method in methods}
+    largest = float(distance.max())
+    began = time.process_time()
+    try:
+        rows["SDP-CROWN"] = sdp_crown.radii(net, images, labels, largest, BISECTIONS)
+        seconds["SDP-CROWN"] = time.process_time() - began
+    except ValueError as error:
+        found["refused"] = {"SDP-CROWN": str(error)}
     if lirpa:
-        told = {"images": str(peers.write_arrays(arrays)), "largest": float(distance.max())}
+        told = {"images": str(peers.write_arrays(arrays)), "largest": largest}
         told |= {"bisections": BISECTIONS}
         found["lirpa"] = by_worker(lirpa, "lirpa_worker.py", net, **told)
         if "radii" in found["lirpa"]:
@@ -167,14 +179,45 @@ def jacobian_slope(net: nn.Module, shape, rounds: int = ROUNDS, seed: int = 1) -
     return best
 
 
+def other_ascent(net: nn.Module, shape, seconds: float, seed: int = 2) -> float:
+    """The largest slope that Adam finds from one random image and direction in as many CPU seconds:
+    of (f(x + h v) - f(x - h v)) / 2h, in float32 with a falling h, the best one in float64."""
+    rng = torch.Generator().manual_seed(seed)
+    x, v = torch.rand(1, *shape, generator=rng), torch.randn(1, *shape, generator=rng)
+    size = x.numel() ** 0.5
+    optimiser = torch.optim.Adam([x.requires_grad_(), v.requires_grad_()], lr=RATE)
+
+    def slope(f, x, v, h):
+        both = f(torch.cat([x + h * v / v.norm(), x - h * v / v.norm()]))
+        return (both[0] - both[1]).norm() / (2 * h)
+
+    single, best, found = net.float(), 0.0, None
+    began = time.process_time()
+    while (passed := (time.process_time() - began) / seconds) < 1:
+        h = 0.03 * size * 0.01**passed
+        value = slope(single, x, v, h)
+        if float(value) > best:
+            best, found = float(value), (x.detach().double(), v.detach().double(), h)
+        optimiser.zero_grad()
+        (-value.log()).backward()
+        optimiser.step()
+    with torch.no_grad():
+        return float(slope(net.double(), *found))
+
+
 def of_deep(name: str) -> dict:
-    """Our bounds of a deep network, and a slope found by another way."""
-    net = deep_network(name).requires_grad_(False)
+    """Our bounds of a deep network, and slopes found by other ways."""
+    net, shape = deep_network(name).requires_grad_(False), (3, 224, 224)
     try:
-        found = ours(net, (3, 224, 224))
+        found = ours(net, shape)
+        steps = graph.read(net, shape).steps
     except ValueError as error:
         return {"refused": str(error)}
-    return found | {"jacobian": jacobian_slope(net, (3, 224, 224))}
+    began = time.process_time()
+    ascent.largest_slope(steps)
+    found["search_seconds"] = time.process_time() - began
+    found["other_slope"] = other_ascent(net, shape, found["search_seconds"])
+    return found | {"jacobian": jacobian_slope(net, shape)}
 
 
 # --- the run --------------------------------------------------------------------------------------
@@ -199,7 +242,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fresh", action="store_true", help="forget the parts that are finished")
     parser.add_argument("--parts", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--lirpa", metavar="PYTHON", help="an interpreter with auto_LiRPA 0.3")
+    parser.add_argument(
+        "--lirpa", metavar="PYTHON", help="an interpreter that can import auto_LiRPA"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     kept = Kept("networks", options.fresh)

@@ -19,7 +19,7 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 @pytest.fixture(scope="module")
 def bench():
     """The modules of benchmarks/ that make SPECTRAL.md, and nothing of them left behind."""
-    names = ("spectral", "spectral_report", "networks_report")
+    names = ("spectral", "spectral_report", "networks_report", "peers.sdp_crown")
     sys.path.insert(0, str(BENCHMARKS))
     try:
         yield {name: importlib.import_module(name) for name in names}
@@ -117,10 +117,15 @@ def test_a_verdict_turns_when_its_figures_do(bench, committed, statement, change
     assert not word(verdicts(changed), statement)
 
 
+WEAK = {"sdp, after": 0.1, "local, after": 0.2, "box, after": 0.29}
 OF_NETWORKS = [
     ("within 1.25", lambda f: f["ours/FC100-100-10-ReLU"]["result"]["descent"].update(log_lower=1)),
     ("CPU seconds", lambda f: f["deep/resnet18"]["result"].update(cpu_seconds=121)),
-    ("found in either way", lambda f: f["deep/resnet18"]["result"].update(jacobian=1e9)),
+    ("any of three ways", lambda f: f["deep/resnet18"]["result"].update(jacobian=1e9)),
+    ("of the same CPU time", lambda f: f["deep/resnet18"]["result"].update(other_slope=1.7)),
+    ("No certificate", lambda f: f["radii/CONV"]["result"]["largest"].update({"sdp, after": 1.1})),
+    ("the better of", lambda f: f["radii/CONV"]["result"]["median"].update(auto_LiRPA=0.4)),
+    ("Aimed at: CONV, 0.3", lambda f: f["radii/CONV"]["result"].update(median=WEAK)),
     ("a factor of 10", lambda f: f["deep/resnet18"]["result"].update(log_sdp=16.0)),
 ]
 
@@ -131,9 +136,11 @@ def with_deep(networks):
     found = copy.deepcopy(networks)
     row = {"log_product": 16.0, "log_tight": 16.0, "log_sdp": 13.0, "log_lower": 0.5}
     row |= {"how": "", "cpu_seconds": 99.0, "load": 1.0, "jacobian": 1.5}
+    row |= {"other_slope": 1.6, "search_seconds": 30.0}
     found["deep/resnet18"] = {"result": row, "at": ""}
     found["deep/vgg11"] = {"result": {"refused": "The layer 'a' cannot be bounded."}, "at": ""}
-    medians = {"tight, before": 0.2, "sdp, after": 0.3}
+    medians = {"tight, before": 0.2, "sdp, after": 0.3, "local, after": 0.3, "box, after": 0.31}
+    medians |= {"auto_LiRPA": 0.25}
     radii = {"images": 50, "median": medians, "largest": {"sdp, after": 0.9}}
     radii["cpu_seconds"] = {"before": 1.0, "after": 2.0}
     found["radii/CONV"] = {"result": radii, "at": ""}
@@ -143,7 +150,9 @@ def with_deep(networks):
 def test_the_report_on_deep_networks(bench, with_deep):
     text = "\n".join(bench["networks_report"].parts(with_deep))
     assert "| vgg11 | The layer 'a' cannot be bounded. |" in text
-    assert "| resnet18 | 8.89e+06 | 8.89e+06 | 4.42e+05 | 20.1 | 1.65 | 1.5 | 99 |" in text
+    assert (
+        "| resnet18 | 8.89e+06 | 8.89e+06 | 4.42e+05 | 20.1 | 1.65 | 1.6 | 1.5 | 99 | 30 |" in text
+    )
     assert "| CONV | 0.200 | " in text
 
 
@@ -164,3 +173,55 @@ def test_a_peer_that_failed_says_why_and_one_below_a_slope_is_no_bound(bench, ne
     text = "\n".join(bench["networks_report"].zoo_table(changed))
     assert "did not run: no reason given" in text
     assert "below a slope that was found: no bound" in text
+
+
+# --- SDP-CROWN's theorem -----------------------------------------------------------------------
+
+
+def chain(*matrices) -> nn.Sequential:
+    """ReLU between linear layers with these weights and no bias."""
+    layers = []
+    for matrix in matrices:
+        weight = torch.tensor(matrix)
+        layer = nn.Linear(weight.shape[1], weight.shape[0])
+        layer.weight.data, layer.bias.data = weight, torch.zeros(len(weight))
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def propagated(sdp_crown, net, x, radius):
+    layers = sdp_crown.chain_of(net)
+    radii = torch.full((len(x),), radius).double()
+    return sdp_crown.Propagation(layers, sdp_crown.norms_of(layers), x, radii)
+
+
+def test_the_theorem_on_the_example_of_its_paper(bench):
+    """Appendix B.3 of arXiv 2506.06665: -2 by bound propagation, -√2 by the theorem."""
+    peer = bench["peers.sdp_crown"]
+    net = chain([[0.0, 1], [1, 0]], [[-1.0, 1], [1, -1]], [[-1.0, -1]])
+    ball = propagated(peer, net, torch.ones(1, 2).double(), 1.0)
+    assert [float(rho) for rho in ball.rho[:2]] == pytest.approx([1.0, 2.0])
+    found = peer.lower_bounds(ball, torch.ones(1, 1).double())
+    assert float(found) == pytest.approx(-(2**0.5), abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_theorem_bounds_what_is_found_on_the_ball(bench, seed):
+    peer = bench["peers.sdp_crown"]
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 7), nn.ReLU(), nn.Linear(7, 2))
+    net = net.double()
+    x, radius, c = torch.randn(4, 6).double(), 0.7, torch.tensor([[1.0, -1]]).double().expand(4, 2)
+    bound = peer.lower_bounds(propagated(peer, net, x, radius), c, steps=60)
+    away = torch.randn(20000, 1, 6).double()
+    away = radius * away / away.norm(dim=2, keepdim=True)
+    with torch.no_grad():
+        truth = (net(x + away) * c).sum(2).amin(0)
+    assert bool((bound <= truth).all())
+    assert bool((truth - bound <= 3 * (net(x) * c).sum(1).sub(truth).abs() + 1).all())
+
+
+def test_the_theorem_is_about_relu_between_linear_layers(bench):
+    for net in (nn.Sequential(nn.Linear(3, 3), nn.Sigmoid()), nn.Sequential(nn.ReLU())):
+        with pytest.raises(ValueError, match="linear layers with ReLU"):
+            bench["peers.sdp_crown"].chain_of(net)

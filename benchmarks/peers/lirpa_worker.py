@@ -1,9 +1,11 @@
 """Certified radii by auto_LiRPA's CROWN on L2 balls: ``python lirpa_worker.py job.json``.
 
-Needs an interpreter that auto_LiRPA 0.3 runs in (Python 3.10, torch below 1.13, numpy below 2; see
-networks.py). The job names the file of the network (see common.py), that of the images and labels,
-how many bisections, and where the answer goes. Nothing is said of rounding: CROWN computes in
-float32.
+Needs an interpreter that can import auto_LiRPA. The newest in the package index, 0.3, wants Python
+3.10 and torch below 1.13. That of its repository, github.com/Verified-Intelligence/auto_LiRPA, asks
+for torch below 2.9; 0.7.1 ran with a newer one, its folder on PYTHONPATH and tqdm, appdirs,
+packaging, graphviz and pyyaml installed. The job names the file of the network (see common.py),
+that of the images and labels, how many bisections, and where the answer goes. Nothing is said of
+rounding: CROWN computes in float32.
 """
 
 import json
@@ -11,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import auto_LiRPA
 import common
 import numpy as np
 import torch
@@ -48,7 +51,7 @@ def main() -> None:
                 high = middle
         radii.append(low)
     answer = {"radii": radii, "cpu_seconds": time.process_time() - began}
-    answer["versions"] = {"auto_LiRPA": "0.3", "torch": torch.__version__}
+    answer["versions"] = {"auto_LiRPA": auto_LiRPA.__version__, "torch": torch.__version__}
     Path(job["answer"]).write_text(json.dumps(answer), encoding="utf-8")
 
 
