@@ -97,8 +97,8 @@ def test(arguments) -> int:
     if not chosen:
         command += ["tests", "lessons", "solutions"]
     command += ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=550"]
-    # a notebook's cells belong together, so a file goes to one worker
-    command += ["-n", str(workers), "--dist", "loadfile", *arguments.rest]
+    # a notebook's cells belong together, so a file goes to one worker; conftest.py has the order
+    command += ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder", *arguments.rest]
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // workers))
     return replace_process(command, root, OMP_NUM_THREADS=threads, **variables)
 

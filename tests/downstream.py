@@ -145,7 +145,14 @@ def smaller(monkeypatch, lesson):
     monkeypatch.setattr(training, "train", short(training.train))
     quick = functools.partial(spectral.lipschitz, starts=2, steps=3)
     monkeypatch.setattr(spectral, "lipschitz", functools.wraps(spectral.lipschitz)(quick))
-    for slow in ("lipschitz", "certified_radius", "certified_radii", "explicit_matrix", "norm_row"):
+    for slow in (
+        "lipschitz",
+        "operator_norm",
+        "certified_radius",
+        "certified_radii",
+        "explicit_matrix",
+        "norm_row",
+    ):
         monkeypatch.setattr(spectral, slow, remembered(getattr(spectral, slow)))
     monkeypatch.setattr(attacks, "minimal_adversarial", remembered(attacks.minimal_adversarial))
     for module, slow in ((models, "activations"), (models, "predictions"), (imagenet, "aimed")):

@@ -1,7 +1,9 @@
 """What one types: each command does its work, and a mistake is answered in a sentence."""
 
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +55,21 @@ def test_test_runs_tests_and_notebooks_together(started):
     assert folder == storage.checkout()
     for part in ("tests", "lessons", "solutions", "--nbval-lax", "loadfile", "-x"):
         assert part in command
+
+
+def test_the_longest_files_run_first():
+    found = {path.name for path in Path(__file__).parent.glob("test_*.py")}
+    order = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))
+    assert set(order["LONG"]) <= found
+    tests = {Path("lessons/a.ipynb"): 3, Path("tests/test_b.py"): 9, Path("tests/test_c.py"): 10}
+    paths = [*tests, Path("tests") / order["LONG"][1], Path("tests") / order["LONG"][0]]
+    ordered = sorted(paths, key=lambda path: order["_place"](path, tests))
+    assert [path.name for path in ordered] == [
+        *order["LONG"][:2],
+        "a.ipynb",
+        "test_c.py",
+        "test_b.py",
+    ]
 
 
 def test_test_in_a_browser_runs_every_lesson_and_keeps_the_pictures(started, monkeypatch):
