@@ -100,6 +100,8 @@ def test(arguments) -> int:
     # a notebook's cells belong together, so a file goes to one worker; conftest.py has the order
     command += ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder", *arguments.rest]
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // workers))
+    # hundreds of Pythons start, and each would compile what it imports where none may keep that
+    variables["PYTHONDONTWRITEBYTECODE"] = ""
     return replace_process(command, root, OMP_NUM_THREADS=threads, **variables)
 
 

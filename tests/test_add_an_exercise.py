@@ -31,7 +31,7 @@ def course(tmp_path_factory):
     """A copy of the repository to write in."""
     root = tmp_path_factory.mktemp("course")
     for name in ("course_lib", "lessons", "solutions", "tests"):
-        ignore = shutil.ignore_patterns("__pycache__", "*.safetensors", "*.gz")
+        ignore = shutil.ignore_patterns("*.safetensors", "*.gz")
         shutil.copytree(ROOT / name, root / name, ignore=ignore)
     for name in ("pyproject.toml", "conftest.py"):
         shutil.copy(ROOT / name, root / name)
@@ -41,6 +41,7 @@ def course(tmp_path_factory):
 def run(root, *command):
     """A command of the page in the copy ``root``: (exit status, all that it printed)."""
     environment = os.environ | {"PYTHONPATH": str(root), "COURSE_HOME": str(root / "home")}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # two edits within a second
     done = subprocess.run(
         [sys.executable, *command], cwd=root, env=environment, capture_output=True, text=True
     )

@@ -93,7 +93,7 @@ def test_what_it_says_to_look_in_is_there():
 def course(tmp_path):
     """A copy of the repository to write in; the data and the networks are those of this one."""
     for name in ("lessons", "solutions", "course_lib"):
-        ignore = shutil.ignore_patterns("__pycache__", "_assets")
+        ignore = shutil.ignore_patterns("_assets")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     try:
