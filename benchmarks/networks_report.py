@@ -280,9 +280,11 @@ def parts(networks: dict) -> list[str]:
         found += [
             "## Certified radii over the distance of the nearest mistake found, medians",
             f"{' or '.join(map(str, counts))} test images of MNIST that the network gets right, "
-            "seed 0. The first three columns without, the next three with multipliers for each "
-            "pair of classes, where the ball's begin. SDP-CROWN's code is on no package index: its "
-            "theorem for ReLU between linear layers is programmed in `peers/sdp_crown.py`. "
+            "seed 0. The first three columns without multipliers, the next three with them: for each "
+            "pair of classes, and on the ball also for each image (`sdp`, `sdp-local`, `sdp-box`). "
+            "SDP-CROWN's code is on no package index: its "
+            "theorem for ReLU between linear layers is programmed in `peers/sdp_crown.py`, with "
+            "CROWN's bounds of the units. "
             f"auto_LiRPA: {' or '.join(lirpa) or 'not run'}. The largest of all ratios is "
             f"{largest:.4f}; above 1 a certificate would be wrong.",
             "\n".join(radii_table(networks)),

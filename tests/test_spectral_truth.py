@@ -213,15 +213,18 @@ def test_no_certificate_is_beyond_the_nearest_mistake(part):
         net, n = as_torch(matrices, offsets, curve), matrices[0].shape[1]
         x = rng.random((3, n))
         labels = logits(matrices, offsets, curve, x)[0].argmax(1)
-        methods = (*spectral.METHODS, "sdp") if seed == 18 else spectral.METHODS
+        slow = ("sdp", "sdp-local", "sdp-box") if seed % 18 == 0 else ("sdp-box",)
+        slow = slow if curve == "relu" or seed % 18 == 0 else ()
+        methods = (*spectral.METHODS, *slow)
         radii = spectral.certified_radii(net, torch.from_numpy(x), None, methods)
         ways = rng.normal(size=(40, n))
         ways /= np.linalg.norm(ways, axis=1, keepdims=True)
         for i, (image, label) in enumerate(zip(x, labels, strict=True)):
             radius = {name: float(value[i]) for name, value in radii.items()}
             assert radius["half"] <= radius["root"] <= radius["pairs"] * (1 + ALLOWED)
-            free = max(value for name, value in radius.items() if name != "box")
-            for name, value in {"free": free, "box": radius["box"]}.items():
+            free = max(value for name, value in radius.items() if "box" not in name)
+            boxed = max(value for name, value in radius.items() if "box" in name)
+            for name, value in {"free": free, "box": boxed}.items():
                 there = image + min(value, 1e6) * (1 - 1e-7) * ways
                 there = np.clip(there, 0, 1) if name == "box" else there
                 seen = logits(matrices, offsets, curve, there)[0]

@@ -12,11 +12,13 @@ weakest to the strongest, L being the product of section 4.3:
              the table of a network, whatever the number of images; "tight" where there is none)
 ``"local"``  on the ball itself, where most units cannot reach their largest slope (:mod:`.local`)
 ``"box"``    the same, for changes that stay in the box [0, 1] of the pixels only
+``"sdp-local"``, ``"sdp-box"``  the two with a multiplier for each unit, image and pair, found by
+             ascent (:mod:`.refined`; seconds an image; "local" and "box" where there is none)
 
-A radius is an L2 norm in pixels: 28 times the distortion on MNIST. All but the last hold whether or
-not the change stays in the box. They are for the function with these weights in exact arithmetic:
-the logits are computed in float64 and what they may err by is subtracted; a network that runs in
-float32 itself errs by about 1e-6 of its logits.
+A radius is an L2 norm in pixels: 28 times the distortion on MNIST. All but "box" and "sdp-box" hold
+whether or not the change stays in the box. They are for the function with these weights in exact
+arithmetic: the logits are computed in float64 and what they may err by is subtracted; a network
+that runs in float32 itself errs by about 1e-6 of its logits.
 """
 
 import math
@@ -32,12 +34,20 @@ from .kinds import rule_of
 from .local import Balls
 from .logarithms import exp
 from .pooled import Pooled
+from .refined import Refined
 from .rules import UNIT
 from .steps import absolute_part, device_of, run
 
 METHODS = ("half", "root", "pairs", "tight", "local", "box")
-SLOW = ("sdp",)  # not among those that are computed unless one is asked for
-ON_BALLS = ("local", "box")
+SLOW = ("sdp", "sdp-local", "sdp-box")  # not among those that are computed unless one is asked for
+# On balls, with those from which each can start: what these certify holds for it, too.
+ON_BALLS = {
+    "local": ("sdp", "tight"),
+    "box": ("local", "sdp", "tight"),
+    "sdp-local": ("local",),
+    "sdp-box": ("sdp-local", "box"),
+}
+IN_BOX = ("box", "sdp-box")
 CHUNK = 1000  # images at a time
 
 
@@ -71,10 +81,12 @@ def certified_radii(
             f"There is no certificate called {unknown[0]!r}: use one of {', '.join(names)}."
         )
     check(images)
-    if "box" in methods and images.numel() and (images.min() < 0 or images.max() > 1):
+    boxed = [method for method in IN_BOX if method in methods]
+    if boxed and images.numel() and (images.min() < 0 or images.max() > 1):
         raise ValueError(
-            "The certificate 'box' is for pixels in [0, 1]; these go from "
-            f"{float(images.min()):.4g} to {float(images.max()):.4g}. Use 'local' for others."
+            f"The certificate {boxed[0]!r} is for pixels in [0, 1]; these go from "
+            f"{float(images.min()):.4g} to {float(images.max()):.4g}. Use "
+            f"{boxed[0].replace('box', 'local')!r} for others."
         )
     read = graph.read(net, images.shape[1:])
     program = read.steps
@@ -88,20 +100,20 @@ def certified_radii(
     images = images.detach().double().to(bounds.device)
     labels = checked_labels(labels, images, classes)
     wanted = {*methods, "tight"} if set(methods) & set(ON_BALLS) else set(methods)
+    wanted |= {method.removeprefix("sdp-") for method in methods if method in SLOW[1:]}
     tables = {m: pair_slopes(bounds, m) for m in wanted if m not in ON_BALLS}
-    balls = on_balls(bounds) if set(methods) & set(ON_BALLS) else None
+    balls = {method: on_balls(bounds, method in SLOW) for method in ON_BALLS if method in wanted}
     found: dict[str, list[torch.Tensor]] = {method: [] for method in methods}
     for start in range(0, len(images), CHUNK):
         x = images[start : start + CHUNK]
         y = None if labels is None else labels[start : start + CHUNK]
         gaps, y = guarded_gaps(bounds, x, y)
         radii = {m: radius_of(gaps, y, table) for m, table in tables.items()}
-        for method in ON_BALLS:  # each starts from what is known already
-            if method in methods:
-                known = radii.get("local", radii.get("sdp", radii["tight"]))
-                radii[method] = balls.radius(x, y, gaps, known, box=method == "box")
+        for method, ball in balls.items():
+            known = torch.stack([radii[m] for m in ON_BALLS[method] if m in radii]).amax(0)
+            radii[method] = ball.radius(x, y, gaps, known, box=method in IN_BOX)
         given = {method: radii[method] for method in methods}
-        guard.check_radii(read.network, x, y, given, ("box",))
+        guard.check_radii(read.network, x, y, given, IN_BOX)
         for method in methods:
             found[method].append(radii[method])
     guard.check_activations(program)
@@ -171,9 +183,10 @@ def checked_labels(labels, images: torch.Tensor, classes: int) -> torch.Tensor |
     return measures.check_labels(labels, len(images), classes).to(images.device)
 
 
-def on_balls(bounds: NetworkBounds) -> Balls:
-    """What certifies on balls: by matrices where layers are small, else by diagonals."""
-    found = Balls(bounds)
+def on_balls(bounds: NetworkBounds, ascent: bool = False) -> Balls:
+    """What certifies on balls: by matrices where layers are small, else by diagonals. ascent:
+    whether the sizes of its bounds are searched for each image."""
+    found = Refined(bounds) if ascent else Balls(bounds)
     return found if found.able else Pooled(bounds)
 
 

@@ -325,10 +325,11 @@ class Balls:
             return kinked_chords(z, reach)
         return smooth_chords(self.units[k], z, reach)
 
-    def _ranges(self, z: list[Tensor], r: Tensor):
+    def _ranges(self, z: list[Tensor], r: Tensor, first: Tensor | None = None):
         """How far each unit's input can move on the ball, (items, units) for each layer, and the
-        least and the largest slope of its chords there."""
-        reach = [r[:, None] * self.rows]
+        least and the largest slope of its chords there. first: the same of the first layer, where
+        more than the ball is known."""
+        reach = [r[:, None] * self.rows if first is None else first]
         norm = r * self.norms[0]
         chords = [self._chords(0, z[0], reach[0])]
         for k in range(1, len(self.units)):
@@ -436,11 +437,12 @@ def boxed(gradient: Tensor, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
     """
     low, high = -x, 1 - x
     small, large = torch.full_like(r, -20.0), torch.full_like(r, 20.0)
-    for _ in range(30):
-        middle = (small + large) / 2
-        step = torch.minimum(torch.maximum(-middle.exp()[:, None] * gradient, low), high)
-        short = step.norm(dim=1) < r
-        small, large = torch.where(short, middle, small), torch.where(short, large, middle)
+    with torch.no_grad():  # any τ is sound
+        for _ in range(30):
+            middle = (small + large) / 2
+            step = torch.minimum(torch.maximum(-middle.exp()[:, None] * gradient, low), high)
+            short = step.norm(dim=1) < r
+            small, large = torch.where(short, middle, small), torch.where(short, large, middle)
     tau = large.exp()[:, None]
     changed = -torch.minimum(torch.maximum(-tau * gradient, low), high) / tau
     slope = changed - gradient
