@@ -235,12 +235,12 @@ predict("fc10-error", (8, 15))
 
 # %% id="fc10-error" tags=["result"]
 fc10 = zoo.load("FC10(1e-2)")
-error = models.error_rate(fc10, test)
-print(f"FC10(1e-2): test error {error:.1%}")
-assert 0.08 < error < 0.11
+fc10_error = models.error_rate(fc10, test)
+print(f"FC10(1e-2): test error {fc10_error:.1%}")
+assert 0.08 < fc10_error < 0.11
 
 # %% id="fc10-score"
-score("fc10-error", 100 * error)
+score("fc10-error", 100 * fc10_error)
 
 # %% [markdown] id="path-head"
 # Guessing gives 90 %; ten templates remove nine tenths of that. Now λ. The next cell fits FC10 for

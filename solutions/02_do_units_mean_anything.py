@@ -730,13 +730,13 @@ assert abs(far) < 4 * run["haar"]["purity"]["sd"] * (2 / 199) ** 0.5
 # %% id="five-seeds" tags=["result"]
 entry = record["networks"]["FC100-100-10"]["sigmoid2"]["trained"]
 ten = differences(entry, "purity")
-for chosen, name in (
+for taken, name in (
     (ten[:5], "first five"),
     (ten[5:], "last five"),
     (ten, "all"),
 ):
-    verdict = equivalence_verdict(chosen, margin)
-    print(f"{name:10} mean {np.mean(chosen):+.3f}  {verdict}")
+    verdict = equivalence_verdict(taken, margin)
+    print(f"{name:10} mean {np.mean(taken):+.3f}  {verdict}")
 assert equivalence_verdict(ten[:5], margin) == "equivalent"
 assert 2.5 < np.mean(ten[5:]) / np.mean(ten[:5]) < 3.5
 
@@ -772,7 +772,7 @@ plotting.table(["network", "layer", *margins], rows)
 #| alt: Five panels, one for each measure, with a row for each network and
 #| layer: the difference of units and random bases with its interval, trained
 #| and untrained. Most dots lie in the grey band about nought; those of the
-#| sparse autoencoder lie to the right of it in every panel.
+#| trained sparse autoencoder lie to the right of nought in every panel.
 def by_measure(state):
     """Measure -> (low, mean, high) of the difference in each layer."""
     found = {name: [] for name in units.MARGINS}

@@ -712,7 +712,7 @@ minimum = exact_minimum(net, image, target)
 #| chosen one. As c falls, the distortion rises from nothing, crosses a dashed
 #| line, and the image turns into an eight.
 lengths = [float(r.norm()) / 28 for r in path]
-outputs = [net(image + r[None])[0] for r in path]
+outputs = [nets["FC10(1)"](image + r[None])[0] for r in path]
 
 
 def show_c(number):

@@ -841,8 +841,8 @@ plt.show()
 # by that of the first row. As the images are the same, the ratio is known better than either mean.
 
 # %% id="readings-attack"
-network = zoo.load("FC100-100-10")
-chosen = few[models.predictions(network, few.images) == few.labels]
+studied = zoo.load("FC100-100-10")
+chosen = few[models.predictions(studied, few.images) == few.labels]
 base = here["FC100-100-10"]
 
 
@@ -850,7 +850,7 @@ def distances(goal, loss="cross-entropy", norm="squared"):
     """Distortions towards the targets ``goal`` (n, k), (n, k)."""
     k = goal.shape[1]
     found = attacks.minimal_adversarial(
-        network,
+        studied,
         chosen.images.repeat_interleave(k, 0),
         goal.flatten(),
         chosen.labels.repeat_interleave(k),
@@ -868,9 +868,9 @@ def distances(goal, loss="cross-entropy", norm="squared"):
 goal = attacks.recorded_targets(chosen)[:, None]
 nine = distances(attacks.all_targets(chosen.labels))
 literal = []
-for image, t in zip(chosen.images[:10].cpu().double(), goal[:10], strict=True):
-    r, _ = solved(image, int(t), 1e-4)
-    literal.append(float(r.square().mean()) ** 0.5)
+for clean, t in zip(chosen.images[:10].cpu().double(), goal[:10], strict=True):
+    step, _ = solved(clean, int(t), 1e-4)
+    literal.append(float(step.square().mean()) ** 0.5)
 readings = {
     "random target, cross-entropy, |r|²": base,
     "|r| instead of its square": distances(goal, norm="l2")[:, 0],
@@ -908,8 +908,8 @@ RECORDED = (
     "nearest/cross-entropy/squared",
 )
 summaries = {n: attack_record[n]["summary"] for n in paper.TABLE1}
-printed = [row.distortion for row in paper.TABLE1.values()]
-rows = [["the paper", *printed]]
+in_paper = [row.distortion for row in paper.TABLE1.values()]
+rows = [["the paper", *in_paper]]
 for name, key in zip(readings, RECORDED, strict=False):
     means = [each[key]["mean"] for each in summaries.values()]
     firsts = [each[FAITHFUL]["mean"] for each in summaries.values()]
@@ -919,7 +919,7 @@ for name, key in zip(readings, RECORDED, strict=False):
     name = name.removeprefix("target: ").replace(" of the nine", " of nine")
     rows.append([name, *(f"{m:.3f} ({m / first:.2f})" for m, first in pairs)])
     assert any(  # the text below says so
-        abs(m / p - 1) > 0.1 for m, p in zip(means, printed, strict=True)
+        abs(m / p - 1) > 0.1 for m, p in zip(means, in_paper, strict=True)
     )
 plotting.table(["reading", *paper.TABLE1], rows)
 
@@ -1204,9 +1204,10 @@ for k in (2, 4):
 # At stddev 1 about half of the images stay right, on each of the three networks. The paper says 51 %,
 # without the name of the network.
 #
-# So there is no contradiction between "noise of stddev 1 leaves half of the images right" and "a
-# change of 0.06 fools the network on all of them". A change of 0.06 has the length 28 · 0.06 = 1.7, all
-# in one direction; noise of stddev 1 has the length 28, and about 1 of it in that direction.
+# So there is no contradiction between "noise of stddev 1 leaves half of the images right" and "changes
+# of 0.06, in the mean, fool the network on all of them". A change of 0.06 has the length
+# 28 · 0.06 = 1.7, all in one direction; noise of stddev 1 has the length 28, and about 1 of it in that
+# direction.
 
 # %% id="noise-and-pixels"
 quiz("noise-and-pixels")

@@ -237,9 +237,9 @@ assert others["FC10(1)"] > 5 * others["FC10(1e-4)"]
 
 # %% [markdown] id="strict-note"
 # (Columns: the six readers as in the table, the mean over the five others, the mean distortion.) This is
-# what is left of FC10(1)'s column: a tenth or less in four of its five cells. Two things stand out. The
-# rows with larger changes mostly fool others more (AE400-10's, as large as FC10(1e-2)'s, does so less):
-# before we speak of directions, size has to be dealt with. And
+# what is left of FC10(1)'s column: about a tenth or less in four of its five cells. Two things stand out.
+# The rows with larger changes mostly fool others more (AE400-10's, as large as FC10(1e-2)'s, does so
+# less): before we speak of directions, size has to be dealt with. And
 # the table is not symmetric: FC200-200-10's images fool FC100-100-10 much more often than the other
 # way round. Is that a fact, or 225 images? Section 6.
 
@@ -1249,14 +1249,14 @@ for a, b in pairs:
         auc = transfer.gradients.area(ratio.cpu().numpy(), hit.cpu().numpy())
         order.append(auc)
 both = [expected[pair] for pair in pairs], [hits[pair] for pair in pairs]
-agreement = scipy.stats.spearmanr(*both).statistic
+full = scipy.stats.spearmanr(*both).statistic
 length = [table.size(a) / table.size(b) for a, b in pairs]
 half = scipy.stats.spearmanr(length, both[1]).statistic
 print("rank correlation with the share of target hits, over 30 pairs:")
-print(f"   ratio of lengths {half:.2f}, reaches {agreement:.2f}")
+print(f"   ratio of lengths {half:.2f}, reaches {full:.2f}")
 print(f"image by image, {len(order)} pairs with 5 hits or more:")
 print(f"   in the right order {np.mean(order):.1%}, least {min(order):.1%}")
-assert agreement > half + 0.05 and agreement > 0.9 and min(order) > 0.9
+assert full > half + 0.05 and full > 0.9 and min(order) > 0.9
 
 # %% id="reach-figure"
 #| alt: Two scatter plots of how often a target is hit, a dot for each pair of
@@ -1380,8 +1380,8 @@ plotting.table(["made for → read by", *kinds], rows)
 rows = []
 for entry in record["verdicts"].values():
     said = "yes" if entry["in_paper"] else "no"
-    count = f"{entry['for']} of {entry['of']}"
-    rows.append([entry["text"], said, entry["verdict"], count])
+    for_it = f"{entry['for']} of {entry['of']}"
+    rows.append([entry["text"], said, entry["verdict"], for_it])
 plotting.table(["statement", "in the paper", "verdict", "for it"], rows)
 
 # %% [markdown] id="verdicts-note"

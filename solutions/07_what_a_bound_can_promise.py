@@ -336,7 +336,7 @@ plt.show()
 # LipLT. For FC10 the line has no length: one layer, nothing to lose. In the fully connected
 # networks LipLT takes a quarter to a third off the product. In CONV it takes off nothing: max
 # pooling has no slopes between 0 and 1, unit by unit, so LipLT in this form multiplies nothing
-# across it, and the product is 19 times what the search has found.
+# across it, and the product is more than ten times what the search has found.
 
 # %% id="jacobian-found"
 quiz("jacobian-found")
@@ -485,11 +485,11 @@ for name in names[:3]:
     right = true > 0
     radii = tensor(certificate(net(images), labels, weight, 1.0))
     margin = margins_of(net)
-    over = (margin / norm(weight) / true)[right]
+    bold = (margin / norm(weight) / true)[right]
     forms[name] = {
-        "margin / 2L": over / 2,
-        "margin / √2 L": over / math.sqrt(2),
-        "margin / L": over,
+        "margin / 2L": bold / 2,
+        "margin / √2 L": bold / math.sqrt(2),
+        "margin / L": bold,
         "certificate": (radii / true)[right],
     }
     broken = int((forms[name]["margin / L"] > 1 + 1e-9).sum())
@@ -1181,8 +1181,8 @@ score("penalised-accuracy", 100 * shares["penalised"][1])
 # %% id="live-figure"
 #| alt: Two panels, trained plainly and with a penalty: the shares of images
 #| not broken and certified by three bounds, over the radius. With the penalty
-#| all curves reach farther to the right, and the grey area between is
-#| narrower.
+#| all curves reach farther to the right, and those of the two simpler bounds
+#| come nearer to the others.
 show_curves(live)
 
 # %% [markdown] id="live-note"
