@@ -280,8 +280,9 @@ def parts(networks: dict) -> list[str]:
         found += [
             "## Certified radii over the distance of the nearest mistake found, medians",
             f"{' or '.join(map(str, counts))} test images of MNIST that the network gets right, "
-            "seed 0. The first three columns without multipliers, the next three with them: for each "
-            "pair of classes, and on the ball also for each image (`sdp`, `sdp-local`, `sdp-box`). "
+            "seed 0. The first three columns without multipliers, the next three with them: for "
+            "each pair of classes, and on the ball also for each image (`sdp`, `sdp-local`, "
+            "`sdp-box`). "
             "SDP-CROWN's code is on no package index: its "
             "theorem for ReLU between linear layers is programmed in `peers/sdp_crown.py`, with "
             "CROWN's bounds of the units. "

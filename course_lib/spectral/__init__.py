@@ -24,7 +24,8 @@ A whole network:
                  and the ``responses`` of a block at each frequency
 ``ascent``       from below: the largest slope that is found
 ``certificates`` the radius around an image within which no change of class is possible
-``local``        the same, on the ball itself; ``pooled`` with convolutions and max pooling
+``local``        the same, on the ball itself; ``pooled`` with convolutions and max pooling;
+                 ``refined`` with sizes that are searched for each image
 """
 
 from .activations import LocalContrastNormalisation
