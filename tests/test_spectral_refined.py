@@ -15,6 +15,7 @@ KINDS = {
     "mixed": [nn.ReLU, nn.Tanh],
     "three": [nn.Tanh, nn.ReLU, nn.ReLU],
     "one": [nn.ReLU],
+    "one smooth": [nn.Sigmoid],
 }
 
 
@@ -80,6 +81,26 @@ def test_what_a_rectified_units_offset_covers():
         offset = refined.touching(z, reach, bent, torch.full_like(z, slope))
         over = (z + u).clamp_min(0) - z.clamp_min(0) - slope * u - bent * u * u
         assert torch.allclose(offset, over.amax(0).clamp_min(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [nn.Sigmoid(), nn.Tanh()])
+def test_what_a_smooth_units_offset_covers(unit):
+    z = torch.linspace(-4, 4, 33).double()
+    reach = torch.linspace(0.1, 5, 33).double()
+    u = torch.linspace(-1, 1, 20001).double()[:, None] * reach
+    curve = refined.Covered(unit, z, reach)
+    for slope in (-0.1, 0.1, 0.7):
+        for bent in (1e-6, 0.05, 0.5):
+            for convex in (False, True):
+                sizes = (
+                    torch.full_like(z, convex).bool(),
+                    *(torch.full_like(z, value) for value in (slope, bent)),
+                )
+                offset = curve.offset(*sizes)
+                sign = -1 if convex else 1
+                over = sign * (unit(z + u) - unit(z) - slope * u) - bent * u * u
+                assert bool((offset >= over.amax(0) - 1e-12).all())
+                assert bool((offset <= over.amax(0).clamp_min(0) + 0.01).all())
 
 
 @pytest.fixture(scope="module")

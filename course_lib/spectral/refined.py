@@ -8,8 +8,8 @@ sound, so here they are searched, by ascent on the bound itself:
   t (v - αu)(βu - v) >= 0 for every unit, and the largest value over v (LipSDP's elimination, on
   the ball's own chords);
 - where a rectified unit must not be too low, any slope s in [0, 1] will do with the offset
-  max(z, 0) - s z; where it must not be too high, any slope and curvature, with the offset that
-  they need on the range;
+  max(z, 0) - s z; where it must not be too high, and for a smooth unit on either side, any slope
+  and curvature, with the offset that they need on the range;
 - λ of the ball.
 
 For changes that stay in the box, a unit's range is what ball and box allow together. A millionth of
@@ -21,16 +21,17 @@ was found to hold by such a bound, at numbers that are at hand: nothing rests on
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .bounds import NetworkBounds
 from .local import SPARE, Balls, Side, boxed, curve_of, sandwiched, smooth_side
-from .rules import Kink
+from .rules import UNIT, Kink
 
 STEPS, RATE = 60, 0.1  # of the ascent (Adam)
 WORK = 2.0**30  # of an ascent: steps times the cubes of the widths
 FEWEST = 20  # steps; a network that allows fewer is left as it is
 BENT = 0.5  # curvature of a rectified unit's parabola, where the ascent starts, over 1 / its range
+GRID = 32  # points on each side of a smooth unit's range
 HELD = 1e-6  # of a multiplier, for rounding
 TRIED = 2**21  # numbers in the matrices of the images that are treated at once
 
@@ -38,7 +39,7 @@ TRIED = 2**21  # numbers in the matrices of the images that are treated at once
 class Refined(Balls):
     """:class:`~.local.Balls`, with an ascent where the rules do not certify.
 
-    ascent: its steps; 0 where there is nothing to search, or it would take too long."""
+    ascent: its steps; 0 where there are no units, or it would take too long."""
 
     def __init__(self, bounds: NetworkBounds):
         super().__init__(bounds)
@@ -46,8 +47,7 @@ class Refined(Balls):
         if self.able and self.units:
             allowed = int(WORK / sum(float(len(weight)) ** 3 for weight in self.weights[:-1]))
             self.bent = [isinstance(curve_of(unit), Kink) for unit in self.units]
-            useful = len(self.units) > 1 or any(self.bent)
-            self.ascent = min(STEPS, allowed) if useful and allowed >= FEWEST else 0
+            self.ascent = min(STEPS, allowed) if allowed >= FEWEST else 0
 
     def _bound(self, x, values, labels, gaps, r, items, box) -> Tensor:
         found = super()._bound(x, values, labels, gaps, r, items, box)
@@ -78,14 +78,6 @@ class Ascent:
         with torch.no_grad():
             first = self._first_ranges() if box else None
             self.reach, self.chords = balls._ranges(z, r, first)
-            self.smooth = {
-                k: [
-                    smooth_side(balls.units[k], z[k], self.reach[k], sign * torch.ones_like(z[k]))
-                    for sign in (1.0, -1.0)
-                ]
-                for k in range(len(z))
-                if not balls.bent[k]
-            }
             self._start()
 
     def _first_ranges(self) -> Tensor:
@@ -102,11 +94,19 @@ class Ascent:
     def _start(self) -> None:
         """The sizes with which the ascent begins: those of the rules, about."""
         self.curvature, self.slope, self.multiplier = {}, {}, {}
-        for k, z in enumerate(self.z):
+        self.curves = {}
+        for k, (z, reach, unit) in enumerate(
+            zip(self.z, self.reach, self.balls.units, strict=True)
+        ):
             if self.balls.bent[k]:
-                bent = BENT / self.reach[k].clamp_min(1e-300)
-                self.curvature[k] = bent.log()
+                bent = BENT / reach.clamp_min(1e-300)
                 self.slope[k] = (0.5 + 2 * bent * z).clamp(0, 1)
+            else:
+                self.curves[k] = Covered(unit, z, reach)
+                sides = [smooth_side(unit, z, reach, sign * torch.ones_like(z)) for sign in (1, -1)]
+                bent = torch.maximum(sides[0].curvature, sides[1].curvature).clamp_min(1e-6)
+                self.slope[k] = sides[0].slope.clone()
+            self.curvature[k] = bent.log()
         self.lower = {k: (z > 0).to(z) for k, z in enumerate(self.z) if self.balls.bent[k]}
         _, gradient, form = self._down(starts=True)
         # NaN where sizes leave the range of floats: then the bound is NaN, too, and says nothing
@@ -121,10 +121,9 @@ class Ascent:
     def _side(self, k: int, c: Tensor) -> Side:
         """Slope, curvature and offset of each unit of layer ``k``, on the side that ``c`` asks."""
         convex = c.detach() >= 0
-        if k in self.smooth:
-            below, above = self.smooth[k]
-            curvature = torch.where(convex, below.curvature, above.curvature)
-            return Side(below.slope, curvature, torch.zeros_like(c))
+        if k in self.curves:
+            bent, slope = self.curvature[k].exp(), self.slope[k]
+            return Side(slope, bent, self.curves[k].offset(convex, slope, bent))
         z, reach, bent = self.z[k], self.reach[k], self.curvature[k].exp()
         over = touching(z, reach, bent, self.slope[k])
         gone = (z > 0).to(z)
@@ -215,12 +214,32 @@ class Ascent:
 
     def _back(self, astray: Tensor) -> None:
         """Slopes stay in [0, 1]; where the multipliers are not above the forms they are raised."""
-        for kind in (self.slope, self.lower):
-            for value in kind.values():
-                value.clamp_(0, 1)
+        for k, value in self.lower.items():
+            value.clamp_(0, 1)
+            self.slope[k].clamp_(0, 1)
         self.lam[astray] += 0.2
         for value in self.multiplier.values():
             value[astray] += 0.1
+
+
+class Covered:
+    """A smooth unit at z on the range |u| <= reach, each (items, units): what a slope and a
+    curvature there leave to an offset."""
+
+    def __init__(self, unit: nn.Module, z: Tensor, reach: Tensor):
+        self.u = reach[..., None] * torch.linspace(-1, 1, 2 * GRID + 1).to(reach)
+        self.rise = unit(z[..., None] + self.u) - unit(z)[..., None]
+        self.apart, self.second = reach / GRID, curve_of(unit).second
+
+    def offset(self, convex: Tensor, slope: Tensor, bent: Tensor) -> Tensor:
+        """A β with ±(φ(z + u) - φ(z) - slope u) <= bent u² + β on the range, - where ``convex``.
+
+        The largest of both sides' difference at the points of a grid; between two of them it can
+        be larger by no more than (max |φ''| + 2 bent) / 8 times the square of their distance."""
+        sign = torch.where(convex, -1.0, 1.0)[..., None]
+        over = sign * (self.rise - slope[..., None] * self.u) - bent[..., None] * self.u.square()
+        between = (self.second + 2 * bent) * self.apart.square() / 8
+        return (over.amax(-1) + between + 16 * UNIT).clamp_min(0)
 
 
 def touching(z: Tensor, reach: Tensor, bent: Tensor, slope: Tensor) -> Tensor:
