@@ -1325,7 +1325,7 @@ assert expected["FC10(1e-4)", "FC10(1e-2)"] < 0.02
 # %% [markdown] id="corner-explained-note"
 # One cosine, two ratios. FC10(1e-2)'s boundaries are nearly twice as far away, so its changes are
 # nearly twice as long as FC10(1e-4) needs, and the cosine leaves enough of that. The other way round
-# half of the length and the same cosine are not enough, on any image. "The images of a network that is hard
+# half of the length and the same cosine are enough on hardly any image. "The images of a network that is hard
 # to move travel, those of one that is easy to move do not" is mostly what Table 2 shows, and goes a long
 # way to explain why FC10(1), the worst classifier of the six, is the best source.
 
@@ -1402,7 +1402,7 @@ answer(
     "0.7 here, by chance it would be 0 give or take 0.036, and it is the "
     "same both ways. FC10(1e-2)'s changes are 1.95 times as long as "
     "FC10(1e-4)'s own, so 0.7 of them is more than enough; the other way "
-    "round it is 0.7 of 0.55, which is not enough on any image. This is "
+    "round it is 0.7 of 0.55, enough on hardly any image. This is "
     "measured on six networks for one task, trained on the same images.",
 )
 ### END SOLUTION

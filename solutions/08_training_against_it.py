@@ -373,7 +373,7 @@ widgets.explore(
 )
 
 # %% [markdown] id="share-note"
-# A quarter of the loss does already most of what can be done here against such steps. In these few epochs
+# Half of the loss does already about as much against such steps as the whole of it. In these few epochs
 # no share makes the error on images much smaller; what longer training brings is in section 6. Which
 # share to take is a choice, and what a choice may look at is the next section's question.
 
