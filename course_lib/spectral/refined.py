@@ -27,7 +27,7 @@ from .bounds import NetworkBounds
 from .local import SPARE, Balls, Side, boxed, curve_of, sandwiched, smooth_side
 from .rules import UNIT, Kink
 
-STEPS, RATE = 60, 0.1  # of the ascent (Adam)
+STEPS, RATE = 60, 0.05  # of the ascent (Adam); at twice the rate it often ends below the form
 WORK = 2.0**30  # of an ascent: steps times the cubes of the widths
 FEWEST = 20  # steps; a network that allows fewer is left as it is
 BENT = 0.5  # curvature of a rectified unit's parabola, where the ascent starts, over 1 / its range
