@@ -469,6 +469,7 @@ def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way
         problem = numbered(6)
         if classes == 2:
             problem.image, problem.least = torch.tensor([0, 0, 1, 1, 2, 2]), torch.ones(3)
+            problem.before = torch.zeros(3).long()
         for way, rows in zip((paper, other), wanted, strict=True):
             found = BestPoints.nothing(problem, Status.FAILED)
             found.square, found.evaluations = torch.ones(6), spent.clone()
@@ -487,6 +488,7 @@ def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatc
     for way, wanted in ((long, [0, 1]), (short, [0, 1, 2, 3])):
         problem = numbered(4)
         problem.image, problem.least = torch.tensor([0, 0, 1, 1]), torch.ones(2)
+        problem.before = torch.zeros(2).long()
         found = BestPoints.nothing(problem, Status.FAILED)
         found.square, found.evaluations = torch.ones(4), torch.tensor([20, 20, 20, 21])
         routes._Turns(problem, torch.zeros(4, 5), 10, found, torch.ones(2, 4)).go(

@@ -266,15 +266,19 @@ def _attack(
         problem = one.for_each(classes)
         logits = logits.repeat_interleave(others, 0)
     found = BestPoints.nothing(problem, Status.FAILED)
-    left = torch.ones_like(problem.targets, dtype=torch.bool)
+    left, seen = torch.ones_like(problem.targets, dtype=torch.bool), None
     if of is not None:
         found, done = exact.solve(problem, of, others)
         left = ~done
     elif others > 1 and loss in ("margin", "sharpened"):
-        left = routes.near(problem, found, others, size)
+        seen = routes.near(problem, others, size, among=logits.shape[1] - 1)
+        found.evaluations += seen.spent
+        left = seen.left
     for chosen in (left & ~problem.exhausted()).nonzero()[:, 0].split(size):
         some = problem.take(chosen)
         found.merge(chosen, _choose(some, logits[chosen], loss, steps, settings))
+    if seen is not None and loss == "margin":
+        routes.look_again(problem, logits, steps, found, seen, size)
     blind = _lost(problem, found, others, loss, everything, result.predictions)
     if of is not None and (of.weight != of.weight[:1]).any():
         # that a linear network has no such image in the box is proven, however weak its gradient
