@@ -58,8 +58,9 @@ def minimal_adversarial(
     net: any module in eval mode from images (N, *shape) to logits (N, classes); images: (N, *shape)
     pixels in [0, 1]; targets: (N,) classes, or None for the nearest of all other classes (every one
     that a few steps show to be within 25 % of the nearest is attacked in full, with the paper's
-    loss every one; of more than ten those whose linearised planes are the nearest; the smallest
-    change is kept); labels: (N,) the true classes, or None for the network's own predictions.
+    loss every one; of more than ten those whose linearised planes are the nearest; where a network
+    bends too quickly for few steps to tell, the others get the paper's loss; the smallest change is
+    kept); labels: (N,) the true classes, or None for the network's own predictions.
     loss: "margin" (default, the smallest distances): min |r| such that the target's logit leads, by
         quadratic programming (:mod:`.sqp`) and, where that does not settle soon, in up to five
         other ways of ``steps`` gradients or twice as many, each followed by it (:mod:`.routes`);
