@@ -457,6 +457,19 @@ def test_nearest_of_all_on_photographs_needs_every_peer(bench):
     assert report.verdicts(found)[3].met is True
 
 
+def test_nearest_on_every_network_needs_every_peer(bench):
+    report = bench.foreign_report
+    found = foreign_results(report)
+    found["networks"]["gelu"]["rows"].pop("CW 9x1000, any")
+    found["networks"]["two"]["rows"].pop("CW 9x1000")
+    verdict = report.verdicts(found)[0]
+    assert verdict.met is None
+    assert "Not run: CW 9x1000 on gelu, two." in verdict.figures
+    found = foreign_results(report, gap=0.004)
+    found["networks"]["gelu"]["rows"].pop("CW 9x1000, any")
+    assert report.verdicts(found)[0].met is False
+
+
 def test_no_more_images_are_asked_for_than_there_are(bench, monkeypatch):
     asked = []
     monkeypatch.setattr(bench.foreign.attacks, "job_of", lambda *job: asked.append(job[3]))
