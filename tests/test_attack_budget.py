@@ -183,6 +183,92 @@ def test_no_more_images_at_a_time_than_the_chunk_whatever_the_classes(loss):
     assert max(sizes) <= 7
 
 
+def test_of_many_classes_those_far_behind_get_few_steps_and_the_choice_one_pass_forward():
+    net, x = net_of(nn.Tanh(), classes=40), some(6)
+    labels, batches = net(x).argmax(1), []
+
+    class Noted(nn.Module):
+        def forward(self, x):
+            batches.append(len(x))
+            return net(x)
+
+    problem = problem_of(Noted().eval(), x, labels)
+    classes = routes.candidates(problem, net(x))
+    assert batches == [len(x)]
+    k = classes.shape[1]
+    problem = problem.for_each(classes)
+    seen = routes.near(problem, k, 100, among=39)
+    spent, left = seen.of_image(seen.spent).sum(1), seen.of_image(seen.left)
+    assert spent.double().mean() < routes.RANKED + k * sqp.FIRST
+    assert (spent >= routes.RANKED + k * (sqp.FIRST // 2)).all()
+    assert torch.equal(problem.before, spent)  # a part of the image's passes
+    # no class is left out that all of the steps show to be the nearest
+    whole = routes.near(problem_of(net, x, labels).for_each(classes), k, 100, among=k)
+    assert (whole.spent == sqp.FIRST).all()
+    assert left[torch.arange(len(x)), whole.of_image(whole.far).argmin(1)].all()
+
+
+@pytest.mark.parametrize("unit", [nn.Tanh(), nn.ReLU()])
+@pytest.mark.parametrize("soon", [False, True])
+def test_a_class_that_was_left_out_is_looked_at_again_where_first_distances_mislead(unit, soon):
+    """The nearest class was left out, and a farther one attacked: the nearest is found where that
+    one did not settle soon, and where the network has no linear pieces."""
+    net, x = net_of(unit), some(6)
+    labels, logits = net(x).argmax(1), net(x).detach()
+    classes = routes.candidates(problem_of(net, x, labels), logits)
+    k = classes.shape[1]
+    problem, logits = problem_of(net, x, labels).for_each(classes), logits.repeat_interleave(k, 0)
+    seen = routes.near(problem, k, 100, among=k)
+    whole = routes.targeted(problem, logits, 100)
+    second = seen.of_image(whole.square).argsort(1)[:, 1] + k * torch.arange(len(x))
+    found = BestPoints.nothing(problem, Status.FAILED)
+    found.merge(second, whole.take(second))
+    found.status[second] = Status.SETTLED if soon else Status.ENDED
+    found.evaluations = seen.spent.clone()
+    found.evaluations[second] += routes.SLOW
+    before = found.square.clone()
+    routes.look_again(problem, logits, 100, found, seen, 100)
+    if soon or isinstance(unit, nn.ReLU):
+        assert torch.equal(found.square, before)
+    else:
+        least = seen.of_image(whole.square).amin(1).sqrt()
+        assert (seen.of_image(found.square).amin(1).sqrt() <= 1.01 * least).all()
+
+
+class Attention(nn.Module):
+    """Four tokens of six numbers, by torch's own function, which may differentiate only once."""
+
+    def forward(self, x):
+        x = x.unflatten(1, (1, 4, 6))
+        return nn.functional.scaled_dot_product_attention(x, x, x).flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("unit", "wanted"),
+    [
+        (nn.ReLU(), False),
+        (nn.LeakyReLU(), False),
+        (nn.ReLU6(), False),
+        (nn.Hardtanh(), False),
+        (nn.Sequential(nn.Unflatten(1, (4, 6)), nn.MaxPool1d(2), nn.Flatten()), False),
+        (nn.Sequential(nn.BatchNorm1d(24), nn.ReLU()), False),
+        (nn.Tanh(), True),
+        (nn.Sigmoid(), True),
+        (nn.GELU(), True),
+        (nn.LayerNorm(24), True),
+        (nn.Softmax(1), True),
+        (Attention(), True),
+    ],
+)
+def test_what_has_linear_pieces_is_known_by_its_gradient(unit, wanted):
+    torch.manual_seed(0)
+    last = nn.LazyLinear(5)
+    net, x = nn.Sequential(nn.Flatten(), nn.Linear(36, 24), unit, last), some(4)
+    net(x)
+    problem = problem_of(net.eval(), x, torch.zeros(4).long())
+    assert problem.curved(problem.x) is wanted
+
+
 def test_few_classes_are_all_looked_at():
     net, x = net_of(nn.ReLU(), classes=11), some(3)
     problem = problem_of(net, x, net(x).argmax(1))
@@ -469,6 +555,7 @@ def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way
         problem = numbered(6)
         if classes == 2:
             problem.image, problem.least = torch.tensor([0, 0, 1, 1, 2, 2]), torch.ones(3)
+            problem.before = torch.zeros(3).long()
         for way, rows in zip((paper, other), wanted, strict=True):
             found = BestPoints.nothing(problem, Status.FAILED)
             found.square, found.evaluations = torch.ones(6), spent.clone()
@@ -487,6 +574,7 @@ def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatc
     for way, wanted in ((long, [0, 1]), (short, [0, 1, 2, 3])):
         problem = numbered(4)
         problem.image, problem.least = torch.tensor([0, 0, 1, 1]), torch.ones(2)
+        problem.before = torch.zeros(2).long()
         found = BestPoints.nothing(problem, Status.FAILED)
         found.square, found.evaluations = torch.ones(4), torch.tensor([20, 20, 20, 21])
         routes._Turns(problem, torch.zeros(4, 5), 10, found, torch.ones(2, 4)).go(

@@ -449,12 +449,31 @@ def test_nearest_of_all_on_photographs_needs_every_peer(bench):
     verdict = report.verdicts(found)[3]
     assert verdict.met is None
     assert "Not run: DDN-1000, any." in verdict.figures
+    # without the one whose time counts a mode is not judged, and the other is
+    found["networks"][report.PHOTOGRAPHS]["rows"].pop("PDGD-500")
+    verdict = report.verdicts(found)[3]
+    assert verdict.met is None
+    assert verdict.figures.startswith("any class: ")
+    assert "Not run: PDGD-500, DDN-1000, any." in verdict.figures
     # one that is nearer decides all the same, and one that cannot be run has its own row
     assert report.verdicts(foreign_results(report, gap=0.001))[3].met is False
     found = foreign_results(report)
     failed = {"failed": "No package.", "targeted": False}
     found["networks"][report.PHOTOGRAPHS]["rows"]["DDN-1000, any"] = failed
     assert report.verdicts(found)[3].met is True
+
+
+def test_nearest_on_every_network_needs_every_peer(bench):
+    report = bench.foreign_report
+    found = foreign_results(report)
+    found["networks"]["gelu"]["rows"].pop("CW 9x1000, any")
+    found["networks"]["two"]["rows"].pop("CW 9x1000")
+    verdict = report.verdicts(found)[0]
+    assert verdict.met is None
+    assert "Not run: CW 9x1000 on gelu, two." in verdict.figures
+    found = foreign_results(report, gap=0.004)
+    found["networks"]["gelu"]["rows"].pop("CW 9x1000, any")
+    assert report.verdicts(found)[0].met is False
 
 
 def test_no_more_images_are_asked_for_than_there_are(bench, monkeypatch):

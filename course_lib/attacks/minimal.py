@@ -58,8 +58,9 @@ def minimal_adversarial(
     net: any module in eval mode from images (N, *shape) to logits (N, classes); images: (N, *shape)
     pixels in [0, 1]; targets: (N,) classes, or None for the nearest of all other classes (every one
     that a few steps show to be within 25 % of the nearest is attacked in full, with the paper's
-    loss every one; of more than ten those whose linearised planes are the nearest; the smallest
-    change is kept); labels: (N,) the true classes, or None for the network's own predictions.
+    loss every one; of more than ten those whose linearised planes are the nearest; where a network
+    bends too quickly for few steps to tell, the others get the paper's loss; the smallest change is
+    kept); labels: (N,) the true classes, or None for the network's own predictions.
     loss: "margin" (default, the smallest distances): min |r| such that the target's logit leads, by
         quadratic programming (:mod:`.sqp`) and, where that does not settle soon, in up to five
         other ways of ``steps`` gradients or twice as many, each followed by it (:mod:`.routes`);
@@ -266,15 +267,19 @@ def _attack(
         problem = one.for_each(classes)
         logits = logits.repeat_interleave(others, 0)
     found = BestPoints.nothing(problem, Status.FAILED)
-    left = torch.ones_like(problem.targets, dtype=torch.bool)
+    left, seen = torch.ones_like(problem.targets, dtype=torch.bool), None
     if of is not None:
         found, done = exact.solve(problem, of, others)
         left = ~done
     elif others > 1 and loss in ("margin", "sharpened"):
-        left = routes.near(problem, found, others, size)
+        seen = routes.near(problem, others, size, among=logits.shape[1] - 1)
+        found.evaluations += seen.spent
+        left = seen.left
     for chosen in (left & ~problem.exhausted()).nonzero()[:, 0].split(size):
         some = problem.take(chosen)
         found.merge(chosen, _choose(some, logits[chosen], loss, steps, settings))
+    if seen is not None and loss == "margin":
+        routes.look_again(problem, logits, steps, found, seen, size)
     blind = _lost(problem, found, others, loss, everything, result.predictions)
     if of is not None and (of.weight != of.weight[:1]).any():
         # that a linear network has no such image in the box is proven, however weak its gradient

@@ -27,7 +27,8 @@ class Problem:
     somebody does, and numbers: (N,) those of the images there. most: how many
     images the network is given at a time; None for no limit. image: (N,) which of M images each
     problem belongs to, where an image has one for each of several classes, of which the nearest is
-    wanted, and least: (M,) the smallest |z - x|² known of any, shared by what is taken from here.
+    wanted, least: (M,) the smallest |z - x|² known of any, shared by what is taken from here, and
+    before: (M,) the gradients that it took to choose the classes, where they are some of many.
     """
 
     net: Callable
@@ -42,6 +43,7 @@ class Problem:
     most: int | None = None
     image: torch.Tensor | None = None
     least: torch.Tensor | None = None
+    before: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -65,7 +67,8 @@ class Problem:
         image = torch.arange(len(self), device=self.x.device).repeat_interleave(k)
         many = self.take(image)
         least = self.x.new_full((len(self),), torch.inf)
-        kept = {"image": image, "least": least} if k > 1 else {}
+        before = torch.zeros_like(self.targets)
+        kept = {"image": image, "least": least, "before": before} if k > 1 else {}
         return dataclasses.replace(many, targets=classes.flatten(), away=False, **kept)
 
     def within(self, square: torch.Tensor, times: float) -> torch.Tensor:
@@ -129,20 +132,42 @@ class Problem:
         self.seen(z.detach(), sure.detach(), 1)
         return lead.detach(), normal
 
+    def curved(self, z: torch.Tensor) -> bool:
+        """Whether the gradient of the lead has a gradient itself at the points ``z`` (N, D): that
+        of a network of linear pieces is constant on each of them, whatever creases there are."""
+        with torch.enable_grad():
+            z = z.detach().requires_grad_(True)
+            lead, sure = self._leads(z)
+            (normal,) = torch.autograd.grad(lead.sum(), z, create_graph=True)
+            self.seen(z.detach(), sure.detach(), 2)
+            if not normal.requires_grad:
+                return False
+            try:
+                (turn,) = torch.autograd.grad(normal.sum(), z, allow_unused=True)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError:  # a layer that is differentiated only once: no plain piece
+                return True
+        return turn is not None and bool((turn != 0).any())
+
     def best_other(self, z: torch.Tensor) -> torch.Tensor:
         """(N,) the class with the largest logit at ``z`` beside the ``targets``."""
         return self.logits(z).scatter(1, self.targets[:, None], -torch.inf).argmax(1)
 
-    def gap_and_normal(self, z: torch.Tensor, classes: torch.Tensor):
-        """(N,) by how much the ``targets`` lead the ``classes`` (N,), and (N, D) the gradient."""
+    def gaps_and_normals(self, z: torch.Tensor, classes: torch.Tensor):
+        """For each column of ``classes`` (N, k) in turn: (N,) by how much the ``targets`` lead
+        them, and (N, D) the gradient. The network is asked once, whatever k is."""
         with torch.enable_grad():
             z = z.detach().requires_grad_(True)
             logits = self.logits(z)
-            two = (logits.gather(1, j[:, None])[:, 0] for j in (self.targets, classes))
-            gap = next(two) - next(two)
-            (normal,) = torch.autograd.grad(gap.sum(), z)
-        self.seen(z.detach(), torch.full_like(self.needed, -torch.inf), 1)
-        return gap.detach(), normal
+            of_target = logits.gather(1, self.targets[:, None])[:, 0]
+        for k, j in enumerate(classes.T, 1):
+            with torch.enable_grad():
+                gap = of_target - logits.gather(1, j[:, None])[:, 0]
+                more = k < classes.shape[1]
+                (normal,) = torch.autograd.grad(gap.sum(), z, retain_graph=more)
+            self.seen(z.detach(), torch.full_like(self.needed, -torch.inf), 1)
+            yield gap.detach(), normal
 
 
 @dataclasses.dataclass(eq=False)

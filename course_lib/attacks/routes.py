@@ -11,7 +11,9 @@ end of each quadratic programming goes on by itself: which hollow is the deepest
 only. Once two ways have come to the same distance the rest is left out. Quadratic programming whose
 steps are refused again and again is left early: normalised steps then tell whether it was worth
 going on with. Where they come much nearer, gradients turn too quickly for it: more of them is what
-helps. What decides is how the image at hand behaved, not what layers there are.
+helps. For any class the classes are compared by their first distances, and looked at again where
+these are not to be trusted. What decides is how the image at hand behaved, not what layers there
+are.
 """
 
 import dataclasses
@@ -118,7 +120,7 @@ class _Turns:
         gradients, image = self.found.evaluations, self.problem.image
         if image is None:
             return gradients
-        return gradients.new_zeros(len(self.problem.least)).scatter_add(0, image, gradients)[image]
+        return self.problem.before.scatter_add(0, image, gradients)[image]
 
     def worth(self, way, rows: torch.Tensor, passes: int = 0) -> torch.Tensor:
         """Those of the images ``rows`` that are worth this way; passes: what they have had and is
@@ -244,8 +246,7 @@ def _by_distance(problem: Problem, clean, k: int) -> torch.Tensor:
     2016). A gradient for each."""
     others = clean.scatter(1, problem.targets[:, None], -torch.inf)
     classes, far = others.topk(k, dim=1)[1], []
-    for j in classes.T:
-        gap, normal = problem.gap_and_normal(problem.x, j)
+    for gap, normal in problem.gaps_and_normals(problem.x, classes):
         length = torch.linalg.vector_norm(normal, dim=1)
         far.append(gap / length.clamp_min(torch.finfo(gap.dtype).tiny))
     order = torch.stack(far, 1).nan_to_num(torch.inf).argsort(1)
@@ -278,18 +279,91 @@ def in_pieces(solve, problem: Problem, size: int) -> BestPoints:
     return found
 
 
-def near(problem: Problem, found: BestPoints, others: int, size: int) -> torch.Tensor:
-    """(N · others,) bool: which of each image's classes can be its nearest.
+@dataclasses.dataclass(eq=False)
+class Compared:
+    """What a first look at the classes of N images has shown, ``others`` problems for each. far:
+    (N · others,) their distances, as far as they are known; left: (N · others,) bool, which can be
+    their image's nearest; spent: (N · others,) the gradients of this look."""
+
+    others: int
+    far: torch.Tensor
+    left: torch.Tensor
+    spent: torch.Tensor
+
+    def of_image(self, values: torch.Tensor) -> torch.Tensor:
+        """``values`` (N · others,), a row for each image."""
+        return values.unflatten(0, (-1, self.others))
+
+    def for_each(self, values: torch.Tensor) -> torch.Tensor:
+        """``values`` (N,) of the images, for each of their classes."""
+        return values.repeat_interleave(self.others)
+
+    def look(self, problem: Problem, steps: int, times: float, size: int) -> None:
+        """Some steps of averaged normals for the classes that are left, where these are several;
+        those within so many ``times`` the least are left then, and those that were not reached."""
+        several = self.for_each(self.of_image(self.left).sum(1) > 1)
+        rows = (self.left & several).nonzero()[:, 0]
+        if not len(rows):
+            return
+        some = problem.take(rows)
+        first = in_pieces(lambda one: averaging.solve(one, steps, rounds=ROUGHLY), some, size)
+        self.far[rows] = first.square.sqrt()
+        self.spent[rows] += first.evaluations
+        least = self.for_each(self.of_image(self.far).amin(1))
+        self.left &= (self.far <= times * least) | self.far.isinf()
+
+
+def near(problem: Problem, others: int, size: int, among: int) -> Compared:
+    """Which of each image's classes can be its nearest.
 
     A few steps of averaged normals bring all of them within some per cent of their distance
     (on the networks here: the nearest one within 7 % of the least); only those within 25 % of
     the least are attacked in full. A class that was not reached stays in. size: images at a time.
+    among: how many other classes the network has. Where ``others`` were chosen among more, most of
+    them are far behind, which half of the steps show, and the choice counts as part of the passes.
     """
+    seen = Compared(
+        others,
+        torch.full_like(problem.needed, torch.inf),
+        torch.ones_like(problem.targets, dtype=torch.bool),
+        torch.zeros_like(problem.targets),
+    )
+    if among > others:
+        seen.spent[::others] += min(RANKED, among)
+        seen.look(problem, sqp.FIRST // 2, NEAR**2, size)
+    seen.look(problem, sqp.FIRST, NEAR, size)
+    if among > others:
+        problem.before += seen.of_image(seen.spent).sum(1)
+    return seen
 
-    def few(some):
-        return averaging.solve(some, sqp.FIRST, rounds=ROUGHLY)
 
-    first = in_pieces(few, problem, size)
-    found.evaluations += first.evaluations
-    far = first.square.sqrt().unflatten(0, (-1, others))
-    return ((far <= NEAR * far.amin(1, keepdim=True)) | far.isinf()).flatten()
+@torch.no_grad()
+def look_again(problem, clean, steps: int, found: BestPoints, seen: Compared, size: int) -> None:
+    """Change ``found`` where a class that was left out, left early or led astray is the nearest.
+
+    On a network that bends quickly the first distances of the classes are far too large, and by
+    very different shares: that of the nearest may be twice what it is. Such an image shows by its
+    nearest class, which quadratic programming does not settle soon. Its other classes that did not
+    settle soon then get the paper's method, which asks for nothing but descent from the clean image
+    and so depends on no first distance; those that come near go on from there. A network of linear
+    pieces is left alone: there it is the creases that quadratic programming does not settle on.
+
+    clean: (N · others, classes) logits; steps: as in :func:`targeted`; seen: of :func:`near`; size:
+    images at a time.
+    """
+    first = seen.others * torch.arange(len(problem) // seen.others, device=problem.x.device)
+    nearest = seen.of_image(found.square).argmin(1) + first
+    settled = found.status == Status.SETTLED
+    soon = settled & (found.evaluations - seen.spent <= SLOW)
+    again = seen.for_each(~soon[nearest]) & ~soon & ~problem.exhausted()
+    again[nearest] = False
+    best = seen.for_each(found.square[nearest])
+    rows = again.nonzero()[:, 0]
+    if not len(rows) or not problem.take(rows[:1]).curved(found.z[rows[:1]]):
+        return
+    for some in rows.split(size):
+        rest = problem.take(some)
+        one = papers(rest, clean[some], steps, found)
+        close = (one.square <= sqp.BEHIND**2 * best[some]).nonzero()[:, 0]
+        onward(rest.take(close), one, close, rival=best[some[close]])
+        found.merge(some, one)
