@@ -84,14 +84,14 @@ class Propagation:
     def bound(self, top: int, c: Tensor, slopes: list[Tensor], lams: list[Tensor] | None) -> Tensor:
         """(N,) a lower bound of c · (what layer ``top`` puts out) on the balls.
 
-        slopes: of each layer's units where c is positive, (N, units) each, taken into [0, 1];
+        slopes: of each layer's units where c is positive, (N, units) each, in [0, 1];
         lams: log λ of each layer, (N,), or None for CROWN alone."""
         offset = c @ self.biases[top]
         for k in range(top - 1, -1, -1):
             c = c @ self.weights[k + 1]
             low, high = self.low[k].clamp_max(0), self.high[k].clamp_min(0)
             chord = high / (high - low).clamp_min(1e-300)
-            g = torch.where(c >= 0, c * slopes[k].clamp(0, 1), c * chord)
+            g = torch.where(c >= 0, c * slopes[k], c * chord)
             boxed = (c.clamp_max(0) * -chord * low).sum(1)
             if lams is None:
                 offset = offset + boxed
@@ -127,6 +127,9 @@ def lower_bounds(propagation: Propagation, c: Tensor, steps: int = STEPS) -> Ten
         best = torch.maximum(best, found.detach())
         (-found.sum()).backward()
         optimiser.step()
+        with torch.no_grad():  # outside, a slope would have no gradient that leads it back
+            for slope in unknowns[:top]:
+                slope.clamp_(0, 1)
     return best
 
 
