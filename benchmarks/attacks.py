@@ -302,6 +302,9 @@ def work_ahead(method: Method, jobs: list[dict], since: float) -> None:
         subprocess.run(command, env=one_thread(), capture_output=True)
 
 
+STOPPED = "ended from outside"  # that is no answer
+
+
 def work(method: Method, job: dict) -> str | None:
     """Run a worker to the end; None, or a sentence that says why it failed."""
     command = [
@@ -311,7 +314,7 @@ def work(method: Method, job: dict) -> str | None:
     ]
     done = subprocess.run(command, env=one_thread(), capture_output=True, text=True)
     if done.returncode < 0:
-        return f"ended from outside, by signal {-done.returncode}"
+        return f"{STOPPED}, by signal {-done.returncode}"
     return reason(done.stderr) if done.returncode else None
 
 
@@ -428,16 +431,25 @@ def tell(network: str, method: Method, found: dict, cell: dict) -> None:
 def cell_of(method: Method, job: dict, chosen: bool, options, failures: dict):
     """The finished answer of ``method``; a sentence if it failed; None if it was not to be run.
 
-    With --fresh an answer from before this command does not count.
+    With --fresh an answer from before this command does not count. That a method failed is an
+    answer, too, and kept; whoever wants it run finds out anew.
     """
     out = Path(job["out"])
+    failed = out.with_suffix(".failed")
     if not is_open(job, options.since if chosen else 0.0):
         found = read_cell(out)
         if found:
             return found
     if not chosen:
-        return None
-    return failures[method.environment] or work(method, job) or read_cell(out)
+        return failed.read_text(encoding="utf-8") if failed.is_file() else None
+    why = failures[method.environment]
+    if why:
+        return why
+    failed.unlink(missing_ok=True)
+    why = work(method, job)
+    if why and STOPPED not in why:
+        storage.write_text(failed, why)
+    return why or read_cell(out)
 
 
 def measure_network(name: str, chosen: list[Method], options, failures: dict) -> dict:

@@ -241,6 +241,29 @@ def test_a_worker_counts_gradients_and_cpu_seconds(attacks, bench, monkeypatch, 
     assert cell["adversarial"].shape == (4, 1, 28, 28)
 
 
+def test_that_a_method_failed_is_kept(attacks, monkeypatch):
+    """Whoever asks for it alone runs it anew; whoever does not is told why; that a run was ended
+    from outside says nothing of the method."""
+    net = attacks.zoo.load("FC100-100-10", 0, "cpu", progress=False)
+    network = attacks.network_file(net)
+    data = attacks.write_arrays(attacks.chosen_images(net, "test", 2))
+    ours = next(m for m in attacks.METHODS if m.environment == attacks.OURS and m.targeted)
+    method = attacks.dataclasses.replace(ours, settings={"budget": 0})
+    job = attacks.job_of(method, network, data, 2, 1)
+    options = attacks.argparse.Namespace(since=0.0)
+
+    def ask(chosen):
+        return attacks.cell_of(method, job, chosen, options, {attacks.OURS: None})
+
+    assert ask(chosen=False) is None
+    why = ask(chosen=True)
+    assert "budget" in why
+    assert ask(chosen=False) == why
+    monkeypatch.setattr(attacks, "work", lambda *_: f"{attacks.STOPPED}, by signal 2")
+    assert "signal 2" in ask(chosen=True)
+    assert ask(chosen=False) is None
+
+
 def test_several_jobs_of_a_worker_give_what_each_alone_gives(attacks):
     """In one process that imports once; a job that fails leaves the others alone, and is left."""
     net = attacks.zoo.load("FC100-100-10", 0, "cpu", progress=False)
