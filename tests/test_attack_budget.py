@@ -68,21 +68,45 @@ def test_more_gradients_never_end_farther(unit, nearest):
         assert ((logits.argmax(1) == wanted) ^ nearest)[found.success].all()
         size = (found.images - x).flatten(1).norm(dim=1)
         assert torch.allclose(size[found.success], found.l2[found.success], rtol=1e-4)
-        spent = found.status == Status.BUDGET
-        assert (found.evaluations[spent] == budget).all()
     assert before.isfinite().all()
     ratio = float(before.mean() / full.l2.mean())
     assert ratio == pytest.approx(1, abs=0.03)  # 1000 gradients are as good as without a budget
 
 
-def test_a_budget_holds_for_what_autograd_is_asked():
-    net = Counting(net_of(nn.Tanh())).eval()
-    x = some(1)
-    few = attacks.minimal_adversarial(net, x, targets_of(net, x), budget=30)
-    assert few.evaluations.item() <= 30
-    # beside the search: one gradient that asks whether there is any, those of the conditions at the
-    # point that is returned, and a last step of up to five classes that was over the budget
-    assert net.rows <= 30 + 1 + sum((1, 3, 4)) + 5
+@pytest.mark.parametrize("unit", [nn.ReLU(), nn.Tanh()])
+@pytest.mark.parametrize("loss", ["margin", "sharpened", "cross-entropy"])
+@pytest.mark.parametrize("nearest", [False, True])
+def test_a_budget_holds_for_all_that_autograd_is_asked(unit, loss, nearest):
+    """The search, what is checked before it, and the conditions at the point that is returned."""
+    net, x = Counting(net_of(unit)).eval(), some(4)
+    for budget in (1, 5, 13, 37, 300):
+        for few in (x, x[:1]):  # together and alone: no image lives at another's expense
+            targets = None if nearest else targets_of(net, few)
+            net.rows = 0
+            found = attacks.minimal_adversarial(net, few, targets, loss=loss, budget=budget)
+            assert net.rows == found.evaluations.sum() <= budget * len(few)
+            assert (found.evaluations <= budget).all()
+            if not nearest and loss != "margin":  # one gradient a step: all of them are taken
+                assert (found.evaluations[found.status == Status.BUDGET] == budget).all()
+
+
+def test_many_classes_keep_to_a_budget():
+    """Of more than ten classes those to attack are chosen by their gradients, which count."""
+    net, x = Counting(net_of(nn.Tanh(), classes=30)).eval(), some(3)
+    for budget in (5, 10, 13, 20, 37, 100, 300):
+        net.rows = 0
+        found = attacks.minimal_adversarial(net, x, budget=budget)
+        assert net.rows == found.evaluations.sum() <= 3 * budget
+        assert found.success.all() or budget < 20
+
+
+def test_with_a_budget_a_network_without_a_gradient_is_refused_without_asking_for_one():
+    class Detached(nn.Module):
+        def forward(self, v):
+            return v.detach().flatten(1)[:, :5] @ torch.ones(5, 5, requires_grad=True)
+
+    with pytest.raises(ValueError, match="no gradient with respect to the images"):
+        attacks.minimal_adversarial(Detached().eval(), some(2), budget=10)
 
 
 def test_the_status_says_that_the_budget_ended():

@@ -92,9 +92,10 @@ def check_weights(net: nn.Module) -> None:
         )
 
 
-def check_net(net: nn.Module, images: torch.Tensor, chunk: int) -> Clean:
+def check_net(net: nn.Module, images: torch.Tensor, chunk: int, sparing: bool = False) -> Clean:
     """What ``net`` says of the clean images, if both are fit for an attack.
 
+    sparing: no gradient is to be taken, because they are counted: see :func:`check_gradient`.
     Raises TypeError or ValueError, with a sentence, for: a module in train mode, or with weights
     of inference mode; images of a shape that it does not take; an output that is not (N, classes),
     is not finite, holds probabilities instead of logits, changes from call to call or with the
@@ -103,10 +104,10 @@ def check_net(net: nn.Module, images: torch.Tensor, chunk: int) -> Clean:
     asked = net if isinstance(net, Asked) else Asked(net, images)
     check_mode(asked.net)
     with asked.plain(), torch.no_grad():
-        return _check_net(asked, images.detach().clone(), chunk)
+        return _check_net(asked, images.detach().clone(), chunk, sparing)
 
 
-def _check_net(asked: Asked, images: torch.Tensor, chunk: int) -> Clean:
+def _check_net(asked: Asked, images: torch.Tensor, chunk: int, sparing: bool) -> Clean:
     batches = images.to(asked.device, asked.dtype).contiguous().split(chunk)
     first = first_answer(asked, batches[0])
     check_output(first, len(batches[0]))
@@ -128,7 +129,7 @@ def _check_net(asked: Asked, images: torch.Tensor, chunk: int) -> Clean:
     # what an added constant leaves of a logit is its rounding, and no variation
     step = STEPS * asked.epsilon() * logits.abs()
     varies = _varies(half, logits, step)
-    alone = check_gradient(asked, batches[0][:1])
+    alone = check_gradient(asked, batches[0][:1], sparing)
     size = _size(asked, batches[0], first, logits, varies)
     few = slice(1, 1 + COMPANIONS)
     others = images[few].to(batches[0]), logits[few]
@@ -258,15 +259,19 @@ def _check_company(asked, batch, first, alone, size, step, others, most=None) ->
     return moved.amax(0)
 
 
-def check_gradient(asked: Asked, image: torch.Tensor) -> torch.Tensor:
-    """(1, classes) the answer to a single image, if it has a gradient."""
+def check_gradient(asked: Asked, image: torch.Tensor, sparing: bool = False) -> torch.Tensor:
+    """(1, classes) the answer to a single image, if it has a gradient; ``sparing``: if autograd
+    knows of a way from the one to the other, which is not gone."""
     with torch.enable_grad():
         image = image.clone().requires_grad_(True)
         answer = _ask(asked, image, "it does not take a single image")
-        slope = None
-        if answer.requires_grad:
+        there = answer.requires_grad
+        if there and sparing:
+            there = _leads_back(answer, image)
+        elif there:
             (slope,) = torch.autograd.grad(answer.sum(), image, allow_unused=True)
-    if slope is None:
+            there = slope is not None
+    if not there:
         raise ValueError(
             "The network's output has no gradient with respect to the images: there is nothing to "
             "follow. See whether its forward detaches, rounds, or runs under no_grad."
@@ -274,6 +279,20 @@ def check_gradient(asked: Asked, image: torch.Tensor) -> torch.Tensor:
     if answer.shape[0] != 1:
         raise _in_company(f"to a single image it answers with the shape {tuple(answer.shape)}")
     return answer.detach()
+
+
+def _leads_back(answer: torch.Tensor, image: torch.Tensor) -> bool:
+    """Whether autograd's graph leads from ``answer`` back to ``image``."""
+    ways, seen = [answer.grad_fn], set()
+    while ways:
+        step = ways.pop()
+        if step is None or step in seen:
+            continue
+        if getattr(step, "variable", None) is image:
+            return True
+        seen.add(step)
+        ways += [before for before, _ in step.next_functions]
+    return False
 
 
 def check_type(output) -> None:

@@ -74,11 +74,16 @@ def judge(problem: Problem, found: BestPoints, rows: torch.Tensor) -> torch.Tens
 
 
 def _measure(problem: Problem, found: BestPoints, rows: torch.Tensor, q: int) -> int:
-    """The same with the ``q`` nearest classes; returns how many there were."""
-    some, at = problem.take(rows), found.z[rows]
-    here = sqp.linearise(some, at, rows=q)
+    """The same with the ``q`` nearest classes; returns how many there were. Nothing is noted of
+    images whose budget does not give these gradients."""
+    some = problem.take(rows)
+    here = sqp.linearise(some, found.z[rows], rows=q)
+    refused = some.refused()
+    if refused.any():
+        left = (~refused).nonzero()[:, 0]
+        rows, some, here = rows[left], some.take(left), here.take(left)
     found.evaluations[rows] += here.normals.shape[1]
-    x, z, normals = some.x.double(), at.double(), here.normals.double()
+    x, z, normals = some.x.double(), found.z[rows].double(), here.normals.double()
     gaps = here.nearest_gaps().double()
     multipliers = torch.zeros_like(gaps)
     offset = gaps - sqp.rows_times(normals, z)

@@ -1,6 +1,5 @@
 """The smallest change that makes a network mistake an image (section 4.1 of the paper)."""
 
-import dataclasses
 import functools
 import inspect
 import numbers
@@ -100,7 +99,7 @@ def minimal_adversarial(
     asked = Asked(net, images)
     with asked.plain():
         chunk = chunk or _chunk(images, asked.working, asked.device)
-        clean = check_net(asked, images, chunk)
+        clean = check_net(asked, images, chunk, sparing=budget is not None)
         classes = clean.logits.shape[1]
         predictions = clean.logits.argmax(1)
         labels = predictions if labels is None else check_labels(labels, len(images), classes)
@@ -291,7 +290,7 @@ def _attack(
         found = rounded(problem, found, steps)
     report(result, rows, problem, found, others, blind, None if coarse is None else coarse[rows])
     if meter is not None:
-        result.evaluations[rows] = meter.spent.clamp(max=meter.budget)
+        result.evaluations[rows] = meter.spent
 
 
 def _within(meter: Meter, one: Problem, problem: Problem, found: BestPoints, others: int):
@@ -309,7 +308,6 @@ def _within(meter: Meter, one: Problem, problem: Problem, found: BestPoints, oth
     for name in MEASURED:
         getattr(found, name)[better] = torch.nan
     found.status[better] = torch.where(out[better], Status.BUDGET, Status.ENDED)
-    problem = dataclasses.replace(problem, meter=None, numbers=None)
     if one.away:
         problem.targets = torch.where(better, one.best_other(found.z), problem.targets)
     return problem, found
@@ -323,7 +321,11 @@ def _lost(problem, found, others, loss, images, classes) -> torch.Tensor:
     if not len(lost):
         return nothing
     some = problem.take(lost)
-    blind = lines.without_gradient(some).unflatten(0, (-1, others)).all(1)
+    without = lines.without_gradient(some)
+    refused = some.refused()
+    if refused.any():
+        without = torch.where(refused, some.meter.flat[some.numbers], without)
+    blind = without.unflatten(0, (-1, others)).all(1)
     found.evaluations[lost] += 1
     if loss == "margin":
         # what a budget that has ended does not allow would be thrown away

@@ -88,9 +88,22 @@ class Search:
 
 def objective(problem: Problem, loss, found: BestPoints | None):
     """fun(z, rows) for the engine: the loss, its gradient and, as what else there is to say, the
-    margin. found: notes every point that succeeds, None for no such notes."""
+    margin. found: notes every point that succeeds, None for no such notes. The gradient is 0 where
+    the budget has ended: there the engine ends, too."""
 
     def evaluate(z, rows):
+        afforded = problem.take(rows).affords(1)
+        if afforded is None:
+            return differentiated(z, rows)
+        some, logits = afforded.nonzero()[:, 0], problem.logits(z)
+        values, targets = loss(logits, problem.targets[rows], rows), problem.targets[rows]
+        answer = values, torch.zeros_like(z), losses.target_margin(logits, targets)
+        if len(some):
+            for whole, part in zip(answer, differentiated(z[some], rows[some]), strict=True):
+                whole[some] = part
+        return answer
+
+    def differentiated(z, rows):
         with torch.enable_grad():
             z = z.detach().requires_grad_(True)
             logits = problem.logits(z)
@@ -99,7 +112,7 @@ def objective(problem: Problem, loss, found: BestPoints | None):
             (slope,) = torch.autograd.grad(values.sum(), z)
         margin = losses.target_margin(logits.detach(), targets)
         if problem.meter is not None:
-            problem.take(rows).seen(z.detach(), margin - problem.needed[rows], 1)
+            problem.take(rows).seen(z.detach(), margin - problem.needed[rows], 1, slope)
         if found is not None:
             found.note(problem.x, rows, z.detach(), margin >= problem.needed[rows])
         return values.detach(), slope, margin

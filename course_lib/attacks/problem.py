@@ -86,11 +86,26 @@ class Problem:
             return torch.zeros(len(self), dtype=torch.bool, device=self.x.device)
         return self.meter.exhausted(self.numbers)
 
-    def seen(self, z: torch.Tensor, lead: torch.Tensor, gradients: int = 0) -> None:
-        """Tell the meter of the points ``z`` (N, D), their leads and the gradients taken there."""
+    def affords(self, gradients: int) -> torch.Tensor | None:
+        """(N,) bool: for which images so many ``gradients`` may be taken; None: for all of them. An
+        image that its budget does not give them is exhausted from now on."""
+        if self.meter is None:
+            return None
+        afforded = self.meter.affords(self.numbers, gradients)
+        return None if afforded.all() else afforded
+
+    def refused(self) -> torch.Tensor:
+        """(N,) bool: which images were not given the gradients of a step, because of a budget."""
+        if self.meter is None:
+            return torch.zeros(len(self), dtype=torch.bool, device=self.x.device)
+        return self.meter.done[self.numbers]
+
+    def seen(self, z, lead, gradients: int = 0, slope: torch.Tensor | None = None) -> None:
+        """Tell the meter of the points ``z`` (N, D), their leads (N,) and how many gradients were
+        taken at each, of which ``slope`` (N, D) is one."""
         if self.meter is not None:
             free = dataclasses.replace(self, meter=None, numbers=None)
-            self.meter.count(free, self.numbers, z, lead, gradients, to_boundary)
+            self.meter.count(free, self.numbers, z, lead, gradients, slope, to_boundary)
 
     def logits(self, z: torch.Tensor) -> torch.Tensor:
         """(n, classes) the logits at the flat points ``z`` (n, D)."""
@@ -124,22 +139,35 @@ class Problem:
         return -lead - self.needed, sure - self.needed
 
     def lead_and_normal(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N,) the lead and (N, D) its gradient."""
+        """(N,) the lead and (N, D) its gradient, 0 where the budget has ended."""
+        afforded = self.affords(1)
+        if afforded is not None:
+            lead, normal = self._leads(z)[0], torch.zeros_like(z)
+            rows = afforded.nonzero()[:, 0]
+            if len(rows):
+                lead[rows], normal[rows] = self.take(rows)._lead_and_normal(z[rows])
+            return lead, normal
+        return self._lead_and_normal(z)
+
+    def _lead_and_normal(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.enable_grad():
             z = z.detach().requires_grad_(True)
             lead, sure = self._leads(z)
             (normal,) = torch.autograd.grad(lead.sum(), z)
-        self.seen(z.detach(), sure.detach(), 1)
+        self.seen(z.detach(), sure.detach(), 1, normal)
         return lead.detach(), normal
 
     def curved(self, z: torch.Tensor) -> bool:
         """Whether the gradient of the lead has a gradient itself at the points ``z`` (N, D): that
-        of a network of linear pieces is constant on each of them, whatever creases there are."""
+        of a network of linear pieces is constant on each of them, whatever creases there are. Not
+        where a budget does not give the two gradients that this takes."""
+        if self.affords(2) is not None:
+            return False
         with torch.enable_grad():
             z = z.detach().requires_grad_(True)
             lead, sure = self._leads(z)
             (normal,) = torch.autograd.grad(lead.sum(), z, create_graph=True)
-            self.seen(z.detach(), sure.detach(), 2)
+            self.seen(z.detach(), sure.detach(), 2, normal.detach())
             if not normal.requires_grad:
                 return False
             try:
@@ -156,18 +184,34 @@ class Problem:
 
     def gaps_and_normals(self, z: torch.Tensor, classes: torch.Tensor):
         """For each column of ``classes`` (N, k) in turn: (N,) by how much the ``targets`` lead
-        them, and (N, D) the gradient. The network is asked once, whatever k is."""
+        them, and (N, D) the gradient, 0 where the budget has ended. The network is asked once,
+        whatever k is; of some images only, once the budget of the others has ended."""
         with torch.enable_grad():
             z = z.detach().requires_grad_(True)
             logits = self.logits(z)
             of_target = logits.gather(1, self.targets[:, None])[:, 0]
         for k, j in enumerate(classes.T, 1):
+            afforded = self.affords(1)
+            if afforded is not None:
+                yield from self._some_gaps(z.detach(), classes[:, k - 1 :], afforded)
+                return
             with torch.enable_grad():
                 gap = of_target - logits.gather(1, j[:, None])[:, 0]
                 more = k < classes.shape[1]
                 (normal,) = torch.autograd.grad(gap.sum(), z, retain_graph=more)
-            self.seen(z.detach(), torch.full_like(self.needed, -torch.inf), 1)
+            self.seen(z.detach(), torch.full_like(self.needed, -torch.inf), 1, normal)
             yield gap.detach(), normal
+
+    def _some_gaps(self, z: torch.Tensor, classes: torch.Tensor, afforded: torch.Tensor):
+        """:meth:`gaps_and_normals` with gradients for the images that are ``afforded`` (N,)."""
+        rows, logits = afforded.nonzero()[:, 0], self.logits(z)
+        of_target = logits.gather(1, self.targets[:, None])[:, 0]
+        some = self.take(rows).gaps_and_normals(z[rows], classes[rows]) if len(rows) else None
+        for j in classes.T:
+            gap, normal = of_target - logits.gather(1, j[:, None])[:, 0], torch.zeros_like(z)
+            if some is not None:
+                gap[rows], normal[rows] = next(some)
+            yield gap, normal
 
 
 @dataclasses.dataclass(eq=False)

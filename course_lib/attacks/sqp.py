@@ -93,6 +93,11 @@ class Linearisation:
         """The same for the points ``rows``."""
         return Linearisation(*(v.index_select(0, rows) for v in vars(self).values()))
 
+    def put(self, rows: torch.Tensor, other: "Linearisation") -> None:
+        """Take over ``other`` for the points ``rows``."""
+        for name, value in vars(self).items():
+            value[rows] = getattr(other, name)
+
     def nearest_gaps(self) -> torch.Tensor:
         """(n, q) the gaps of ``classes``."""
         return self.gaps.gather(1, self.classes)
@@ -101,7 +106,8 @@ class Linearisation:
 def linearise(problem: Problem, z, classes=None, active=None, rows: int = ROWS) -> Linearisation:
     """The gaps at ``z`` (n, D), and the gradients of the ``rows`` smallest.
 
-    classes, active: (n, q) those of the step before; the active ones are taken first.
+    classes, active: (n, q) those of the step before; the active ones are taken first. The normals
+    are 0 where the budget has ended.
     """
     targets = problem.targets[:, None]
     with torch.enable_grad():
@@ -115,13 +121,21 @@ def linearise(problem: Problem, z, classes=None, active=None, rows: int = ROWS) 
             first = torch.where(active, -torch.inf, gaps.gather(1, classes))
             rank = gaps.scatter(1, classes, first)
         chosen = rank.topk(min(rows, gaps.shape[1] - 1), dim=1, largest=False)[1]
+        afforded = problem.affords(chosen.shape[1])
+        if afforded is not None:
+            here = Linearisation(gaps, chosen, z.new_zeros(*chosen.shape, z.shape[1]))
+            some = afforded.nonzero()[:, 0]
+            if len(some):
+                before = () if classes is None else (classes[some], active[some])
+                here.put(some, linearise(problem.take(some), z[some], *before, rows=rows))
+            return here
         picked = (of_target - logits.gather(1, chosen)).sum(0)
         last = len(picked) - 1
         normals = [
             torch.autograd.grad(total, z, retain_graph=k < last)[0]
             for k, total in enumerate(picked)
         ]
-    problem.seen(z.detach(), gaps.amin(1), len(normals))
+    problem.seen(z.detach(), gaps.amin(1), len(normals), normals[0])
     return Linearisation(gaps, chosen, torch.stack(normals, 1))
 
 
