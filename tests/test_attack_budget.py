@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from course_lib import attacks, data, zoo
-from course_lib.attacks import Status, averaging, descent, minimal, primal_dual, routes, sqp
+from course_lib.attacks import Status, averaging, descent, minimal, primal_dual, routes, sqp, turns
 from course_lib.attacks.metering import LOOKS
 from course_lib.attacks.problem import BestPoints, Problem
 
@@ -504,25 +504,44 @@ def numbered(n):
     )
 
 
-def by_turns_of(monkeypatch, before, first, ways, rough=(), settled=False, hesitant=None):
-    """What :func:`routes.by_turns` makes of ways that end at these squares: what each of them was
-    given, in turn, the nearest squares, and what was refined. before: those of quadratic
-    programming; settled: whether it has; hesitant: where it was left early."""
-    seen = []
-    followed = []
+def by_turns_of(
+    monkeypatch, before, first, ways, rough=(), settled=False, hesitant=None, anew=(), smooth=()
+):
+    """What :func:`turns.by_turns` makes of ways that end at these squares, averaged normals the
+    first of ``ways``: what each of them was given, in turn, the nearest squares, and what was
+    refined. before: those of quadratic programming; settled: whether it has; hesitant: where it was
+    left early; anew: the squares of averaged normals from elsewhere, the first time, the second,
+    ..., whose images are noted as a tuple; smooth: the images where programming leads on."""
+    seen, followed = [], []
+    nothing = len(before) * [torch.inf]
 
     def onward(problem, found, rows, iterations=None, rival=None):
-        followed.append(problem.image_numbers.tolist())
+        images = problem.image_numbers.tolist()
+        led_on = torch.tensor([image in smooth for image in images], dtype=torch.bool)
+        found.square[rows[led_on]] *= 0.9
+        if images:
+            followed.append(images)
 
-    monkeypatch.setattr(routes, "onward", onward)
-    monkeypatch.setattr(routes, "FIRST_WAY", a_way(first, seen))
-    monkeypatch.setattr(routes, "WAYS", [a_way(square, seen) for square in ways])
-    monkeypatch.setattr(routes, "ROUGH_WAYS", [a_way(square, seen) for square in rough])
+    def elsewhere(problem, steps, known, number):
+        one = a_way(anew[number] if number < len(anew) else nothing, seen)
+        one = one(problem, None, steps, known)
+        begun = seen.pop()
+        if anew:
+            seen.append(tuple(begun))
+        return one
+
+    first_of_ways, *others = ways or [nothing]
+    monkeypatch.setattr(turns, "onward", onward)
+    monkeypatch.setattr(turns, "elsewhere", elsewhere)
+    monkeypatch.setattr(turns, "FIRST_WAY", a_way(first, seen))
+    monkeypatch.setattr(turns, "averaged", a_way(first_of_ways, seen))
+    monkeypatch.setattr(turns, "WAYS", [a_way(square, seen) for square in others])
+    monkeypatch.setattr(turns, "ROUGH_WAYS", [a_way(square, seen) for square in rough])
     problem, n = numbered(len(before)), len(before)
     found = BestPoints.nothing(problem, Status.SETTLED if settled else Status.FAILED)
     found.square = torch.tensor(before)
     hesitant = torch.tensor(hesitant or n * [False])
-    routes.by_turns(problem, torch.zeros(n, 5), 10, found, torch.arange(n), hesitant)
+    turns.by_turns(problem, torch.zeros(n, 5), 10, found, torch.arange(n), hesitant)
     return seen, found.square.tolist(), followed
 
 
@@ -547,6 +566,108 @@ def test_an_image_where_normalised_steps_are_much_nearer_gets_more_of_them(monke
     assert square == [1.0, 0.5, pytest.approx(0.4), 5.0]
 
 
+def test_where_programming_leads_nowhere_averaged_normals_begin_elsewhere(monkeypatch):
+    """Image 0 is smooth; 1 to 4 are stuck. 1 never finds anything nearer, 2 does the second time, 3
+    comes to the same place again, 4 is nearer by less than what counts as the same."""
+    before, first, ends = 5 * [1.55], 5 * [1.5], [[1.0, 1.0, 1.0, 1.0, 1.0], 5 * [1.2]]
+    anew = [
+        [9.0, 1.1, 1.3, 1.0001, 0.9999],
+        [9.0, 1.1, 0.8, 9.0, 1.4],
+        [9.0, 1.1, 9.0, 9.0, 1.4],
+        [9.0, 9.0, 9.0, 9.0, 9.0],
+        [9.0, 9.0, 0.7, 9.0, 9.0],
+    ]
+    seen, square, _ = by_turns_of(monkeypatch, before, first, ends, anew=anew, smooth=[0])
+    everything = [0, 1, 2, 3, 4]
+    begun = [(1, 2, 3, 4), (1, 2), (1, 2), (2,), (2,), (2,)]
+    assert seen == [everything, everything, *begun, [0, 1]]
+    assert square == [pytest.approx(0.9), 1.0, pytest.approx(0.7), 1.0, pytest.approx(0.9999)]
+
+
+def test_where_nothing_is_known_there_is_no_beginning_beside_it(monkeypatch):
+    """Half of an infinite distance would be a corner of the box."""
+    anew = [[0.1, 0.1]]
+    inf = torch.inf
+    seen, square, _ = by_turns_of(monkeypatch, 2 * [inf], [inf, 2.0], [[inf, 1.0]], anew=anew)
+    assert seen == [[0, 1], [0]]  # the second is the one where normalised steps are much nearer
+    assert square == [inf, 2.0]
+
+
+def test_what_has_settled_is_not_begun_anew(monkeypatch):
+    """Where the conditions hold at an end of averaged normals, it is at the bottom of a hollow."""
+    seen = []
+
+    def settled(problem, clean, steps, known):
+        found = a_way([1.0, 1.0], seen)(problem, clean, steps, known)
+        found.status[0] = Status.SETTLED
+        return found
+
+    def elsewhere(problem, steps, known, number):
+        return a_way([0.5, 0.5], begun)(problem, None, steps, known)
+
+    begun = []
+    monkeypatch.setattr(turns, "onward", lambda *given, **more: None)
+    monkeypatch.setattr(turns, "averaged", settled)
+    monkeypatch.setattr(turns, "elsewhere", elsewhere)
+    monkeypatch.setattr(turns, "FIRST_WAY", a_way([2.0, 2.0], seen))
+    monkeypatch.setattr(turns, "WAYS", [])
+    monkeypatch.setattr(turns, "ROUGH_WAYS", [])
+    problem = numbered(2)
+    found = BestPoints.nothing(problem, Status.FAILED)
+    found.square = torch.tensor([2.1, 2.1])
+    hesitant = torch.zeros(2, dtype=torch.bool)
+    turns.by_turns(problem, torch.zeros(2, 5), 10, found, torch.arange(2), hesitant)
+    assert begun == [[1], [1]]  # the second time it comes to the same place
+    assert found.square.tolist() == [1.0, 0.5]
+
+
+def test_another_beginning_is_another_end_and_the_same_for_an_image_alone():
+    """In float64: on a rough network the last digit decides which hollow it is."""
+    torch.manual_seed(4)
+    net = nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(24, 5)
+    )
+    net, x = net.double().eval(), some(8).double()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter *= 3
+    problem = problem_of(net, x, targets_of(net, x))
+    known = averaging.solve(problem, 60)
+    ends = [turns.elsewhere(problem, 60, known, number) for number in range(3)]
+    l2 = torch.stack([end.square for end in (known, *ends)]).sqrt()
+    assert l2.isfinite().all()
+    apart = l2.amax(0) / l2.amin(0) - 1
+    assert (apart > turns.SAME).sum() >= 4
+    assert (l2.amin(0) <= l2[0]).all()
+    one = torch.tensor([3])
+    alone = turns.elsewhere(problem.take(one), 60, known.take(one), 1)
+    assert torch.allclose(alone.square, ends[1].square[one], rtol=1e-9)
+    # each is a success inside the box, at the distance that it claims
+    for end in ends:
+        assert ((end.z >= 0) & (end.z <= 1)).all()
+        assert torch.equal(net(end.z.unflatten(1, (1, 6, 6))).argmax(1), problem.targets)
+        assert torch.allclose((end.z - problem.x).square().sum(1), end.square)
+
+
+def test_the_first_gradient_is_taken_at_half_the_known_distance():
+    asked = []
+
+    class Noted(nn.Module):
+        def forward(self, images):
+            if images.requires_grad:
+                asked.append(images.detach().clone())
+            return net(images)
+
+    net, x = net_of(nn.Tanh()), 0.5 + 0 * some(3)  # grey: nothing is cut to the box
+    problem = problem_of(Noted().eval(), x, targets_of(net, x))
+    known = BestPoints.nothing(problem, Status.AVERAGED)
+    known.square = torch.tensor([1.0, 4.0, 0.25])
+    turns.elsewhere(problem, 5, known, 0)
+    away = (asked[0] - x).flatten(1)
+    assert torch.allclose(away.norm(dim=1), torch.tensor([0.5, 1.0, 0.25]), rtol=1e-5)
+    assert torch.allclose(away[1] / 2, away[0], atol=1e-6)  # one direction for all
+
+
 def test_a_way_that_ends_far_behind_is_not_followed_on(monkeypatch):
     before, first = [1.0, 1.0, torch.inf], [3.9, 4.1, 9.0]
     *_, followed = by_turns_of(monkeypatch, before, first, [])
@@ -565,13 +686,13 @@ def test_quadratic_programming_that_hesitates_goes_on_where_it_may_catch_up(monk
 
 
 def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way(monkeypatch):
-    """10 gradients are a pass: the limits are 50 for the paper's way, 60 for one of several classes
+    """10 gradients are a pass: the limits are 50 for the paper's way, 80 for one of several classes
     of an image, and there the classes' gradients count together."""
-    monkeypatch.setattr(routes, "onward", lambda *given, **more: None)
+    monkeypatch.setattr(turns, "onward", lambda *given, **more: None)
     spent = torch.tensor([0, 49, 50, 59, 60, 99])
     seen = []
     paper, other = a_way(6 * [1.0], seen), a_way(6 * [1.0], seen)
-    monkeypatch.setattr(routes, "papers", paper)
+    monkeypatch.setattr(turns, "papers", paper)
     for classes, wanted in (
         (1, [[0, 1], [0, 1, 2, 3, 4, 5]]),
         (2, [[0, 1], [0, 1]]),  # 49, 109 and 159 for the pairs
@@ -583,25 +704,25 @@ def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way
         for way, rows in zip((paper, other), wanted, strict=True):
             found = BestPoints.nothing(problem, Status.FAILED)
             found.square, found.evaluations = torch.ones(6), spent.clone()
-            turns = routes._Turns(problem, torch.zeros(6, 5), 10, found, torch.ones(2, 6))
-            turns.go(way, torch.arange(6))
+            all_six = turns._Turns(problem, torch.zeros(6, 5), 10, found, torch.ones(2, 6))
+            all_six.go(way, torch.arange(6))
             assert seen.pop() == rows
         assert not seen
 
 
 def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatch):
-    """Of six passes of 10 gradients: after 40 there is room for two more, after 41 for one."""
-    monkeypatch.setattr(routes, "onward", lambda *given, **more: None)
+    """Of eight passes of 10 gradients: after 60 there is room for two more, after 61 for one."""
+    monkeypatch.setattr(turns, "onward", lambda *given, **more: None)
     seen = []
     long, short = a_way(4 * [1.0], seen), a_way(4 * [1.0], seen)
-    monkeypatch.setattr(routes, "PASSES", {long: 2})
+    monkeypatch.setattr(turns, "PASSES", {long: 2})
     for way, wanted in ((long, [0, 1]), (short, [0, 1, 2, 3])):
         problem = numbered(4)
         problem.image, problem.least = torch.tensor([0, 0, 1, 1]), torch.ones(2)
         problem.before = torch.zeros(2).long()
         found = BestPoints.nothing(problem, Status.FAILED)
-        found.square, found.evaluations = torch.ones(4), torch.tensor([20, 20, 20, 21])
-        routes._Turns(problem, torch.zeros(4, 5), 10, found, torch.ones(2, 4)).go(
+        found.square, found.evaluations = torch.ones(4), torch.tensor([30, 30, 30, 31])
+        turns._Turns(problem, torch.zeros(4, 5), 10, found, torch.ones(2, 4)).go(
             way, torch.arange(4)
         )
         assert seen.pop() == wanted

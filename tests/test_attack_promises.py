@@ -13,7 +13,7 @@ from torch import nn
 
 from course_lib import attacks, lbfgsb, zoo
 from course_lib import device as devices
-from course_lib.attacks import Status, checking, conditions, dual, exact, losses, minimal, routes
+from course_lib.attacks import Status, checking, conditions, dual, exact, losses, minimal, turns
 from course_lib.attacks.minimal import minimal_adversarial
 from course_lib.data import load_mnist
 
@@ -246,7 +246,7 @@ def test_the_conditions_are_those_of_the_point_that_is_returned():
 def test_a_point_that_is_no_nearest_one_is_not_settled(monkeypatch):
     net, x = mlp(scale=2.0), pixels(20)
     right = minimal_adversarial(net, x)
-    solve = routes.sqp.solve
+    solve = turns.sqp.solve
 
     def too_far(problem, *_, start=None, **how):
         found = solve(problem, start=getattr(start, "z", start))
@@ -254,7 +254,7 @@ def test_a_point_that_is_no_nearest_one_is_not_settled(monkeypatch):
         found.square = found.square * 1.44
         return found
 
-    ways = routes.sqp, routes.averaging, routes.descent, routes.penalty, routes.primal_dual
+    ways = turns.sqp, turns.averaging, turns.descent, turns.penalty, turns.primal_dual
     for way in ways:
         monkeypatch.setattr(way, "solve", too_far)
     found = minimal_adversarial(net, x, right.targets)

@@ -26,17 +26,23 @@ GROWTH = 2.0  # and, as long as none is known, than the largest before
 
 @torch.no_grad()
 def approach(
-    problem: Problem, found: BestPoints, steps: int, again: bool = False
+    problem: Problem,
+    found: BestPoints,
+    steps: int,
+    again: bool = False,
+    first_at: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """``steps`` gradients for every image, the best points noted in ``found``.
 
-    again: begin at the points of ``found``, not at the clean images. Returns the last points (N, D)
-    and multipliers (N,), those of 1/2 |z - x|² and the lead.
+    again: begin at the points of ``found``, not at the clean images; first_at: (N, D) where else
+    the first gradient is taken. Returns the last points (N, D) and multipliers (N,), those of
+    1/2 |z - x|² and the lead.
     """
     x = problem.x
     rows = torch.arange(len(x), device=x.device)
     tiny = torch.finfo(x.dtype).tiny
     z, mean, first = found.z if again else x, None, AGAIN if again else 1.0
+    z = z if first_at is None else first_at
     multiplier, farthest = x.new_zeros(len(x)), x.new_zeros(len(x))
     for step in range(steps):
         if problem.exhausted().all():
@@ -74,16 +80,17 @@ def solve(
     steps: int = STEPS,
     start: BestPoints | None = None,
     rounds: int = ROUNDS,
+    first_at: torch.Tensor | None = None,
 ) -> BestPoints:
     """Nearest images by averaged normals: ``steps`` gradients each, then to the boundary.
 
     start: what another solver has found, where this one begins; it is left as it is. rounds: of
-    :func:`.problem.to_boundary`.
+    :func:`.problem.to_boundary`. first_at: as in :func:`approach`.
     """
     found = BestPoints.nothing(problem, Status.AVERAGED)
     if start is not None:
         found.z, found.square = start.z.clone(), start.square.clone()
-    z, multiplier = approach(problem, found, steps, again=start is not None)
+    z, multiplier = approach(problem, found, steps, start is not None, first_at)
     finish(problem, found, z, rounds)
     found.c = 1 / (2 * multiplier)
     return found

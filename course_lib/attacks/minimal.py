@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..training import progress_bar
-from . import averaging, exact, lines, losses, penalty, routes
+from . import averaging, exact, lines, losses, penalty, routes, turns
 from .asking import Asked
 from .checking import STEPS, check_kinds, check_loss, check_net
 from .measures import check_labels, check_targets, is_number, is_whole
@@ -62,7 +62,8 @@ def minimal_adversarial(
     kept); labels: (N,) the true classes, or None for the network's own predictions.
     loss: "margin" (default, the smallest distances): min |r| such that the target's logit leads, by
         quadratic programming (:mod:`.sqp`) and, where that does not settle soon, in up to five
-        other ways of ``steps`` gradients or twice as many, each followed by it (:mod:`.routes`);
+        other ways of ``steps`` gradients or twice as many, each followed by it, one of them from up
+        to six more beginnings (:mod:`.turns`);
         exactly, if the network computes something linear (:mod:`.exact`); where all this finds
         nothing, by the other losses, and along lines to other images (:mod:`.lines`), so that an
         image's answer may then depend on the others;
@@ -333,7 +334,7 @@ def _lost(problem, found, others, loss, images, classes) -> torch.Tensor:
         if len(lost):
             some = problem.take(lost)
             found.merge(lost, lines.solve(some, images, classes))
-            routes.onward(some, found, lost)
+            turns.onward(some, found, lost)
     return nothing.masked_scatter(nothing, blind)
 
 
