@@ -504,6 +504,14 @@ def numbered(n):
     )
 
 
+def all_of(problem, squares):
+    """What averaged normals from elsewhere end at: one of ``squares`` for each beginning."""
+    rows = torch.arange(len(problem)).repeat(len(squares))
+    found = BestPoints.nothing(problem.take(rows), Status.AVERAGED)
+    found.square = torch.cat([torch.tensor(square)[problem.image_numbers] for square in squares])
+    return found
+
+
 def by_turns_of(
     monkeypatch, before, first, ways, rough=(), settled=False, hesitant=None, anew=(), smooth=()
 ):
@@ -511,7 +519,7 @@ def by_turns_of(
     first of ``ways``: what each of them was given, in turn, the nearest squares, and what was
     refined. before: those of quadratic programming; settled: whether it has; hesitant: where it was
     left early; anew: the squares of averaged normals from elsewhere, the first time, the second,
-    ..., whose images are noted as a tuple; smooth: the images where programming leads on."""
+    ..., whose numbers and images are noted; smooth: the images where programming leads on."""
     seen, followed = [], []
     nothing = len(before) * [torch.inf]
 
@@ -522,13 +530,11 @@ def by_turns_of(
         if images:
             followed.append(images)
 
-    def elsewhere(problem, steps, known, number):
-        one = a_way(anew[number] if number < len(anew) else nothing, seen)
-        one = one(problem, None, steps, known)
-        begun = seen.pop()
+    def elsewhere(problem, steps, known, numbers):
+        squares = [anew[k] if k < len(anew) else nothing for k in numbers]
         if anew:
-            seen.append(tuple(begun))
-        return one
+            seen.append((list(numbers), problem.image_numbers.tolist()))
+        return all_of(problem, squares)
 
     first_of_ways, *others = ways or [nothing]
     monkeypatch.setattr(turns, "onward", onward)
@@ -562,63 +568,98 @@ def test_an_image_where_normalised_steps_are_much_nearer_gets_more_of_them(monke
     first = [1.0, 1.0, 1.0, torch.inf]
     ways, rough = [[2.0, 9.0, 9.0, 5.0]], [[9.0, 0.5, 0.4, 9.0]]
     seen, square, _ = by_turns_of(monkeypatch, before, first, ways, rough)
-    assert seen == [[0, 1, 2, 3], [0, 3], [1, 2]]
-    assert square == [1.0, 0.5, pytest.approx(0.4), 5.0]
+    # and so does one for which nothing was found
+    assert seen == [[0, 1, 2, 3], [1, 2, 3], [0]]
+    assert square == [1.0, 0.5, pytest.approx(0.4), 9.0]
 
 
 def test_where_programming_leads_nowhere_averaged_normals_begin_elsewhere(monkeypatch):
-    """Image 0 is smooth; 1 to 4 are stuck. 1 never finds anything nearer, 2 does the second time, 3
-    comes to the same place again, 4 is nearer by less than what counts as the same."""
-    before, first, ends = 5 * [1.55], 5 * [1.5], [[1.0, 1.0, 1.0, 1.0, 1.0], 5 * [1.2]]
+    """Image 0 is smooth, and of 1 the ways before came to another distance; the others are stuck. 2
+    finds nothing nearer, 3 does the second time, 4 comes to the same place again, 5 to one that is
+    nearer by less than what counts, 6 to one so much nearer that it was no small crease."""
+    before, first = [1.12, 2.5, *(5 * [1.12])], [1.05, 2.5, *(5 * [1.05])]
+    ends = [7 * [1.0], 7 * [1.2]]
     anew = [
-        [9.0, 1.1, 1.3, 1.0001, 0.9999],
-        [9.0, 1.1, 0.8, 9.0, 1.4],
-        [9.0, 1.1, 9.0, 9.0, 1.4],
-        [9.0, 9.0, 9.0, 9.0, 9.0],
-        [9.0, 9.0, 0.7, 9.0, 9.0],
+        [0.1, 0.1, 9.0, 1.1, 1.3, 1.0001, 0.8],
+        [0.1, 0.1, 9.0, 0.95, 1.0, 1.4, 9.0],
+        [0.1, 0.1, 9.0, 1.1, 9.0, 0.9999, 9.0],
+        [0.1, 0.1, 0.1, 9.0, 9.0, 9.0, 0.1],
+        [0.1, 0.1, 0.1, 0.92, 9.0, 9.0, 0.1],
+        [0.1, 0.1, 0.1, 9.0, 9.0, 9.0, 0.1],
     ]
     seen, square, _ = by_turns_of(monkeypatch, before, first, ends, anew=anew, smooth=[0])
-    everything = [0, 1, 2, 3, 4]
-    begun = [(1, 2, 3, 4), (1, 2), (1, 2), (2,), (2,), (2,)]
-    assert seen == [everything, everything, *begun, [0, 1]]
-    assert square == [pytest.approx(0.9), 1.0, pytest.approx(0.7), 1.0, pytest.approx(0.9999)]
+    everything = [0, 1, 2, 3, 4, 5, 6]
+    assert seen[:2] == [everything, everything]
+    assert seen[2:4] == [([0, 1, 2], [2, 3, 4, 5, 6]), ([3, 4, 5], [3])]
+    assert seen[4] == [0, 1, 2, 6]  # of 4 and 5 two ends agree
+    assert square == pytest.approx([0.9, 1.0, 1.0, 0.92, 1.0, 0.9999, 0.8])
 
 
 def test_where_nothing_is_known_there_is_no_beginning_beside_it(monkeypatch):
-    """Half of an infinite distance would be a corner of the box."""
-    anew = [[0.1, 0.1]]
-    inf = torch.inf
-    seen, square, _ = by_turns_of(monkeypatch, 2 * [inf], [inf, 2.0], [[inf, 1.0]], anew=anew)
-    assert seen == [[0, 1], [0]]  # the second is the one where normalised steps are much nearer
-    assert square == [inf, 2.0]
+    """Half of an infinite distance would be a corner of the box: more steps, and smaller ones."""
+    anew, inf = [[0.1, 0.1]], torch.inf
+    seen, square, _ = by_turns_of(
+        monkeypatch, 2 * [inf], 2 * [inf], [2 * [1.0]], rough=[[3.0, inf]], anew=anew
+    )
+    assert seen == [[0, 1], [0, 1], [1]]  # and the other ways where that finds nothing either
+    assert square == [3.0, 1.0]
+    # where averaged normals alone have found something, theirs is no distance to go by
+    before, first = [9.0, 9.0], [8.9, 8.9]
+    seen, *_ = by_turns_of(monkeypatch, before, first, [[1.0, 8.5]], anew=anew)
+    assert seen[2:] == [([0, 1, 2], [1])]
 
 
 def test_what_has_settled_is_not_begun_anew(monkeypatch):
     """Where the conditions hold at an end of averaged normals, it is at the bottom of a hollow."""
-    seen = []
+    seen, begun = [], []
 
     def settled(problem, clean, steps, known):
         found = a_way([1.0, 1.0], seen)(problem, clean, steps, known)
         found.status[0] = Status.SETTLED
         return found
 
-    def elsewhere(problem, steps, known, number):
-        return a_way([0.5, 0.5], begun)(problem, None, steps, known)
+    def elsewhere(problem, steps, known, numbers):
+        begun.append(problem.image_numbers.tolist())
+        return all_of(problem, [[0.96, 0.96] for _ in numbers])
 
-    begun = []
     monkeypatch.setattr(turns, "onward", lambda *given, **more: None)
     monkeypatch.setattr(turns, "averaged", settled)
     monkeypatch.setattr(turns, "elsewhere", elsewhere)
-    monkeypatch.setattr(turns, "FIRST_WAY", a_way([2.0, 2.0], seen))
+    monkeypatch.setattr(turns, "FIRST_WAY", a_way([1.05, 1.05], seen))
     monkeypatch.setattr(turns, "WAYS", [])
     monkeypatch.setattr(turns, "ROUGH_WAYS", [])
     problem = numbered(2)
     found = BestPoints.nothing(problem, Status.FAILED)
-    found.square = torch.tensor([2.1, 2.1])
+    found.square = torch.tensor([1.06, 1.06])
     hesitant = torch.zeros(2, dtype=torch.bool)
     turns.by_turns(problem, torch.zeros(2, 5), 10, found, torch.arange(2), hesitant)
-    assert begun == [[1], [1]]  # the second time it comes to the same place
-    assert found.square.tolist() == [1.0, 0.5]
+    assert begun == [[1]]  # once: all three came to the same place
+    assert found.square.tolist() == pytest.approx([1.0, 0.96])
+
+
+def test_normalised_steps_go_slowly_where_nothing_is_in_sight(monkeypatch):
+    """A radius that grows by a tenth in each step is soon beyond a target that is close by."""
+    x, asked = torch.full((2, 1, 6, 6), 0.5), []
+
+    def net(images):  # never a success
+        asked.append(images.detach().flatten(1))
+        total = 1e-3 * images.flatten(1).sum(1)
+        return torch.stack([1 + 0 * total, total], 1)
+
+    problem = Problem(net, x.flatten(1), torch.ones(2).long(), torch.ones(2), x.shape[1:])
+    descent.solve(problem, 20, torch.tensor([descent.CHANGE, descent.SLOWLY]))
+    radius = torch.stack([(z - 0.5).norm(dim=1) for z in asked[1:16]])
+    grown = radius[-1] / radius[0]
+    wanted = torch.tensor([1 + descent.CHANGE, 1 + descent.SLOWLY]) ** 14
+    assert torch.allclose(grown, wanted, rtol=1e-3)
+    # which images that is for
+    given = []
+    monkeypatch.setattr(turns.descent, "solve", lambda *how: given.append(how[1:]))
+    known = BestPoints.nothing(problem, Status.FAILED)
+    known.square[0] = 1.0
+    turns.more_steps(problem, None, 10, known)
+    assert given[0][0] == 20
+    assert torch.equal(given[0][1], torch.tensor([descent.CHANGE, descent.SLOWLY]))
 
 
 def test_another_beginning_is_another_end_and_the_same_for_an_image_alone():
@@ -633,20 +674,19 @@ def test_another_beginning_is_another_end_and_the_same_for_an_image_alone():
             parameter *= 3
     problem = problem_of(net, x, targets_of(net, x))
     known = averaging.solve(problem, 60)
-    ends = [turns.elsewhere(problem, 60, known, number) for number in range(3)]
-    l2 = torch.stack([end.square for end in (known, *ends)]).sqrt()
-    assert l2.isfinite().all()
-    apart = l2.amax(0) / l2.amin(0) - 1
+    every = turns.elsewhere(problem, 60, known, range(3))
+    assert every.square.isfinite().all()
+    ends = torch.cat([known.square, every.square]).reshape(4, 8).sqrt()
+    apart = ends.amax(0) / ends.amin(0) - 1
     assert (apart > turns.SAME).sum() >= 4
-    assert (l2.amin(0) <= l2[0]).all()
     one = torch.tensor([3])
-    alone = turns.elsewhere(problem.take(one), 60, known.take(one), 1)
-    assert torch.allclose(alone.square, ends[1].square[one], rtol=1e-9)
+    alone = turns.elsewhere(problem.take(one), 60, known.take(one), range(1, 2))
+    assert torch.allclose(alone.square, every.square[8 + one], rtol=1e-9)
     # each is a success inside the box, at the distance that it claims
-    for end in ends:
-        assert ((end.z >= 0) & (end.z <= 1)).all()
-        assert torch.equal(net(end.z.unflatten(1, (1, 6, 6))).argmax(1), problem.targets)
-        assert torch.allclose((end.z - problem.x).square().sum(1), end.square)
+    rows = torch.arange(8).repeat(3)
+    assert ((every.z >= 0) & (every.z <= 1)).all()
+    assert torch.equal(net(every.z.unflatten(1, (1, 6, 6))).argmax(1), problem.targets[rows])
+    assert torch.allclose((every.z - problem.x[rows]).square().sum(1), every.square)
 
 
 def test_the_first_gradient_is_taken_at_half_the_known_distance():
@@ -662,10 +702,11 @@ def test_the_first_gradient_is_taken_at_half_the_known_distance():
     problem = problem_of(Noted().eval(), x, targets_of(net, x))
     known = BestPoints.nothing(problem, Status.AVERAGED)
     known.square = torch.tensor([1.0, 4.0, 0.25])
-    turns.elsewhere(problem, 5, known, 0)
-    away = (asked[0] - x).flatten(1)
-    assert torch.allclose(away.norm(dim=1), torch.tensor([0.5, 1.0, 0.25]), rtol=1e-5)
-    assert torch.allclose(away[1] / 2, away[0], atol=1e-6)  # one direction for all
+    turns.elsewhere(problem, 5, known, range(2))
+    away = (asked[0].flatten(1) - 0.5).unflatten(0, (2, 3))
+    assert torch.allclose(away.norm(dim=2), torch.tensor([0.5, 1.0, 0.25]), rtol=1e-5)
+    assert torch.allclose(away[:, 1] / 2, away[:, 0], atol=1e-6)  # one direction for all images
+    assert not torch.allclose(away[0], away[1], atol=1e-2)
 
 
 def test_a_way_that_ends_far_behind_is_not_followed_on(monkeypatch):
@@ -686,7 +727,7 @@ def test_quadratic_programming_that_hesitates_goes_on_where_it_may_catch_up(monk
 
 
 def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way(monkeypatch):
-    """10 gradients are a pass: the limits are 50 for the paper's way, 80 for one of several classes
+    """10 gradients are a pass: the limits are 50 for the paper's way, 60 for one of several classes
     of an image, and there the classes' gradients count together."""
     monkeypatch.setattr(turns, "onward", lambda *given, **more: None)
     spent = torch.tensor([0, 49, 50, 59, 60, 99])
@@ -711,21 +752,57 @@ def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way
 
 
 def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatch):
-    """Of eight passes of 10 gradients: after 60 there is room for two more, after 61 for one."""
+    """Of six passes of 10 gradients: after 40 there is room for two more, after 41 for one; of nine
+    for averaged normals from elsewhere, three at once: after 60."""
     monkeypatch.setattr(turns, "onward", lambda *given, **more: None)
     seen = []
     long, short = a_way(4 * [1.0], seen), a_way(4 * [1.0], seen)
     monkeypatch.setattr(turns, "PASSES", {long: 2})
-    for way, wanted in ((long, [0, 1]), (short, [0, 1, 2, 3])):
+
+    def elsewhere(problem, steps, known, numbers):
+        seen.append(problem.image_numbers.tolist())
+        return all_of(problem, [4 * [1.0] for _ in numbers])
+
+    def of(*spent):
         problem = numbered(4)
         problem.image, problem.least = torch.tensor([0, 0, 1, 1]), torch.ones(2)
         problem.before = torch.zeros(2).long()
         found = BestPoints.nothing(problem, Status.FAILED)
-        found.square, found.evaluations = torch.ones(4), torch.tensor([30, 30, 30, 31])
-        turns._Turns(problem, torch.zeros(4, 5), 10, found, torch.ones(2, 4)).go(
-            way, torch.arange(4)
-        )
+        found.square, found.evaluations = torch.ones(4), torch.tensor(spent)
+        return turns._Turns(problem, torch.zeros(4, 5), 10, found, torch.ones(2, 4))
+
+    for way, wanted in ((long, [0, 1]), (short, [0, 1, 2, 3])):
+        of(20, 20, 20, 21).go(way, torch.arange(4))
         assert seen.pop() == wanted
+    monkeypatch.setattr(turns, "elsewhere", elsewhere)
+    of(30, 30, 30, 31).begin_elsewhere(torch.arange(4), range(3))
+    assert seen.pop() == [0, 1]
+
+
+def test_several_beginnings_keep_to_the_images_that_the_network_is_given_at_a_time(monkeypatch):
+    asked = []
+
+    def elsewhere(problem, steps, known, numbers):
+        asked.append(list(numbers))
+        return all_of(problem, [[0.99 - 0.01 * k, 1.0] for k in numbers])
+
+    monkeypatch.setattr(turns, "elsewhere", elsewhere)
+    for most, wanted in (
+        (None, [[0, 1, 2]]),
+        (7, [[0, 1, 2]]),
+        (5, [[0, 1], [2]]),
+        (1, [[0], [1], [2]]),
+    ):
+        problem = numbered(2)
+        problem.most = most
+        found = BestPoints.nothing(problem, Status.FAILED)
+        found.square = torch.tensor([1.0, 1.0])
+        every = turns._Turns(problem, torch.zeros(2, 5), 10, found, torch.full((2, 2), torch.inf))
+        left = every.begin_elsewhere(torch.arange(2), range(3))
+        assert asked == wanted
+        assert left.tolist() == [0]  # the other came to one place three times
+        assert found.square.tolist() == pytest.approx([0.97, 1.0])
+        asked.clear()
 
 
 def test_a_class_far_behind_leaves_quadratic_programming_early():

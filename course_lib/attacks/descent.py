@@ -18,14 +18,21 @@ from .status import Status
 
 STEPS = 100
 CHANGE = 0.1  # of the radius, as a share
+SLOWLY = 0.025  # the same, from the start, where a radius that grew soon lost sight of the target
 MOMENTUM = 0.5  # of the directions: without it two classes in turn can hold an image between them
 END = 0.01  # of the step, and 10 times this of the change, is left in the end
 FARTHEST = 0.03  # first radius, as an rms over the pixels: a weak gradient promises any distance
 
 
 @torch.no_grad()
-def solve(problem: Problem, steps: int = STEPS) -> BestPoints:
-    """Nearest images by ``steps`` normalised gradients each, then to the boundary."""
+def solve(
+    problem: Problem, steps: int = STEPS, growth: torch.Tensor | float = CHANGE
+) -> BestPoints:
+    """Nearest images by ``steps`` normalised gradients each, then to the boundary.
+
+    growth: (N,), or one number, by which share a step the radius grows as long as there is no
+    success.
+    """
     x = problem.x
     found = BestPoints.nothing(problem, Status.AVERAGED)
     rows = torch.arange(len(x), device=x.device)
@@ -45,7 +52,7 @@ def solve(problem: Problem, steps: int = STEPS) -> BestPoints:
             radius = (-lead / length).nan_to_num(1.0).clamp(1e-6, FARTHEST * x.shape[1] ** 0.5)
         else:
             known = found.square.isfinite()
-            change = CHANGE * torch.where(known, max(share, 10 * END), 1.0)
+            change = torch.where(known, CHANGE * max(share, 10 * END), growth)
             inward = torch.minimum(size, radius) * (1 - change)
             radius = torch.where(success, inward, radius * (1 + change))
             radius = torch.minimum(radius, found.square.sqrt())

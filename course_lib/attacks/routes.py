@@ -15,7 +15,7 @@ from . import averaging, conditions, losses, penalty, sqp
 from .measures import all_targets
 from .problem import BestPoints, Problem
 from .status import Status
-from .turns import by_turns, onward, papers
+from .turns import SPENT, by_turns, onward, papers
 
 # Quadratic programming that settles only after so many gradients has had creases in its way, and
 # may have settled at the first hollow: the other ways are asked, too, and the nearest one kept.
@@ -169,7 +169,8 @@ def look_again(problem, clean, steps: int, found: BestPoints, seen: Compared, si
     nearest class, which quadratic programming does not settle soon. Its other classes that did not
     settle soon then get the paper's method, which asks for nothing but descent from the clean image
     and so depends on no first distance; those that come near go on from there. A network of linear
-    pieces is left alone: there it is the creases that quadratic programming does not settle on.
+    pieces is left alone: there it is the creases that quadratic programming does not settle on; and
+    so is an image that has cost much already (:data:`.turns.SPENT`).
 
     clean: (N · others, classes) logits; steps: as in :func:`targeted`; seen: of :func:`near`; size:
     images at a time.
@@ -178,7 +179,8 @@ def look_again(problem, clean, steps: int, found: BestPoints, seen: Compared, si
     nearest = seen.of_image(found.square).argmin(1) + first
     settled = found.status == Status.SETTLED
     soon = settled & (found.evaluations - seen.spent <= SLOW)
-    again = seen.for_each(~soon[nearest]) & ~soon & ~problem.exhausted()
+    cheap = seen.of_image(found.evaluations).sum(1) < SPENT * steps
+    again = seen.for_each(~soon[nearest] & cheap) & ~soon & ~problem.exhausted()
     again[nearest] = False
     best = seen.for_each(found.square[nearest])
     rows = again.nonzero()[:, 0]

@@ -28,11 +28,12 @@ LONG = 2  # times the gradients of another way: the paper's method searches for 
 # descent with long steps wants many of them, and so do gradients that turn quickly
 WORTH = 1.02  # a class this much farther than the nearest one known is not attacked in more ways
 # passes (of ``steps`` gradients) after which an image is not worth the paper's method too; and, for
-# any class, where others of its classes have been attacked as well, no further way
-DEAR, SPENT = 5, 8
+# any class, where others of its classes have been attacked as well, no further way, and no further
+# beginning of averaged normals
+DEAR, SPENT, BEGUN = 5, 6, 9
 ONWARD = 20  # iterations from the end of a way: it is near a bottom, or on a crease
 FAR = 2.0  # a way that ends so many times as far as the nearest known point is not followed on
-ROUGH = 1.05  # see by_turns()
+ROUGH = 1.05  # ends of two ways farther apart than this do not belong to one hollow: by_turns()
 # Averaged normals from elsewhere: how far away, as a share of the known distance, how many times,
 # and how many times more where something nearer was found.
 ASIDE, RESTARTS, MORE = 0.5, 3, 3
@@ -55,14 +56,20 @@ def averaged(problem: Problem, _clean, steps: int, _known: BestPoints) -> BestPo
     return averaging.solve(problem, steps)
 
 
-def elsewhere(problem: Problem, steps: int, known: BestPoints, number: int) -> BestPoints:
-    """Averaged normals, the first of them taken in the ``number``-th random direction from the
-    clean images, the same for all, :data:`ASIDE` of the known distances away."""
-    x = problem.x
-    aside = torch.randn(x.shape[1], generator=devices.generator(number)).to(x)
-    aside /= torch.linalg.vector_norm(aside)
-    first_at = (x + (ASIDE * known.square.sqrt())[:, None] * aside).clamp_(0, 1)
-    return averaging.solve(problem, steps, first_at=first_at)
+def elsewhere(problem: Problem, steps: int, known: BestPoints, numbers: range) -> BestPoints:
+    """Averaged normals whose first gradient is taken aside: :data:`ASIDE` of the known distances
+    from the clean images, in the random directions of these ``numbers``, the same for all images.
+
+    At once, as a network takes less time for each of many images: len(numbers) · N points, those of
+    the first number first.
+    """
+    n = len(problem)
+    rows = torch.arange(n, device=problem.x.device).repeat(len(numbers))
+    drawn = [torch.randn(problem.x.shape[1], generator=devices.generator(k)) for k in numbers]
+    aside = torch.stack([v / torch.linalg.vector_norm(v) for v in drawn]).to(problem.x)
+    far = ASIDE * known.square.sqrt()
+    first_at = problem.x + far[:, None] * aside[:, None]
+    return averaging.solve(problem.take(rows), steps, first_at=first_at.flatten(0, 1).clamp_(0, 1))
 
 
 def long_steps(problem: Problem, _clean, steps: int, known: BestPoints) -> BestPoints:
@@ -75,9 +82,10 @@ def small_steps(problem: Problem, _clean, steps: int, known: BestPoints) -> Best
     return averaging.solve(problem, steps, start=known)
 
 
-def more_steps(problem: Problem, _clean, steps: int, _known: BestPoints) -> BestPoints:
-    """More normalised steps, and shorter ones."""
-    return descent.solve(problem, LONG * steps)
+def more_steps(problem: Problem, _clean, steps: int, known: BestPoints) -> BestPoints:
+    """More normalised steps, and shorter ones; where nothing is known, not far from the image."""
+    growth = torch.where(known.square.isfinite(), descent.CHANGE, descent.SLOWLY)
+    return descent.solve(problem, LONG * steps, growth)
 
 
 PASSES = {long_steps: LONG, more_steps: LONG}  # of ``steps`` gradients; the others have one
@@ -112,7 +120,7 @@ class _Turns:
         if way is papers:
             worth &= spent < DEAR
         elif self.problem.image is not None:
-            worth &= spent + PASSES.get(way, 1) <= SPENT
+            worth &= spent + PASSES.get(way, 1) <= (BEGUN if way is elsewhere else SPENT)
         return rows[worth]
 
     def keep(self, rows: torch.Tensor, one: BestPoints) -> torch.Tensor:
@@ -145,40 +153,46 @@ class _Turns:
         """Attack the images ``rows`` by averaged normals; those of them that another way may bring
         nearer, and those that averaged normals from elsewhere may.
 
-        An end that is settled by nothing, and from which quadratic programming leads nowhere, lies
-        where many creases meet: no step from there helps, but another beginning does. Where
-        programming has led on, the hollow was a smooth one, and there are other ways out of it.
+        Where the ways before came to about the same distance, nothing has settled the end, and
+        quadratic programming leads nowhere from it, it lies where many small creases meet: no step
+        from there helps, but another beginning does. Where the ways end far apart, or programming
+        leads on, the hollows are larger, and there are other ways out of them.
         """
         rows = self.worth(averaged, rows)
         if not len(rows):
             return rows, rows
-        one = self.attack(averaged, rows)
+        one, before = self.attack(averaged, rows), self.found.square[rows]
         end = one.square.clone()
         self.follow(rows, one, torch.arange(len(rows), device=rows.device))
-        stuck = end.isfinite() & (end <= (1 + SAME) ** 2 * one.square)
-        stuck &= one.status != Status.SETTLED
+        stuck = (one.status != Status.SETTLED) & (end <= (1 + SAME) ** 2 * one.square)
+        stuck &= (end <= ROUGH**2 * before) & (before <= ROUGH**2 * end) & end.isfinite()
         left = torch.isin(rows, self.keep(rows, one))
         return rows[left & ~stuck], rows[left & stuck]
 
     def restart(self, rows: torch.Tensor) -> torch.Tensor:
         """Averaged normals from elsewhere for the images ``rows``, more of them where they find
-        something nearer; those of the images where they do not, and another way may."""
+        something a little nearer; those of the images that another way may bring nearer: where they
+        find nothing, or something so much nearer that these are no small creases."""
         before = self.found.square.clone()
-        for number in range(RESTARTS):
-            rows = self.begin_elsewhere(rows, number)
-        nearer = self.found.square[rows] < before[rows] / (1 + SAME) ** 2
-        others, rows = rows[~nearer], rows[nearer]
-        for number in range(RESTARTS, RESTARTS + MORE):
-            rows = self.begin_elsewhere(rows, number)
-        return others
+        rows = self.begin_elsewhere(rows, range(RESTARTS))
+        share = before[rows] / self.found.square[rows]
+        creased = (share > (1 + SAME) ** 2) & (share <= ROUGH**2)
+        self.begin_elsewhere(rows[creased], range(RESTARTS, RESTARTS + MORE))
+        return rows[~creased]
 
-    def begin_elsewhere(self, rows: torch.Tensor, number: int) -> torch.Tensor:
-        """The ``number``-th restart of the images ``rows``; those that another may bring nearer."""
-        rows = self.worth(elsewhere, rows)
+    def begin_elsewhere(self, rows: torch.Tensor, numbers: range) -> torch.Tensor:
+        """Averaged normals from elsewhere for the images ``rows``, once for each of ``numbers``;
+        the images that another way may bring nearer."""
+        rows = self.worth(elsewhere, rows, len(numbers) - 1)
         if not len(rows):
             return rows
-        known = self.found.take(rows)
-        return self.keep(rows, elsewhere(self.problem.take(rows), self.steps, known, number))
+        problem, known, most = self.problem.take(rows), self.found.take(rows), self.problem.most
+        several = max(1, (most or len(rows) * len(numbers)) // len(rows))
+        for k in range(0, len(numbers), several):
+            every = elsewhere(problem, self.steps, known, numbers[k : k + several])
+            for one in torch.arange(len(every.square), device=rows.device).split(len(rows)):
+                left = self.keep(rows, every.take(one))
+        return left
 
     def go(self, way, rows: torch.Tensor) -> torch.Tensor:
         """Attack the images ``rows`` in one way; those of them that another may bring nearer."""
@@ -191,7 +205,8 @@ class _Turns:
 
     def first(self, rows: torch.Tensor, hesitant: torch.Tensor) -> list[torch.Tensor]:
         """Attack the images ``rows`` in the first way. Which of them are to be attacked in more
-        ways: those where quadratic programming does well, and those where it was led astray.
+        ways: those where quadratic programming does well, and those where it was led astray, or
+        both have found nothing.
 
         Where it was left early, ``hesitant`` (N,), it goes on if it is not known yet: it is behind,
         but not by so much that it could not catch up.
@@ -205,7 +220,7 @@ class _Turns:
         if len(again):
             self.program(rows[again])
             before = self.found.square[rows]
-        rough = before > ROUGH**2 * one.square
+        rough = (before > ROUGH**2 * one.square) | (before.isinf() & one.square.isinf())
         more = [self.worth(way, rows[rough], PASSES.get(FIRST_WAY, 1)) for way in ROUGH_WAYS[:1]]
         over = ~torch.isin(rows, torch.cat(more)) if more else torch.ones_like(rough)
         self.follow(rows, one, over.nonzero()[:, 0])  # the others go on from the end of the next
@@ -226,11 +241,14 @@ def by_turns(problem, clean, steps: int, found: BestPoints, rows, hesitant) -> N
     ends[0] = torch.where(found.status == Status.SETTLED, found.square, torch.inf)
     turns = _Turns(problem, clean, steps, found, ends)
     some, rough = turns.first(rows, hesitant)
-    some, stuck = turns.average(some)
-    some = torch.cat([some, turns.restart(stuck)]).sort()[0]
-    for ways, left in ((WAYS, some), (ROUGH_WAYS, rough)):
-        for way in ways:
-            left = turns.go(way, left)
+    left = rough
+    for way in ROUGH_WAYS:
+        left = turns.go(way, left)
+    lost = rough[found.square[rough].isinf()]
+    some, stuck = turns.average(torch.cat([some, lost]).sort()[0])
+    left = torch.cat([some, turns.restart(stuck)]).sort()[0]
+    for way in WAYS:
+        left = turns.go(way, left)
 
 
 def onward(
