@@ -233,10 +233,13 @@ def test_of_many_classes_those_far_behind_get_few_steps_and_the_choice_one_pass_
 
 
 @pytest.mark.parametrize("unit", [nn.Tanh(), nn.ReLU()])
-@pytest.mark.parametrize("soon", [False, True])
-def test_a_class_that_was_left_out_is_looked_at_again_where_first_distances_mislead(unit, soon):
+@pytest.mark.parametrize(("soon", "dear"), [(False, False), (True, False), (False, True)])
+def test_a_class_that_was_left_out_is_looked_at_again_where_first_distances_mislead(
+    unit, soon, dear
+):
     """The nearest class was left out, and a farther one attacked: the nearest is found where that
-    one did not settle soon, and where the network has no linear pieces."""
+    one did not settle soon, where the network has no linear pieces, and where the image has not
+    cost much already."""
     net, x = net_of(unit), some(6)
     labels, logits = net(x).argmax(1), net(x).detach()
     classes = routes.candidates(problem_of(net, x, labels), logits)
@@ -249,10 +252,10 @@ def test_a_class_that_was_left_out_is_looked_at_again_where_first_distances_misl
     found.merge(second, whole.take(second))
     found.status[second] = Status.SETTLED if soon else Status.ENDED
     found.evaluations = seen.spent.clone()
-    found.evaluations[second] += routes.SLOW
+    found.evaluations[second] += routes.SLOW + (routes.SPENT * 100 if dear else 0)
     before = found.square.clone()
     routes.look_again(problem, logits, 100, found, seen, 100)
-    if soon or isinstance(unit, nn.ReLU):
+    if soon or dear or isinstance(unit, nn.ReLU):
         assert torch.equal(found.square, before)
     else:
         least = seen.of_image(whole.square).amin(1).sqrt()

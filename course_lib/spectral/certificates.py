@@ -39,7 +39,8 @@ from .rules import UNIT
 from .steps import absolute_part, device_of, run
 
 METHODS = ("half", "root", "pairs", "tight", "local", "box")
-SLOW = ("sdp", "sdp-local", "sdp-box")  # not among those that are computed unless one is asked for
+SEARCHED = ("sdp-local", "sdp-box")  # the sizes of their bounds, for each image
+SLOW = ("sdp", *SEARCHED)  # not among those that are computed unless one is asked for
 # On balls, with those from which each can start: what these certify holds for it, too.
 ON_BALLS = {
     "local": ("sdp", "tight"),
@@ -100,9 +101,11 @@ def certified_radii(
     images = images.detach().double().to(bounds.device)
     labels = checked_labels(labels, images, classes)
     wanted = {*methods, "tight"} if set(methods) & set(ON_BALLS) else set(methods)
-    wanted |= {method.removeprefix("sdp-") for method in methods if method in SLOW[1:]}
+    wanted |= {method.removeprefix("sdp-") for method in methods if method in SEARCHED}
     tables = {m: pair_slopes(bounds, m) for m in wanted if m not in ON_BALLS}
-    balls = {method: on_balls(bounds, method in SLOW) for method in ON_BALLS if method in wanted}
+    asked = [method for method in ON_BALLS if method in wanted]
+    made = {search: on_balls(bounds, search) for search in {m in SEARCHED for m in asked}}
+    balls = {method: made[method in SEARCHED] for method in asked}
     found: dict[str, list[torch.Tensor]] = {method: [] for method in methods}
     for start in range(0, len(images), CHUNK):
         x = images[start : start + CHUNK]
