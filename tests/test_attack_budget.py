@@ -766,10 +766,10 @@ def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatc
         seen.append(problem.image_numbers.tolist())
         return all_of(problem, [4 * [1.0] for _ in numbers])
 
-    def of(*spent):
+    def of(*spent, before=0):
         problem = numbered(4)
         problem.image, problem.least = torch.tensor([0, 0, 1, 1]), torch.ones(2)
-        problem.before = torch.zeros(2).long()
+        problem.before = torch.full((2,), before)
         found = BestPoints.nothing(problem, Status.FAILED)
         found.square, found.evaluations = torch.ones(4), torch.tensor(spent)
         return turns._Turns(problem, torch.zeros(4, 5), 10, found, torch.ones(2, 4))
@@ -779,6 +779,9 @@ def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatc
         assert seen.pop() == wanted
     monkeypatch.setattr(turns, "elsewhere", elsewhere)
     of(30, 30, 30, 31).begin_elsewhere(torch.arange(4), range(3))
+    assert seen.pop() == [0, 1]
+    # of many classes, whose choice has cost 10 gradients, it is six for them, too
+    of(10, 10, 10, 11, before=10).begin_elsewhere(torch.arange(4), range(3))
     assert seen.pop() == [0, 1]
 
 

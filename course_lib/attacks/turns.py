@@ -29,7 +29,7 @@ LONG = 2  # times the gradients of another way: the paper's method searches for 
 WORTH = 1.02  # a class this much farther than the nearest one known is not attacked in more ways
 # passes (of ``steps`` gradients) after which an image is not worth the paper's method too; and, for
 # any class, where others of its classes have been attacked as well, no further way, and no further
-# beginning of averaged normals
+# beginning of averaged normals (of many classes, where choosing some has cost gradients: as a way)
 DEAR, SPENT, BEGUN = 5, 6, 9
 ONWARD = 20  # iterations from the end of a way: it is near a bottom, or on a crease
 FAR = 2.0  # a way that ends so many times as far as the nearest known point is not followed on
@@ -120,7 +120,9 @@ class _Turns:
         if way is papers:
             worth &= spent < DEAR
         elif self.problem.image is not None:
-            worth &= spent + PASSES.get(way, 1) <= (BEGUN if way is elsewhere else SPENT)
+            many = self.problem.before[self.problem.image[rows]] > 0
+            limit = torch.where(many, SPENT, BEGUN) if way is elsewhere else SPENT
+            worth &= spent + PASSES.get(way, 1) <= limit
         return rows[worth]
 
     def keep(self, rows: torch.Tensor, one: BestPoints) -> torch.Tensor:
