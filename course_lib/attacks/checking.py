@@ -260,8 +260,8 @@ def _check_company(asked, batch, first, alone, size, step, others, most=None) ->
 
 
 def check_gradient(asked: Asked, image: torch.Tensor, sparing: bool = False) -> torch.Tensor:
-    """(1, classes) the answer to a single image, if it has a gradient; ``sparing``: if autograd
-    knows of a way from the one to the other, which is not gone."""
+    """(1, classes) the answer to a single image, if it has a gradient; ``sparing``: if autograd's
+    graph leads from it back to the image, and no gradient is taken."""
     with torch.enable_grad():
         image = image.clone().requires_grad_(True)
         answer = _ask(asked, image, "it does not take a single image")
