@@ -36,6 +36,11 @@ def problem_of(net, x, targets, needed=1e-4):
     return Problem(net, x.flatten(1), targets, x.new_full((len(x),), needed), x.shape[1:])
 
 
+class Sine(nn.Module):
+    def forward(self, x):
+        return torch.sin(x)
+
+
 class Counting(nn.Module):
     """A network that counts, for each image (known by its second pixel), the gradients taken."""
 
@@ -516,20 +521,20 @@ def all_of(problem, squares):
 
 
 def by_turns_of(
-    monkeypatch, before, first, ways, rough=(), settled=False, hesitant=None, anew=(), smooth=()
+    monkeypatch, before, first, ways, rough=(), settled=False, hesitant=None, anew=(), smooth=None
 ):
     """What :func:`turns.by_turns` makes of ways that end at these squares, averaged normals the
     first of ``ways``: what each of them was given, in turn, the nearest squares, and what was
     refined. before: those of quadratic programming; settled: whether it has; hesitant: where it was
     left early; anew: the squares of averaged normals from elsewhere, the first time, the second,
-    ..., whose numbers and images are noted; smooth: the images where programming leads on."""
+    ..., whose numbers and images are noted; smooth: for images where programming leads on, by what
+    share of the square."""
     seen, followed = [], []
     nothing = len(before) * [torch.inf]
 
     def onward(problem, found, rows, iterations=None, rival=None):
         images = problem.image_numbers.tolist()
-        led_on = torch.tensor([image in smooth for image in images], dtype=torch.bool)
-        found.square[rows[led_on]] *= 0.9
+        found.square[rows] *= torch.tensor([1 - (smooth or {}).get(image, 0.0) for image in images])
         if images:
             followed.append(images)
 
@@ -590,12 +595,107 @@ def test_where_programming_leads_nowhere_averaged_normals_begin_elsewhere(monkey
         [0.1, 0.1, 0.1, 0.92, 9.0, 9.0, 0.1],
         [0.1, 0.1, 0.1, 9.0, 9.0, 9.0, 0.1],
     ]
-    seen, square, _ = by_turns_of(monkeypatch, before, first, ends, anew=anew, smooth=[0])
+    seen, square, _ = by_turns_of(monkeypatch, before, first, ends, anew=anew, smooth={0: 0.1})
     everything = [0, 1, 2, 3, 4, 5, 6]
     assert seen[:2] == [everything, everything]
-    assert seen[2:4] == [([0, 1, 2], [2, 3, 4, 5, 6]), ([3, 4, 5], [3])]
-    assert seen[4] == [0, 1, 2, 6]  # of 4 and 5 two ends agree
+    rounds = [([0, 1, 2], [2, 3, 4, 5, 6]), ([3, 4], [3]), ([5, 6], [3])]
+    assert seen[2:5] == rounds
+    assert seen[5] == [0, 1, 2, 6]  # of 4 and 5 two ends agree
     assert square == pytest.approx([0.9, 1.0, 1.0, 0.92, 1.0, 0.9999, 0.8])
+
+
+def test_where_programming_leads_on_by_little_both_are_tried(monkeypatch):
+    """Image 0 is stuck, 1 led on by a little, 2 by more: 1 gets other beginnings and other ways,
+    whether the first found anything or not, and whether two of its ends agree or not."""
+    ends, smooth = [3 * [1.0], 3 * [0.97]], {1: 0.003, 2: 0.03}
+    for new, later in (([0.98, 0.98, 0.1], [1, 2]), ([1.0, 1.0, 0.1], [1, 2])):
+        anew = [new, 3 * [9.0], 3 * [9.0], 3 * [9.0], 3 * [9.0]]
+        seen, square, _ = by_turns_of(
+            monkeypatch, 3 * [1.05], 3 * [1.04], ends, anew=anew, smooth=smooth
+        )
+        rounds = [given for given in seen if isinstance(given, tuple)]
+        assert rounds[0] == ([0, 1, 2], [0, 1])
+        assert seen[-1] == later
+        assert square[1:] == pytest.approx([0.97 * 0.997, 0.97 * 0.97])
+
+
+def test_an_image_that_had_its_steps_in_stages_gets_no_first_way_again(monkeypatch):
+    """Which ways are next is what the stages said: more of such steps, or averaged normals."""
+    seen = []
+    monkeypatch.setattr(turns, "onward", lambda *given, **more: None)
+    for name, square in (("FIRST_WAY", 1.0), ("averaged", 0.9)):
+        monkeypatch.setattr(turns, name, a_way(3 * [square], seen))
+    monkeypatch.setattr(turns, "ROUGH_WAYS", [a_way(3 * [0.8], seen)])
+    monkeypatch.setattr(turns, "WAYS", [])
+    problem = numbered(3)
+    found = BestPoints.nothing(problem, Status.FAILED)
+    found.square = torch.full((3,), 1.04)
+    no, staged = torch.zeros(3, dtype=torch.bool), torch.tensor([False, True, True])
+    quick = torch.tensor([False, False, True])
+    given = problem, torch.zeros(3, 5), 10, found, torch.arange(3), no
+    turns.by_turns(*given, staged, quick)
+    assert seen == [[0], [2], [0, 1]]
+
+
+def test_steps_in_stages_go_on_from_what_is_known_and_say_whether_more_help():
+    net, x = net_of(nn.Tanh()), some(4)
+    problem = problem_of(net, x, targets_of(net, x))
+    misled, rows = torch.tensor([True, True, False, True]), torch.arange(4)
+    found = averaging.solve(problem, 10)
+    first = found.square.clone()
+    quick = turns.in_stages(problem, found, misled)
+    assert (found.square <= first).all()
+    assert found.square[2] == first[2]
+    assert found.evaluations[2] == 10
+    assert not quick[2]
+    assert (found.evaluations[misled] >= 10 + sum(turns.STAGES)).all()
+    # nobody is attacked where nobody was misled
+    before = found.take(rows)
+    assert not turns.in_stages(problem, found, torch.zeros(4, dtype=torch.bool)).any()
+    assert torch.equal(found.evaluations, before.evaluations)
+
+
+def test_normalised_steps_from_a_known_point_do_not_lose_it():
+    net, x = net_of(nn.Tanh()), some(4)
+    problem = problem_of(net, x, targets_of(net, x))
+    start = averaging.solve(problem, 60)
+    z, square = start.z.clone(), start.square.clone()
+    one = descent.solve(problem, 5, start=start)
+    assert torch.equal(start.z, z)  # it is left as it is
+    assert torch.equal(start.square, square)
+    fresh = descent.solve(problem, 5)
+    assert (one.square <= square).all()
+    assert (one.square < fresh.square).all()
+    assert torch.allclose((one.z - problem.x).square().sum(1), one.square, rtol=1e-4)
+
+
+def test_quadratic_programming_is_led_astray_where_its_first_step_does_not_come_true():
+    """What the gaps were linearised to be, and what the network says of the point of the trial."""
+    x, rows, seen = some(12), torch.arange(12), set()
+    for unit in (nn.Identity(), nn.Tanh(), nn.ReLU(), Sine()):
+        net = net_of(unit, seed=1)
+        problem = problem_of(net, x, targets_of(net, x))
+        began = averaging.approach(problem, BestPoints.nothing(problem, Status.FAILED), sqp.FIRST)
+        batch = sqp.Batch(problem, *began)
+        here, z = batch.here, batch.z
+        trial = batch.advance(6, sqp.ROWS)
+
+        def gaps(points, net=net, problem=problem, here=here):
+            logits = net(points.unflatten(1, x.shape[1:]))
+            return logits[rows, problem.targets][:, None] - logits.gather(1, here.classes)
+
+        promised = gaps(z) + torch.einsum("nqd,nd->nq", here.normals, trial.z - z)
+        wrong = (promised - gaps(trial.z)).abs().amax(1)
+        clean = net(x)
+        clean = (clean.amax(1) - clean[rows, problem.targets] + problem.needed).abs()
+        misled = torch.zeros(12, dtype=torch.bool)
+        found = sqp.solve(problem, misled=misled)
+        assert torch.equal(misled, wrong > sqp.MISLED * clean)
+        at_once = sqp.FIRST + 2 * sqp.ROWS  # where the first step was judged
+        assert (found.evaluations[misled] == at_once).all()
+        assert not misled.any() or not isinstance(unit, nn.Identity)
+        seen |= set(misled.tolist())
+    assert seen == {False, True}
 
 
 def test_where_nothing_is_known_there_is_no_beginning_beside_it(monkeypatch):

@@ -27,11 +27,7 @@ from .status import Status
 # what is needed counts as none, and so does a pixel's rounding.
 STATIONARITY = 0.05
 COMPLEMENTARITY = 2.5e-3
-ROWS = (
-    1,
-    sqp.ROWS,
-    sqp.LATE_ROWS,
-)  # classes that may hold the image back: more where it takes more
+ROWS = (1, sqp.LATE_ROWS)  # classes that may hold the image back: more where one does not do
 ROUNDS = 5  # of Newton's method on the multipliers, whose sets of free pixels then rarely change
 
 

@@ -26,17 +26,22 @@ FARTHEST = 0.03  # first radius, as an rms over the pixels: a weak gradient prom
 
 @torch.no_grad()
 def solve(
-    problem: Problem, steps: int = STEPS, growth: torch.Tensor | float = CHANGE
+    problem: Problem,
+    steps: int = STEPS,
+    growth: torch.Tensor | float = CHANGE,
+    start: BestPoints | None = None,
 ) -> BestPoints:
     """Nearest images by ``steps`` normalised gradients each, then to the boundary.
 
     growth: (N,), or one number, by which share a step the radius grows as long as there is no
-    success.
+    success. start: what another solver has found, where this one begins; it is left as it is.
     """
     x = problem.x
     found = BestPoints.nothing(problem, Status.AVERAGED)
+    if start is not None:
+        found.z, found.square = start.z.clone(), start.square.clone()
     rows = torch.arange(len(x), device=x.device)
-    r, direction, radius = torch.zeros_like(x), None, None
+    r, direction, radius = found.z - x, None, None
     tiny = torch.finfo(x.dtype).tiny
     for step in range(steps):
         if problem.exhausted().all():
@@ -50,6 +55,7 @@ def solve(
         share = END + (1 - END) * (1 + math.cos(math.pi * step / steps)) / 2
         if radius is None:
             radius = (-lead / length).nan_to_num(1.0).clamp(1e-6, FARTHEST * x.shape[1] ** 0.5)
+            radius = torch.where(found.square.isfinite(), (1 - CHANGE) * size, radius)
         else:
             known = found.square.isfinite()
             change = torch.where(known, CHANGE * max(share, 10 * END), growth)

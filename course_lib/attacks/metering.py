@@ -1,9 +1,9 @@
 """Gradients counted, and the best point that so many of them gave.
 
-A budget changes nothing in what the solvers do: it says how far they get. What a larger one gives
-is therefore never farther. A step that would take more gradients than are left is not begun, and
-the image is done. The solvers move their points to the boundary at the end of a stage; whoever
-looks earlier wants that, too, and gets it at :data:`LOOKS`, whatever the budget.
+How large a budget is changes nothing in what the solvers do: it says how far they get. What a
+larger one gives is therefore never farther. A step that would take more gradients than are left
+is not begun, and the image is done. The solvers move their points to the boundary at the end of a
+stage; whoever looks earlier wants that, too, and gets it at :data:`LOOKS`, whatever the budget.
 """
 
 import torch

@@ -11,11 +11,11 @@ import dataclasses
 
 import torch
 
-from . import averaging, conditions, losses, penalty, sqp
+from . import averaging, conditions, descent, losses, penalty, sqp
 from .measures import all_targets
 from .problem import BestPoints, Problem
 from .status import Status
-from .turns import SPENT, by_turns, onward, papers
+from .turns import ONWARD, SPENT, STAGES, by_turns, in_stages, onward, papers
 
 # Quadratic programming that settles only after so many gradients has had creases in its way, and
 # may have settled at the first hollow: the other ways are asked, too, and the nearest one kept.
@@ -32,12 +32,15 @@ def targeted(problem: Problem, clean: torch.Tensor, steps: int) -> BestPoints:
     """The nearest points of the targets. clean: (N, classes) the logits of the images; steps: the
     gradients of one pass of the later ways."""
     hesitant = torch.zeros(len(problem), dtype=torch.bool, device=problem.x.device)
-    found = sqp.solve(problem, hesitant=hesitant)
+    # who counts gradients wants a good answer at any time; who does not wants the nearest
+    staged = None if problem.meter is None else torch.zeros_like(hesitant)
+    found = sqp.solve(problem, hesitant=hesitant, misled=staged)
+    quick = None if staged is None else in_stages(problem, found, staged)
     conditions.settle(problem, found)
     settled = (found.status == Status.SETTLED) & found.square.isfinite()
     left = ~(settled & (found.evaluations <= SLOW)) & ~problem.exhausted()
     left = left.nonzero()[:, 0]
-    by_turns(problem, clean, steps, found, left, hesitant)
+    by_turns(problem, clean, steps, found, left, hesitant, staged, quick)
     for make in (losses.sharpened, losses.faithful):  # the last is the paper's own
         lost = (~found.square.isfinite() & ~problem.exhausted()).nonzero()[:, 0]
         if not len(lost):
@@ -81,15 +84,27 @@ def soon(problem: Problem, clean: torch.Tensor) -> None:
     """First mistakes of any class, for small budgets: what is found is for the meter to keep.
 
     problem: one with ``away``, metered; clean: (N, classes) logits of its images. Some gradients
-    away from the label, some for the class whose plane is the nearest, and onward from there.
+    away from the label, some for the class whose plane is the nearest, and onward from there; where
+    that is led astray, by normalised steps away from the label.
     """
     rows = torch.arange(len(problem), device=problem.x.device)
     found = averaging.solve(problem, FIRST)
     k = min(sqp.FIRST - 1, clean.shape[1] - 1)
     one = problem.for_each(_by_distance(problem, clean, k)[:, :1])
     found.merge(rows, averaging.solve(one, FIRST))
-    there = problem.best_other(found.z)
-    onward(problem.for_each(there[:, None]), found, rows)
+    one, misled = _to_other(problem, found), torch.zeros_like(rows, dtype=torch.bool)
+    found.merge(rows, sqp.solve(one, ONWARD, start=found.z, misled=misled))
+    rows = misled.nonzero()[:, 0]
+    if len(rows):
+        some = problem.take(rows)
+        found.merge(rows, descent.solve(some, STAGES[-1], start=found.take(rows)))
+        best = found.take(rows)
+        onward(_to_other(some, best), best, torch.arange(len(rows), device=rows.device))
+
+
+def _to_other(problem: Problem, found: BestPoints) -> Problem:
+    """``problem`` with the other class that leads at the points of ``found`` as its target."""
+    return problem.for_each(problem.best_other(found.z)[:, None])
 
 
 def in_pieces(solve, problem: Problem, size: int) -> BestPoints:

@@ -9,6 +9,9 @@ deepest shows at its bottom only. Where many small creases meet, averaged normal
 quadratic programming leads nowhere from there: then they begin anew elsewhere, several times, and
 come to other ends. Once two ways have come to the same distance the rest is left out.
 
+Who has a budget wants a good point at any time: an image that the first step of quadratic
+programming leads astray has normalised steps first, in stages (:func:`in_stages`).
+
 Quadratic programming whose steps are refused again and again is left early: normalised steps then
 tell whether it was worth going on with. Where they come much nearer, gradients turn too quickly for
 it: more of them is what helps. What decides is how the image at hand behaved, not what layers there
@@ -34,10 +37,14 @@ DEAR, SPENT, BEGUN = 5, 6, 9
 ONWARD = 20  # iterations from the end of a way: it is near a bottom, or on a crease
 FAR = 2.0  # a way that ends so many times as far as the nearest known point is not followed on
 ROUGH = 1.05  # ends of two ways farther apart than this do not belong to one hollow: by_turns()
-# Averaged normals from elsewhere: how far away, as a share of the known distance, how many times,
-# and how many times more where something nearer was found.
-ASIDE, RESTARTS, MORE = 0.5, 3, 3
+# Averaged normals from elsewhere: how far away, as a share of the known distance, and how many at
+# once, round after round as long as something nearer is found.
+ASIDE, ROUNDS = 0.5, (3, 2, 2)
 SAME = 3e-4  # two ways whose distances agree within this share have come to the same place
+LITTLE = 3e-3  # of the distance: a way that brings no more has hardly led on
+# Normalised steps of an image with a budget that quadratic programming leads astray: with what it
+# has had by then they make 30 gradients, and 100.
+STAGES = (14, 70)
 
 
 def normalised(problem: Problem, _clean, steps: int, _known: BestPoints) -> BestPoints:
@@ -151,36 +158,44 @@ class _Turns:
         settled = self.found.status[rows] == Status.SETTLED
         self.ends[0, rows] = torch.where(settled, self.found.square[rows], torch.inf)
 
-    def average(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def average(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Attack the images ``rows`` by averaged normals; those of them that another way may bring
-        nearer, and those that averaged normals from elsewhere may.
+        nearer, those that averaged normals from elsewhere may, and those of the first that these
+        may, too.
 
         Where the ways before came to about the same distance, nothing has settled the end, and
         quadratic programming leads nowhere from it, it lies where many small creases meet: no step
         from there helps, but another beginning does. Where the ways end far apart, or programming
-        leads on, the hollows are larger, and there are other ways out of them.
+        leads on, the hollows are larger, and there are other ways out of them. Where it leads on by
+        a :data:`LITTLE`, one cannot tell.
         """
         rows = self.worth(averaged, rows)
         if not len(rows):
-            return rows, rows
+            return rows, rows, rows
         one, before = self.attack(averaged, rows), self.found.square[rows]
         end = one.square.clone()
         self.follow(rows, one, torch.arange(len(rows), device=rows.device))
-        stuck = (one.status != Status.SETTLED) & (end <= (1 + SAME) ** 2 * one.square)
-        stuck &= (end <= ROUGH**2 * before) & (before <= ROUGH**2 * end) & end.isfinite()
+        alike = (end <= ROUGH**2 * before) & (before <= ROUGH**2 * end) & end.isfinite()
+        alike &= one.status != Status.SETTLED
+        stuck = alike & (end <= (1 + SAME) ** 2 * one.square)
+        perhaps = alike & ~stuck & (end <= (1 + LITTLE) ** 2 * one.square)
         left = torch.isin(rows, self.keep(rows, one))
-        return rows[left & ~stuck], rows[left & stuck]
+        return rows[left & ~stuck], rows[left & stuck], rows[left & perhaps]
 
     def restart(self, rows: torch.Tensor) -> torch.Tensor:
-        """Averaged normals from elsewhere for the images ``rows``, more of them where they find
-        something a little nearer; those of the images that another way may bring nearer: where they
-        find nothing, or something so much nearer that these are no small creases."""
-        before = self.found.square.clone()
-        rows = self.begin_elsewhere(rows, range(RESTARTS))
-        share = before[rows] / self.found.square[rows]
-        creased = (share > (1 + SAME) ** 2) & (share <= ROUGH**2)
-        self.begin_elsewhere(rows[creased], range(RESTARTS, RESTARTS + MORE))
-        return rows[~creased]
+        """Averaged normals from elsewhere for the images ``rows``, and again as long as they find
+        something a little nearer; those of the images that another way may bring nearer: where the
+        first ones found nothing, or something so much nearer that these are no small creases."""
+        left, begun = rows, 0
+        for several in ROUNDS:
+            before = self.found.square.clone()
+            rows = self.begin_elsewhere(rows, range(begun, begun + several))
+            share = before[rows] / self.found.square[rows]
+            creased = (share > (1 + SAME) ** 2) & (share <= ROUGH**2)
+            if not begun:
+                left = rows[~creased]
+            rows, begun = rows[creased], begun + several
+        return left
 
     def begin_elsewhere(self, rows: torch.Tensor, numbers: range) -> torch.Tensor:
         """Averaged normals from elsewhere for the images ``rows``, once for each of ``numbers``;
@@ -230,9 +245,37 @@ class _Turns:
         return [rows[left & ~rough], rows[left & rough]]
 
 
-def by_turns(problem, clean, steps: int, found: BestPoints, rows, hesitant) -> None:
+def in_stages(problem: Problem, found: BestPoints, misled: torch.Tensor) -> torch.Tensor:
+    """Attack the images that are ``misled`` (N,) so that what is known of them is good at any time:
+    by normalised steps in stages, each from the nearest point of those before, and on by quadratic
+    programming. ``found`` is changed. (N,) bool: those that the last stage brought so much nearer
+    (:data:`ROUGH`) that more of its steps are what helps."""
+    rows, quick = misled.nonzero()[:, 0], torch.zeros_like(misled)
+    if not len(rows):
+        return quick
+    for steps in STAGES:
+        some, before = problem.take(rows), found.square[rows]
+        found.merge(rows, descent.solve(some, steps, start=found.take(rows)))
+        after = found.square[rows]
+        quick[rows] = (before > ROUGH**2 * after) | after.isinf()
+        rows = rows[some.within(after, sqp.BEHIND)]
+    onward(problem.take(rows), found, rows, sqp.ITERATIONS)
+    return quick
+
+
+def by_turns(
+    problem: Problem,
+    clean: torch.Tensor,
+    steps: int,
+    found: BestPoints,
+    rows: torch.Tensor,
+    hesitant: torch.Tensor,
+    staged: torch.Tensor | None = None,
+    quick: torch.Tensor | None = None,
+) -> None:
     """Attack the images ``rows`` in one way after the other, and change ``found``, which has what
-    quadratic programming has come to; ``hesitant`` (N,): where it was left early.
+    quadratic programming has come to; ``hesitant`` (N,): where it was left early. staged, quick:
+    (N,) bool, which images have had :func:`in_stages` as their first way, and what it says.
 
     An image is left alone once its two nearest points, of two ways, are equally far; quadratic
     programming was one if it has settled, else its end is where the others begin to refine. Where
@@ -242,13 +285,18 @@ def by_turns(problem, clean, steps: int, found: BestPoints, rows, hesitant) -> N
     ends = found.square.new_full((2, len(problem)), torch.inf)
     ends[0] = torch.where(found.status == Status.SETTLED, found.square, torch.inf)
     turns = _Turns(problem, clean, steps, found, ends)
-    some, rough = turns.first(rows, hesitant)
+    had = rows[:0] if staged is None else rows[staged[rows]]
+    some, rough = turns.first(rows[~torch.isin(rows, had)], hesitant)
+    if len(had):
+        some = torch.cat([some, had[~quick[had]]]).sort()[0]
+        rough = torch.cat([rough, had[quick[had]]]).sort()[0]
     left = rough
     for way in ROUGH_WAYS:
         left = turns.go(way, left)
     lost = rough[found.square[rough].isinf()]
-    some, stuck = turns.average(torch.cat([some, lost]).sort()[0])
-    left = torch.cat([some, turns.restart(stuck)]).sort()[0]
+    some, stuck, perhaps = turns.average(torch.cat([some, lost]).sort()[0])
+    again = turns.restart(torch.cat([stuck, perhaps]).sort()[0])
+    left = torch.cat([some, again[torch.isin(again, stuck)]]).sort()[0]
     for way in WAYS:
         left = turns.go(way, left)
 
