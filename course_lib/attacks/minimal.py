@@ -63,7 +63,7 @@ def minimal_adversarial(
     loss: "margin" (default, the smallest distances): min |r| such that the target's logit leads, by
         quadratic programming (:mod:`.sqp`) and, where that does not settle soon, in up to five
         other ways of ``steps`` gradients or twice as many, each followed by it, one of them from up
-        to seven more beginnings (:mod:`.turns`);
+        to eight more beginnings (:mod:`.turns`);
         exactly, if the network computes something linear (:mod:`.exact`); where all this finds
         nothing, by the other losses, and along lines to other images (:mod:`.lines`), so that an
         image's answer may then depend on the others;

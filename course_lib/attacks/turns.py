@@ -39,7 +39,7 @@ FAR = 2.0  # a way that ends so many times as far as the nearest known point is 
 ROUGH = 1.05  # ends of two ways farther apart than this do not belong to one hollow: by_turns()
 # Averaged normals from elsewhere: how far away, as a share of the known distance, and how many at
 # once, round after round as long as something nearer is found.
-ASIDE, ROUNDS = 0.5, (3, 2, 2)
+ASIDE, ROUNDS = 0.5, (2, 2, 2, 2)
 SAME = 3e-4  # two ways whose distances agree within this share have come to the same place
 LITTLE = 3e-3  # of the distance: a way that brings no more has hardly led on
 # Normalised steps of an image with a budget that quadratic programming leads astray: with what it
