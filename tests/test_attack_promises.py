@@ -13,7 +13,20 @@ from torch import nn
 
 from course_lib import attacks, lbfgsb, zoo
 from course_lib import device as devices
-from course_lib.attacks import Status, checking, conditions, dual, exact, losses, minimal, turns
+from course_lib.attacks import (
+    Status,
+    averaging,
+    checking,
+    conditions,
+    descent,
+    dual,
+    exact,
+    losses,
+    minimal,
+    penalty,
+    primal_dual,
+    sqp,
+)
 from course_lib.attacks.minimal import minimal_adversarial
 from course_lib.data import load_mnist
 
@@ -246,7 +259,7 @@ def test_the_conditions_are_those_of_the_point_that_is_returned():
 def test_a_point_that_is_no_nearest_one_is_not_settled(monkeypatch):
     net, x = mlp(scale=2.0), pixels(20)
     right = minimal_adversarial(net, x)
-    solve = turns.sqp.solve
+    solve = sqp.solve
 
     def too_far(problem, *_, start=None, **how):
         found = solve(problem, start=getattr(start, "z", start))
@@ -254,8 +267,7 @@ def test_a_point_that_is_no_nearest_one_is_not_settled(monkeypatch):
         found.square = found.square * 1.44
         return found
 
-    ways = turns.sqp, turns.averaging, turns.descent, turns.penalty, turns.primal_dual
-    for way in ways:
+    for way in (sqp, averaging, descent, penalty, primal_dual):
         monkeypatch.setattr(way, "solve", too_far)
     found = minimal_adversarial(net, x, right.targets)
     far = found.l2 > 1.05 * right.l2

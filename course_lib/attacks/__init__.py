@@ -3,6 +3,7 @@
 ``minimal``      :func:`minimal_adversarial`, the smallest change that leads to a mistake
 ``routes``       the ways to it, and which classes are worth one
 ``turns``        several ways in turn, for images where the first one does not settle
+``ways``         what these ways are
 ``penalty``      the paper's way: box-constrained L-BFGS on c·|r| + loss, and the search for c
 ``sqp``          to the boundary itself, for smooth networks
 ``averaging``    the same for networks with kinks

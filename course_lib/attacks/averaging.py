@@ -18,7 +18,7 @@ from .status import Status
 STEPS = 100  # twice as many bring 0.1 % on FC100-100-10-ReLU, 0.7 % on CONV
 PACE = 0.8  # of the multiplier: 1 is Newton's step for a linear network
 LAST = 0.01  # the weight of the newest gradient at the end
-AGAIN = 0.2  # and at the beginning of a second pass, which is to stay where the first one ended
+AGAIN = 0.2  # and, at least, at the beginning of a second pass, which is to lose nothing
 # Gradients that point anywhere have a short average, and a multiplier made from it has no limit.
 FARTHER = 1.5  # a point is at most so much farther than the best one known
 GROWTH = 2.0  # and, as long as none is known, than the largest before
@@ -31,32 +31,37 @@ def approach(
     steps: int,
     again: bool = False,
     first_at: torch.Tensor | None = None,
+    weight: torch.Tensor | float = AGAIN,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """``steps`` gradients for every image, the best points noted in ``found``.
 
-    again: begin at the points of ``found``, not at the clean images; first_at: (N, D) where else
-    the first gradient is taken. Returns the last points (N, D) and multipliers (N,), those of
+    again: a second pass, which begins at the points of ``found`` and not at the clean images, and
+    with their directions; weight: (N,), or one number, that of its first gradient. first_at:
+    (N, D) where else a pass begins. Returns the last points (N, D) and multipliers (N,), those of
     1/2 |z - x|² and the lead.
     """
     x = problem.x
     rows = torch.arange(len(x), device=x.device)
     tiny = torch.finfo(x.dtype).tiny
-    z, mean, first = found.z if again else x, None, AGAIN if again else 1.0
+    z, mean = found.z if again else x, None
     z = z if first_at is None else first_at
+    first = torch.as_tensor(weight, dtype=x.dtype, device=x.device).expand(len(x))[:, None]
     multiplier, farthest = x.new_zeros(len(x)), x.new_zeros(len(x))
     for step in range(steps):
         if problem.exhausted().all():
             break
         lead, normal = problem.lead_and_normal(z)
         found.note(x, rows, z, lead >= 0)
-        weight = first * (1 - step / steps) + LAST
+        left = 1 - step / steps
+        if again:
+            newest = (first * left + LAST).clamp(max=1)
+        else:
+            newest = min(max(left + LAST, 1 / (step + 1)), 1.0)
         if mean is None and again:
             multiplier = torch.linalg.vector_norm(z - x, dim=1)
             multiplier /= torch.linalg.vector_norm(normal, dim=1).clamp_min(tiny)
-            mean = ((z - x) / multiplier.clamp_min(tiny)[:, None]).lerp_(normal, weight)
-        else:
-            weight = weight if again else min(max(weight, 1 / (step + 1)), 1.0)
-            mean = normal if mean is None else mean.lerp_(normal, weight)
+            mean = (z - x) / multiplier.clamp_min(tiny)[:, None]
+        mean = normal if mean is None else mean.lerp_(normal, newest)
         u = x + multiplier[:, None] * mean
         free = (u >= 0) & (u <= 1)
         along = torch.linalg.vecdot(mean * free, mean)
@@ -79,18 +84,19 @@ def solve(
     problem: Problem,
     steps: int = STEPS,
     start: BestPoints | None = None,
-    rounds: int = ROUNDS,
     first_at: torch.Tensor | None = None,
+    weight: torch.Tensor | float = AGAIN,
+    rounds: int = ROUNDS,
 ) -> BestPoints:
     """Nearest images by averaged normals: ``steps`` gradients each, then to the boundary.
 
-    start: what another solver has found, where this one begins; it is left as it is. rounds: of
-    :func:`.problem.to_boundary`. first_at: as in :func:`approach`.
+    start: what another solver has found, where this one begins; it is left as it is. first_at,
+    weight: as in :func:`approach`. rounds: of :func:`.problem.to_boundary`.
     """
     found = BestPoints.nothing(problem, Status.AVERAGED)
     if start is not None:
         found.z, found.square = start.z.clone(), start.square.clone()
-    z, multiplier = approach(problem, found, steps, start is not None, first_at)
+    z, multiplier = approach(problem, found, steps, start is not None, first_at, weight)
     finish(problem, found, z, rounds)
     found.c = 1 / (2 * multiplier)
     return found

@@ -15,7 +15,8 @@ from . import averaging, conditions, descent, losses, penalty, sqp
 from .measures import all_targets
 from .problem import BestPoints, Problem
 from .status import Status
-from .turns import ONWARD, SPENT, STAGES, by_turns, in_stages, onward, papers
+from .turns import ONWARD, SPENT, STAGES, by_turns, in_stages, onward
+from .ways import Known, papers
 
 # Quadratic programming that settles only after so many gradients has had creases in its way, and
 # may have settled at the first hollow: the other ways are asked, too, and the nearest one kept.
@@ -33,9 +34,10 @@ def targeted(problem: Problem, clean: torch.Tensor, steps: int) -> BestPoints:
     gradients of one pass of the later ways."""
     hesitant = torch.zeros(len(problem), dtype=torch.bool, device=problem.x.device)
     # who counts gradients wants a good answer at any time; who does not wants the nearest
-    staged = None if problem.meter is None else torch.zeros_like(hesitant)
-    found = sqp.solve(problem, hesitant=hesitant, misled=staged)
-    quick = None if staged is None else in_stages(problem, found, staged)
+    staged = torch.zeros_like(hesitant)
+    misled = None if problem.meter is None else staged
+    found = sqp.solve(problem, hesitant=hesitant, misled=misled)
+    quick = in_stages(problem, found, staged)
     conditions.settle(problem, found)
     settled = (found.status == Status.SETTLED) & found.square.isfinite()
     left = ~(settled & (found.evaluations <= SLOW)) & ~problem.exhausted()
@@ -203,7 +205,7 @@ def look_again(problem, clean, steps: int, found: BestPoints, seen: Compared, si
         return
     for some in rows.split(size):
         rest = problem.take(some)
-        one = papers(rest, clean[some], steps, found)
+        one = papers(Known(rest, clean[some], steps, found))
         close = (one.square <= sqp.BEHIND**2 * best[some]).nonzero()[:, 0]
         onward(rest.take(close), one, close, rival=best[some[close]])
         found.merge(some, one)

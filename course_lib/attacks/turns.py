@@ -1,13 +1,10 @@
 """An image attacked in several ways in turn, until two of them agree.
 
-The ways come to different hollows: normalised steps (:mod:`.descent`), which need no gradient of
-the right length, averaged normals (:mod:`.averaging`), which need gradients that have something in
-common, descent with long steps (:mod:`.primal_dual`), which passes over hollows, a second pass of
-small steps from the nearest point, and the paper's own method (:mod:`.penalty`) where all this has
-cost little. From the end of each quadratic programming goes on by itself: which hollow is the
-deepest shows at its bottom only. Where many small creases meet, averaged normals come nearest, and
-quadratic programming leads nowhere from there: then they begin anew elsewhere, several times, and
-come to other ends. Once two ways have come to the same distance the rest is left out.
+The ways (:mod:`.ways`) come to different hollows. From the end of each quadratic programming goes
+on by itself: which hollow is the deepest shows at its bottom only. Where many small creases meet,
+averaged normals come nearest, and quadratic programming leads nowhere from there: then they begin
+anew elsewhere, and between the two nearest ends, as long as something nearer is found. Once two
+ways have come to the same distance the rest is left out.
 
 Who has a budget wants a good point at any time: an image that the first step of quadratic
 programming leads astray has normalised steps first, in stages (:func:`in_stages`).
@@ -22,13 +19,21 @@ import dataclasses
 
 import torch
 
-from .. import device as devices
-from . import averaging, conditions, descent, losses, penalty, primal_dual, sqp
+from . import conditions, descent, sqp
 from .problem import BestPoints, Problem
 from .status import Status
+from .ways import (
+    PASSES,
+    Known,
+    averaged,
+    between,
+    elsewhere,
+    long_steps,
+    more_steps,
+    normalised,
+    papers,
+)
 
-LONG = 2  # times the gradients of another way: the paper's method searches for its c with them,
-# descent with long steps wants many of them, and so do gradients that turn quickly
 WORTH = 1.02  # a class this much farther than the nearest one known is not attacked in more ways
 # passes (of ``steps`` gradients) after which an image is not worth the paper's method too; and, for
 # any class, where others of its classes have been attacked as well, no further way, and no further
@@ -37,80 +42,36 @@ DEAR, SPENT, BEGUN = 5, 6, 9
 ONWARD = 20  # iterations from the end of a way: it is near a bottom, or on a crease
 FAR = 2.0  # a way that ends so many times as far as the nearest known point is not followed on
 ROUGH = 1.05  # ends of two ways farther apart than this do not belong to one hollow: by_turns()
-# Averaged normals from elsewhere: how far away, as a share of the known distance, and how many at
-# once, round after round as long as something nearer is found.
-ASIDE, ROUNDS = 0.5, (2, 2, 2, 2)
+# Averaged normals where nothing else leads on: how many begin elsewhere in each round; from the
+# second on one begins between the two nearest ends, too.
+ROUNDS = (2, 1, 0, 0)
 SAME = 3e-4  # two ways whose distances agree within this share have come to the same place
 LITTLE = 3e-3  # of the distance: a way that brings no more has hardly led on
 # Normalised steps of an image with a budget that quadratic programming leads astray: with what it
 # has had by then they make 30 gradients, and 100.
 STAGES = (14, 70)
-
-
-def normalised(problem: Problem, _clean, steps: int, _known: BestPoints) -> BestPoints:
-    """Normalised steps."""
-    return descent.solve(problem, steps)
-
-
-def papers(problem: Problem, clean, steps: int, _known: BestPoints) -> BestPoints:
-    """The paper's method, every success on its way kept."""
-    paper = losses.faithful(clean, problem.targets)
-    return penalty.solve(problem, paper, polish=True, budget=LONG * steps)
-
-
-def averaged(problem: Problem, _clean, steps: int, _known: BestPoints) -> BestPoints:
-    """Averaged normals, from the clean images."""
-    return averaging.solve(problem, steps)
-
-
-def elsewhere(problem: Problem, steps: int, known: BestPoints, numbers: range) -> BestPoints:
-    """Averaged normals whose first gradient is taken aside: :data:`ASIDE` of the known distances
-    from the clean images, in the random directions of these ``numbers``, the same for all images.
-
-    At once, as a network takes less time for each of many images: len(numbers) · N points, those of
-    the first number first.
-    """
-    n = len(problem)
-    rows = torch.arange(n, device=problem.x.device).repeat(len(numbers))
-    drawn = [torch.randn(problem.x.shape[1], generator=devices.generator(k)) for k in numbers]
-    aside = torch.stack([v / torch.linalg.vector_norm(v) for v in drawn]).to(problem.x)
-    far = ASIDE * known.square.sqrt()
-    first_at = problem.x + far[:, None] * aside[:, None]
-    return averaging.solve(problem.take(rows), steps, first_at=first_at.flatten(0, 1).clamp_(0, 1))
-
-
-def long_steps(problem: Problem, _clean, steps: int, known: BestPoints) -> BestPoints:
-    """Primal-dual descent, with steps of the length that is known."""
-    return primal_dual.solve(problem, LONG * steps, known.square.sqrt())
-
-
-def small_steps(problem: Problem, _clean, steps: int, known: BestPoints) -> BestPoints:
-    """Averaged normals once more, from the nearest points that are known."""
-    return averaging.solve(problem, steps, start=known)
-
-
-def more_steps(problem: Problem, _clean, steps: int, known: BestPoints) -> BestPoints:
-    """More normalised steps, and shorter ones; where nothing is known, not far from the image."""
-    growth = torch.where(known.square.isfinite(), descent.CHANGE, descent.SLOWLY)
-    return descent.solve(problem, LONG * steps, growth)
-
-
-PASSES = {long_steps: LONG, more_steps: LONG}  # of ``steps`` gradients; the others have one
-FIRST_WAY = normalised
-WAYS = (long_steps, small_steps, papers)
-ROUGH_WAYS = (more_steps,)
+FIRST_WAY, ROUGH_WAY = normalised, more_steps
+WAYS = (long_steps, between, papers)
 
 
 @dataclasses.dataclass(eq=False)
-class _Turns:
-    """What the ways have come to. problem, clean, steps, found: as in :func:`by_turns`; ends:
-    (2, N) the two smallest |z - x|² of different ways, infinite where there is none yet."""
+class _Turns(Known):
+    """What the ways have come to."""
 
-    problem: Problem
-    clean: torch.Tensor
-    steps: int
-    found: BestPoints
-    ends: torch.Tensor
+    @classmethod
+    def start(cls, problem: Problem, clean, steps: int, found: BestPoints) -> "_Turns":
+        """Quadratic programming was a way if it has settled."""
+        turns = cls(problem, clean, steps, found)
+        turns.ends = found.square.new_full((2, len(problem)), torch.inf)
+        turns.points = torch.stack([found.z, found.z])
+        turns.count_program(torch.arange(len(problem), device=found.z.device))
+        return turns
+
+    def count_program(self, rows: torch.Tensor) -> None:
+        """The end of quadratic programming is one for the images ``rows`` that it has settled."""
+        settled = self.found.status[rows] == Status.SETTLED
+        self.ends[0, rows] = torch.where(settled, self.found.square[rows], torch.inf)
+        self.points[0, rows] = self.found.z[rows]
 
     def spent(self) -> torch.Tensor:
         """(N,) the gradients that each image has had, for all of its classes together."""
@@ -128,14 +89,17 @@ class _Turns:
             worth &= spent < DEAR
         elif self.problem.image is not None:
             many = self.problem.before[self.problem.image[rows]] > 0
-            limit = torch.where(many, SPENT, BEGUN) if way is elsewhere else SPENT
+            limit = torch.where(many, SPENT, BEGUN) if way in (elsewhere, between) else SPENT
             worth &= spent + PASSES.get(way, 1) <= limit
         return rows[worth]
 
     def keep(self, rows: torch.Tensor, one: BestPoints) -> torch.Tensor:
         """Take over what one way has found for the images ``rows``; those that another may bring
         nearer."""
-        self.ends[:, rows] = torch.cat([self.ends[:, rows], one.square[None]]).sort(0)[0][:2]
+        ends, order = torch.cat([self.ends[:, rows], one.square[None]]).sort(0)
+        points = torch.cat([self.points[:, rows], one.z[None]])
+        self.ends[:, rows] = ends[:2]
+        self.points[:, rows] = points[order[:2], torch.arange(len(rows), device=rows.device)]
         self.found.merge(rows, one)
         two = self.ends[:, rows].sqrt()
         apart = (two[1] > (1 + SAME) * two[0]) | two[1].isinf()
@@ -149,14 +113,13 @@ class _Turns:
 
     def attack(self, way, rows: torch.Tensor) -> BestPoints:
         """What one way finds for the images ``rows``."""
-        return way(self.problem.take(rows), self.clean[rows], self.steps, self.found.take(rows))
+        return way(self.take(rows))
 
     def program(self, rows: torch.Tensor) -> None:
         """Go on with the quadratic programming of the images ``rows``, where it was left."""
         more = sqp.ITERATIONS - sqp.HESITANT
         onward(self.problem.take(rows), self.found, rows, more)
-        settled = self.found.status[rows] == Status.SETTLED
-        self.ends[0, rows] = torch.where(settled, self.found.square[rows], torch.inf)
+        self.count_program(rows)
 
     def average(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Attack the images ``rows`` by averaged normals; those of them that another way may bring
@@ -183,16 +146,20 @@ class _Turns:
         return rows[left & ~stuck], rows[left & stuck], rows[left & perhaps]
 
     def restart(self, rows: torch.Tensor) -> torch.Tensor:
-        """Averaged normals from elsewhere for the images ``rows``, and again as long as they find
-        something a little nearer; those of the images that another way may bring nearer: where the
-        first ones found nothing, or something so much nearer that these are no small creases."""
+        """Averaged normals from elsewhere for the images ``rows``; then from between the two
+        nearest ends, too, and again as long as they find something a little nearer. Those of the
+        images that another way may bring nearer: where the first ones found nothing, or something
+        so much nearer that these are no small creases."""
         left, begun = rows, 0
-        for several in ROUNDS:
-            before = self.found.square.clone()
-            rows = self.begin_elsewhere(rows, range(begun, begun + several))
+        for number, several in enumerate(ROUNDS):
+            before, those = self.found.square.clone(), rows
+            if number:
+                rows = self.go(between, those, follow=False)
+            if several:
+                rows = self.begin_elsewhere(those, range(begun, begun + several))
             share = before[rows] / self.found.square[rows]
             creased = (share > (1 + SAME) ** 2) & (share <= ROUGH**2)
-            if not begun:
+            if not number:
                 left = rows[~creased]
             rows, begun = rows[creased], begun + several
         return left
@@ -203,21 +170,23 @@ class _Turns:
         rows = self.worth(elsewhere, rows, len(numbers) - 1)
         if not len(rows):
             return rows
-        problem, known, most = self.problem.take(rows), self.found.take(rows), self.problem.most
+        known, most = self.take(rows), self.problem.most
         several = max(1, (most or len(rows) * len(numbers)) // len(rows))
         for k in range(0, len(numbers), several):
-            every = elsewhere(problem, self.steps, known, numbers[k : k + several])
+            every = elsewhere(known, numbers[k : k + several])
             for one in torch.arange(len(every.square), device=rows.device).split(len(rows)):
                 left = self.keep(rows, every.take(one))
         return left
 
-    def go(self, way, rows: torch.Tensor) -> torch.Tensor:
-        """Attack the images ``rows`` in one way; those of them that another may bring nearer."""
+    def go(self, way, rows: torch.Tensor, follow: bool = True) -> torch.Tensor:
+        """Attack the images ``rows`` in one way; those of them that another may bring nearer.
+        follow: whether quadratic programming goes on from its end."""
         rows = self.worth(way, rows)
         if not len(rows):
             return rows
         one = self.attack(way, rows)
-        self.follow(rows, one, torch.arange(len(rows), device=rows.device))
+        if follow:
+            self.follow(rows, one, torch.arange(len(rows), device=rows.device))
         return self.keep(rows, one)
 
     def first(self, rows: torch.Tensor, hesitant: torch.Tensor) -> list[torch.Tensor]:
@@ -238,8 +207,8 @@ class _Turns:
             self.program(rows[again])
             before = self.found.square[rows]
         rough = (before > ROUGH**2 * one.square) | (before.isinf() & one.square.isinf())
-        more = [self.worth(way, rows[rough], PASSES.get(FIRST_WAY, 1)) for way in ROUGH_WAYS[:1]]
-        over = ~torch.isin(rows, torch.cat(more)) if more else torch.ones_like(rough)
+        more = self.worth(ROUGH_WAY, rows[rough], PASSES.get(FIRST_WAY, 1))
+        over = ~torch.isin(rows, more)
         self.follow(rows, one, over.nonzero()[:, 0])  # the others go on from the end of the next
         left = torch.isin(rows, self.keep(rows, one))
         return [rows[left & ~rough], rows[left & rough]]
@@ -270,8 +239,8 @@ def by_turns(
     found: BestPoints,
     rows: torch.Tensor,
     hesitant: torch.Tensor,
-    staged: torch.Tensor | None = None,
-    quick: torch.Tensor | None = None,
+    staged: torch.Tensor,
+    quick: torch.Tensor,
 ) -> None:
     """Attack the images ``rows`` in one way after the other, and change ``found``, which has what
     quadratic programming has come to; ``hesitant`` (N,): where it was left early. staged, quick:
@@ -282,17 +251,13 @@ def by_turns(
     quadratic programming was led astray, farther than plain normalised steps by :data:`ROUGH`, a
     gradient says little of its surroundings: there only ways with many steps lead on.
     """
-    ends = found.square.new_full((2, len(problem)), torch.inf)
-    ends[0] = torch.where(found.status == Status.SETTLED, found.square, torch.inf)
-    turns = _Turns(problem, clean, steps, found, ends)
-    had = rows[:0] if staged is None else rows[staged[rows]]
-    some, rough = turns.first(rows[~torch.isin(rows, had)], hesitant)
-    if len(had):
-        some = torch.cat([some, had[~quick[had]]]).sort()[0]
-        rough = torch.cat([rough, had[quick[had]]]).sort()[0]
-    left = rough
-    for way in ROUGH_WAYS:
-        left = turns.go(way, left)
+    if not len(rows):
+        return
+    turns, had = _Turns.start(problem, clean, steps, found), rows[staged[rows]]
+    some, rough = turns.first(rows[~staged[rows]], hesitant)
+    some = torch.cat([some, had[~quick[had]]]).sort()[0]
+    rough = torch.cat([rough, had[quick[had]]]).sort()[0]
+    turns.go(ROUGH_WAY, rough)
     lost = rough[found.square[rough].isinf()]
     some, stuck, perhaps = turns.average(torch.cat([some, lost]).sort()[0])
     again = turns.restart(torch.cat([stuck, perhaps]).sort()[0])

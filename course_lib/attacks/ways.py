@@ -1,0 +1,112 @@
+"""The ways in which an image is attacked when quadratic programming does not settle soon.
+
+They come to different hollows: normalised steps (:mod:`.descent`), which need no gradient of the
+right length, averaged normals (:mod:`.averaging`), which need gradients that have something in
+common, descent with long steps (:mod:`.primal_dual`), which passes over hollows, and the paper's
+own method (:mod:`.penalty`). Averaged normals can begin anew elsewhere, and between two ends.
+Which image gets which of them, and when, is said in :mod:`.turns`.
+"""
+
+import dataclasses
+
+import torch
+
+from .. import device as devices
+from . import averaging, descent, losses, penalty, primal_dual
+from .problem import BestPoints, Problem
+
+LONG = 2  # times the gradients of another way: the paper's method searches for its c with them,
+# descent with long steps wants many of them, and so do gradients that turn quickly
+# Averaged normals from elsewhere: how far away the first gradient is taken, as a share of the known
+# distance.
+ASIDE = 0.5
+
+
+@dataclasses.dataclass(eq=False)
+class Known:
+    """N images, and what is known of them. clean: (N, classes) their logits; steps: the gradients
+    of one way; found: the nearest points; ends, points: (2, N) and (2, N, D) the two smallest
+    |z - x|² that different ways have ended at, infinite where there is none yet, and where."""
+
+    problem: Problem
+    clean: torch.Tensor
+    steps: int
+    found: BestPoints
+    ends: torch.Tensor | None = None
+    points: torch.Tensor | None = None
+
+    def take(self, rows: torch.Tensor) -> "Known":
+        """The same for the images ``rows``."""
+        problem, clean, found = self.problem.take(rows), self.clean[rows], self.found.take(rows)
+        return Known(problem, clean, self.steps, found, self.ends[:, rows], self.points[:, rows])
+
+    def distances(self) -> torch.Tensor:
+        """(N,) those of the nearest points."""
+        return self.found.square.sqrt()
+
+
+def normalised(known: Known) -> BestPoints:
+    """Normalised steps."""
+    return descent.solve(known.problem, known.steps)
+
+
+def more_steps(known: Known) -> BestPoints:
+    """More normalised steps, and shorter ones; where nothing is known, not far from the image."""
+    reached = known.found.square.isfinite()
+    growth = torch.where(reached, descent.CHANGE, descent.SLOWLY)
+    return descent.solve(known.problem, LONG * known.steps, growth)
+
+
+def averaged(known: Known) -> BestPoints:
+    """Averaged normals, from the clean images."""
+    return averaging.solve(known.problem, known.steps)
+
+
+def elsewhere(known: Known, numbers: range) -> BestPoints:
+    """Averaged normals whose first gradient is taken aside: :data:`ASIDE` of the known distances
+    from the clean images, in the random directions of these ``numbers``, the same for all images.
+
+    At once, as a network takes less time for each of many images: len(numbers) · N points, those of
+    the first number first.
+    """
+    problem = known.problem
+    rows = torch.arange(len(problem), device=problem.x.device).repeat(len(numbers))
+    drawn = [torch.randn(problem.x.shape[1], generator=devices.generator(k)) for k in numbers]
+    aside = torch.stack([v / torch.linalg.vector_norm(v) for v in drawn]).to(problem.x)
+    far = ASIDE * known.distances()
+    first_at = (problem.x + far[:, None] * aside[:, None]).flatten(0, 1).clamp_(0, 1)
+    return averaging.solve(problem.take(rows), known.steps, first_at=first_at)
+
+
+def between(known: Known) -> BestPoints:
+    """Averaged normals from between the two nearest ends: as far away as the nearest known point,
+    in their mean direction.
+
+    Each end is a mixture of normals that chance has had a part in; their mean has less of it. How
+    much the newest gradient counts at first is how far apart the two directions lie: of two ends of
+    one hollow the mean is to be made a little better, else it is a beginning. From the nearest
+    known point where there are no two ends.
+    """
+    x, tiny = known.problem.x, torch.finfo(known.problem.x.dtype).tiny
+    ways = known.points - x
+    ways = ways / torch.linalg.vector_norm(ways, dim=2, keepdim=True).clamp_min(tiny)
+    mean, apart = ways.sum(0), torch.linalg.vector_norm(ways[1] - ways[0], dim=1)
+    mean *= (known.distances() / torch.linalg.vector_norm(mean, dim=1).clamp_min(tiny))[:, None]
+    two = known.ends.isfinite().all(0)
+    first_at = torch.where(two[:, None], (x + mean).clamp_(0, 1), known.found.z)
+    weight = torch.where(two, apart, 0.0).clamp(averaging.AGAIN, 1)
+    return averaging.solve(known.problem, known.steps, known.found, first_at, weight)
+
+
+def long_steps(known: Known) -> BestPoints:
+    """Primal-dual descent, with steps of the length that is known."""
+    return primal_dual.solve(known.problem, LONG * known.steps, known.distances())
+
+
+def papers(known: Known) -> BestPoints:
+    """The paper's method, every success on its way kept."""
+    paper = losses.faithful(known.clean, known.problem.targets)
+    return penalty.solve(known.problem, paper, polish=True, budget=LONG * known.steps)
+
+
+PASSES = {long_steps: LONG, more_steps: LONG}  # of ``steps`` gradients; the others have one
