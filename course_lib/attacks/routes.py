@@ -87,7 +87,8 @@ def soon(problem: Problem, clean: torch.Tensor) -> None:
 
     problem: one with ``away``, metered; clean: (N, classes) logits of its images. Some gradients
     away from the label, some for the class whose plane is the nearest, and onward from there; where
-    that is led astray, by normalised steps away from the label.
+    that is led astray, by normalised steps away from the label and by averaged normals: its classes
+    one after the other would take too many gradients.
     """
     rows = torch.arange(len(problem), device=problem.x.device)
     found = averaging.solve(problem, FIRST)
@@ -100,6 +101,7 @@ def soon(problem: Problem, clean: torch.Tensor) -> None:
     if len(rows):
         some = problem.take(rows)
         found.merge(rows, descent.solve(some, STAGES[-1], start=found.take(rows)))
+        found.merge(rows, averaging.solve(some))
         best = found.take(rows)
         onward(_to_other(some, best), best, torch.arange(len(rows), device=rows.device))
 
