@@ -1,13 +1,15 @@
 """The attack within a budget of gradients, with many classes, and the routes that it takes."""
 
+import dataclasses
+
 import pytest
 import torch
 from attack_problems import net_of, problem_of, some, targets_of
 from torch import nn
 
 from course_lib import attacks, data, zoo
-from course_lib.attacks import Status, averaging, descent, minimal, primal_dual, routes, sqp
-from course_lib.attacks.metering import LOOKS
+from course_lib.attacks import Status, averaging, descent, minimal, primal_dual, routes, sqp, turns
+from course_lib.attacks.metering import LOOKS, Meter
 from course_lib.attacks.problem import BestPoints
 
 BUDGETS = (1, 2, 5, 10, 13, 30, 37, 100, 300, 1000)
@@ -374,6 +376,40 @@ def test_pieces_give_what_the_whole_gives():
     parts = routes.in_pieces(lambda some: averaging.solve(some, 20), problem, 4)
     assert torch.allclose(whole.square, parts.square, rtol=1e-3)
     assert parts.evaluations.tolist() == [20] * 9
+
+
+@pytest.mark.parametrize("who", [[], [1, 4]])
+def test_for_any_class_images_led_astray_get_steps_away_from_the_label(monkeypatch, who):
+    """Normalised ones, then averaged normals, within the budget: of these images alone."""
+    net, x = net_of(nn.Tanh()), some(6)
+    problem = dataclasses.replace(problem_of(net, x, net(x).argmax(1)), away=True)
+    programming, asked = sqp.solve, []
+
+    def solve(*given, misled=None, **more):
+        if misled is not None:
+            misled[who] = True
+        return programming(*given, **more)
+
+    def noted(name, solver):
+        def solve(some, *given, **more):
+            asked.append((name, len(some), some.away))
+            return solver(some, *given, **more)
+
+        return solve
+
+    meter = Meter(problem.x, 1000, problem.targets)
+    problem = problem.metered(meter, torch.arange(6))
+    monkeypatch.setattr(sqp, "solve", solve)
+    for module in (descent, averaging):
+        monkeypatch.setattr(module, "solve", noted(module.__name__.split(".")[-1], module.solve))
+    routes.soon(problem, net(x))
+    assert asked[:2] == [("averaging", 6, True), ("averaging", 6, False)]
+    wanted = [("descent", len(who), True), ("averaging", len(who), True)]
+    assert asked[2:] == (wanted if who else [])
+    rest = [k for k in range(6) if k not in who]
+    more = turns.STAGES[-1] + averaging.STEPS
+    assert (meter.spent[who] >= more).all()
+    assert (meter.spent[rest] < more).all()
 
 
 # --- what cannot be attacked ----------------------------------------------------------------------
