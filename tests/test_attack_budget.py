@@ -380,7 +380,7 @@ def test_pieces_give_what_the_whole_gives():
 
 @pytest.mark.parametrize("who", [[], [1, 4]])
 def test_for_any_class_images_led_astray_get_steps_away_from_the_label(monkeypatch, who):
-    """Normalised ones, then averaged normals, within the budget: of these images alone."""
+    """Normalised ones, then averaged normals: of these images alone."""
     net, x = net_of(nn.Tanh()), some(6)
     problem = dataclasses.replace(problem_of(net, x, net(x).argmax(1)), away=True)
     programming, asked = sqp.solve, []

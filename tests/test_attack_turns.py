@@ -51,7 +51,7 @@ def by_turns_of(
     monkeypatch,
     before,
     first,
-    ways,
+    later,
     rough=None,
     settled=False,
     hesitant=None,
@@ -60,7 +60,7 @@ def by_turns_of(
     smooth=None,
 ):
     """What :func:`turns.by_turns` makes of ways that end at these squares, averaged normals the
-    first of ``ways``: what each of them was given, in turn, the nearest squares, and what was
+    first of ``later``: what each of them was given, in turn, the nearest squares, and what was
     refined. before: those of quadratic programming; rough: of more normalised steps; settled:
     whether programming has; hesitant: where it was left early; anew, middle: the squares of
     averaged normals from elsewhere, and from between two ends, the first time, the second, ...,
@@ -85,12 +85,12 @@ def by_turns_of(
         seen.append((None, known.problem.image_numbers.tolist()))
         return all_of(known.problem, [next(betweens, nothing)])
 
-    first_of_ways, *others = ways or [nothing]
+    averages, *others = later or [nothing]
     monkeypatch.setattr(turns, "onward", onward)
     monkeypatch.setattr(turns, "elsewhere", elsewhere)
     monkeypatch.setattr(turns, "between", between)
     monkeypatch.setattr(turns, "FIRST_WAY", a_way(first, seen))
-    monkeypatch.setattr(turns, "averaged", a_way(first_of_ways, seen))
+    monkeypatch.setattr(turns, "averaged", a_way(averages, seen))
     monkeypatch.setattr(turns, "WAYS", [a_way(square, seen) for square in others])
     monkeypatch.setattr(turns, "ROUGH_WAY", a_way(rough or nothing, seen if rough else []))
     problem, n = numbered(len(before)), len(before)
@@ -116,8 +116,8 @@ def test_an_image_is_left_alone_once_two_ways_agree(monkeypatch):
 def test_an_image_where_normalised_steps_are_much_nearer_gets_more_of_them(monkeypatch):
     before = [1.0, 1.2, torch.inf, torch.inf]
     first = [1.0, 1.0, 1.0, torch.inf]
-    ways, rough = [[2.0, 9.0, 9.0, 5.0]], [9.0, 0.5, 0.4, 9.0]
-    seen, square, _ = by_turns_of(monkeypatch, before, first, ways, rough)
+    later, rough = [[2.0, 9.0, 9.0, 5.0]], [9.0, 0.5, 0.4, 9.0]
+    seen, square, _ = by_turns_of(monkeypatch, before, first, later, rough)
     # and so does one for which nothing was found
     assert seen == [[0, 1, 2, 3], [1, 2, 3], [0]]
     assert square == [1.0, 0.5, pytest.approx(0.4), 9.0]
@@ -414,7 +414,27 @@ def test_the_farther_apart_two_ends_lie_the_more_the_newest_gradient_counts(monk
     assert torch.allclose(given[0][-1], chord.clamp(averaging.AGAIN, 1), atol=1e-6)
 
 
-def test_between_two_ends_nothing_known_is_lost_and_on_a_rough_network_something_found():
+def test_a_second_pass_mixes_the_first_gradient_by_each_images_weight():
+    """The lead is linear with the slope (0, 1) in the two pixels; the images begin along the first.
+    The average is then (1 - w) |r| / λ along the one and w along the other, with λ = |r| / 1."""
+    slope = torch.tensor([0.0, 1.0])
+    asked = []
+
+    def net(images):
+        asked.append(images.detach().flatten(1).clone())
+        return torch.stack([0 * images.flatten(1).sum(1), images.flatten(1) @ slope], 1)
+
+    x, weights = torch.full((3, 1, 1, 2), 0.5), torch.tensor([0.2, 0.7, 1.5])
+    problem = Problem(net, x.flatten(1), torch.ones(3).long(), torch.full((3,), 0.6), x.shape[1:])
+    found = BestPoints.nothing(problem, Status.AVERAGED)
+    found.z[:, 0], found.square[:] = 0.6, 0.01
+    averaging.approach(problem, found, 50, True, None, weights)
+    second = asked[1] - 0.5
+    share = (weights + averaging.LAST).clamp(max=1)
+    assert torch.allclose(second[:, 1] / second.sum(1), share, atol=1e-5)
+
+
+def test_between_two_ends_nothing_known_is_lost_and_something_found_that_no_end_leads_to():
     """In float64: on a rough network the last digit decides which hollow it is."""
     torch.manual_seed(4)
     conv = nn.Conv2d(1, 6, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(24, 5)
@@ -430,17 +450,18 @@ def test_between_two_ends_nothing_known_is_lost_and_on_a_rough_network_something
     every.keep(rows, averaging.solve(problem, 60))
     first = every.found.z.clone()
     every.begin_elsewhere(rows, range(2))
-    # the two nearest ends are kept with their places, none of them twice
+    # the two nearest ends are kept with their places
     away = torch.linalg.vector_norm(every.points - problem.x, dim=2)
     assert torch.allclose(away, every.ends.sqrt())
     assert (every.ends[0] <= every.ends[1]).all()
+    assert (every.ends[0] < every.ends[1]).sum() > 12
     assert torch.equal(every.ends[0], every.found.square)
     assert not torch.equal(every.points[0], first)
     known = every.found.square.clone()
     one = ways.between(every)
     assert (one.square <= known).all()
-    nearer = one.square < (1 - 1e-4) * known
-    assert nearer.any()
+    from_there = averaging.solve(problem, 60, start=every.found)
+    assert (one.square < (1 - turns.SAME) ** 2 * torch.minimum(from_there.square, known)).sum() > 2
     assert ((one.z >= 0) & (one.z <= 1)).all()
     assert torch.equal(net(one.z.unflatten(1, (1, 6, 6))).argmax(1), problem.targets)
     assert torch.allclose((one.z - problem.x).square().sum(1), one.square)
@@ -486,8 +507,8 @@ def test_an_image_that_has_cost_much_gets_no_papers_way_and_for_any_class_no_way
 
 
 def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatch):
-    """Of six passes of 10 gradients: after 40 there is room for two more, after 41 for one; of nine
-    for averaged normals from elsewhere, three at once: after 60."""
+    """Of six passes of 10 gradients: after 40 there is room for two more, after 41 for one. Of nine
+    for averaged normals from elsewhere, three at once, after 60; from between two ends after 80."""
     monkeypatch.setattr(turns, "onward", lambda *given, **more: None)
     seen = []
     long, short = a_way(4 * [1.0], seen), a_way(4 * [1.0], seen)
@@ -510,6 +531,10 @@ def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatc
         assert seen.pop() == wanted
     monkeypatch.setattr(turns, "elsewhere", elsewhere)
     of(30, 30, 30, 31).begin_elsewhere(torch.arange(4), range(3))
+    assert seen.pop() == [0, 1]
+    between = a_way(4 * [1.0], seen)
+    monkeypatch.setattr(turns, "between", between)
+    of(40, 40, 40, 41).go(between, torch.arange(4))
     assert seen.pop() == [0, 1]
     # of many classes, whose choice has cost 10 gradients, it is six for them, too
     of(10, 10, 10, 11, before=10).begin_elsewhere(torch.arange(4), range(3))

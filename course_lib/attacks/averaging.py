@@ -18,7 +18,7 @@ from .status import Status
 STEPS = 100  # twice as many bring 0.1 % on FC100-100-10-ReLU, 0.7 % on CONV
 PACE = 0.8  # of the multiplier: 1 is Newton's step for a linear network
 LAST = 0.01  # the weight of the newest gradient at the end
-AGAIN = 0.2  # and, at least, at the beginning of a second pass, which is to lose nothing
+AGAIN = 0.2  # and at the beginning of a second pass, if nothing else is said: it is to lose little
 # Gradients that point anywhere have a short average, and a multiplier made from it has no limit.
 FARTHER = 1.5  # a point is at most so much farther than the best one known
 GROWTH = 2.0  # and, as long as none is known, than the largest before
@@ -35,9 +35,10 @@ def approach(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """``steps`` gradients for every image, the best points noted in ``found``.
 
-    again: a second pass, which begins at the points of ``found`` and not at the clean images, and
-    with their directions; weight: (N,), or one number, that of its first gradient. first_at:
-    (N, D) where else a pass begins. Returns the last points (N, D) and multipliers (N,), those of
+    again: a second pass, which begins at the points of ``found`` and not at the clean images; the
+    average begins with their directions. weight: (N,), or one number, that of its first gradient
+    beside these; 1 and more leave nothing of them. first_at: (N, D) where else a pass begins.
+    Returns the last points (N, D) and multipliers (N,), those of
     1/2 |z - x|² and the lead.
     """
     x = problem.x

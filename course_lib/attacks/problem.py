@@ -82,7 +82,7 @@ class Problem:
 
     def exhausted(self) -> torch.Tensor:
         """(N,) bool: which images have had all the gradients that their budget has."""
-        return self._none() if self.meter is None else self.meter.exhausted(self.numbers)
+        return self._no_image() if self.meter is None else self.meter.exhausted(self.numbers)
 
     def affords(self, gradients: int) -> torch.Tensor | None:
         """(N,) bool: for which images so many ``gradients`` may be taken; None: for all of them. An
@@ -94,9 +94,10 @@ class Problem:
 
     def refused(self) -> torch.Tensor:
         """(N,) bool: which images were not given the gradients of a step, because of a budget."""
-        return self._none() if self.meter is None else self.meter.done[self.numbers]
+        return self._no_image() if self.meter is None else self.meter.done[self.numbers]
 
-    def _none(self) -> torch.Tensor:
+    def _no_image(self) -> torch.Tensor:
+        """(N,) bool: none of them."""
         return torch.zeros(len(self), dtype=torch.bool, device=self.x.device)
 
     def seen(self, z, lead, gradients: int = 0, slope: torch.Tensor | None = None) -> None:

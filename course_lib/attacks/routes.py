@@ -207,7 +207,7 @@ def look_again(problem, clean, steps: int, found: BestPoints, seen: Compared, si
         return
     for some in rows.split(size):
         rest = problem.take(some)
-        one = papers(Known(rest, clean[some], steps, found))
+        one = papers(Known(rest, clean[some], steps, found.take(some)))
         close = (one.square <= sqp.BEHIND**2 * best[some]).nonzero()[:, 0]
         onward(rest.take(close), one, close, rival=best[some[close]])
         found.merge(some, one)

@@ -3,8 +3,9 @@
 The ways (:mod:`.ways`) come to different hollows. From the end of each quadratic programming goes
 on by itself: which hollow is the deepest shows at its bottom only. Where many small creases meet,
 averaged normals come nearest, and quadratic programming leads nowhere from there: then they begin
-anew elsewhere, and between the two nearest ends, as long as something nearer is found. Once two
-ways have come to the same distance the rest is left out.
+anew elsewhere, and between the two nearest ends, as long as something nearer is found, and nothing
+goes on from these ends. Once two ways have come to the same distance the rest is left out; so it is
+once a pass from between two ends has brought nothing nearer.
 
 Who has a budget wants a good point at any time: an image that the first step of quadratic
 programming leads astray has normalised steps first, in stages (:func:`in_stages`).
@@ -37,13 +38,14 @@ from .ways import (
 WORTH = 1.02  # a class this much farther than the nearest one known is not attacked in more ways
 # passes (of ``steps`` gradients) after which an image is not worth the paper's method too; and, for
 # any class, where others of its classes have been attacked as well, no further way, and no further
-# beginning of averaged normals (of many classes, where choosing some has cost gradients: as a way)
+# beginning of averaged normals, elsewhere or between two ends (of many classes, where choosing some
+# has cost gradients: as a way)
 DEAR, SPENT, BEGUN = 5, 6, 9
 ONWARD = 20  # iterations from the end of a way: it is near a bottom, or on a crease
 FAR = 2.0  # a way that ends so many times as far as the nearest known point is not followed on
 ROUGH = 1.05  # ends of two ways farther apart than this do not belong to one hollow: by_turns()
-# Averaged normals where nothing else leads on: how many begin elsewhere in each round; from the
-# second on one begins between the two nearest ends, too.
+# Averaged normals where nothing else leads on: how many begin elsewhere in each round; in each but
+# the first one begins between the two nearest ends before.
 ROUNDS = (2, 1, 0, 0)
 SAME = 3e-4  # two ways whose distances agree within this share have come to the same place
 LITTLE = 3e-3  # of the distance: a way that brings no more has hardly led on
@@ -95,7 +97,8 @@ class _Turns(Known):
 
     def keep(self, rows: torch.Tensor, one: BestPoints) -> torch.Tensor:
         """Take over what one way has found for the images ``rows``; those that another may bring
-        nearer."""
+        nearer. A way that began with what is known, and found nothing nearer, has come to the same
+        place."""
         ends, order = torch.cat([self.ends[:, rows], one.square[None]]).sort(0)
         points = torch.cat([self.points[:, rows], one.z[None]])
         self.ends[:, rows] = ends[:2]
@@ -151,15 +154,16 @@ class _Turns(Known):
         images that another way may bring nearer: where the first ones found nothing, or something
         so much nearer that these are no small creases."""
         left, begun = rows, 0
-        for number, several in enumerate(ROUNDS):
-            before, those = self.found.square.clone(), rows
-            if number:
-                rows = self.go(between, those, follow=False)
-            if several:
-                rows = self.begin_elsewhere(those, range(begun, begun + several))
+        for k, several in enumerate(ROUNDS):
+            before, given = self.found.square.clone(), rows
+            if k:
+                rows = self.go(between, given, follow=False)
+            if several:  # also where the one between has found nothing: there are other hollows
+                given = given[~self.problem.take(given).exhausted()]
+                rows = self.begin_elsewhere(given, range(begun, begun + several))
             share = before[rows] / self.found.square[rows]
             creased = (share > (1 + SAME) ** 2) & (share <= ROUGH**2)
-            if not number:
+            if not k:
                 left = rows[~creased]
             rows, begun = rows[creased], begun + several
         return left
@@ -247,7 +251,7 @@ def by_turns(
     (N,) bool, which images have had :func:`in_stages` as their first way, and what it says.
 
     An image is left alone once its two nearest points, of two ways, are equally far; quadratic
-    programming was one if it has settled, else its end is where the others begin to refine. Where
+    programming was one if it has settled, and steps in stages are none. Where
     quadratic programming was led astray, farther than plain normalised steps by :data:`ROUGH`, a
     gradient says little of its surroundings: there only ways with many steps lead on.
     """

@@ -20,13 +20,15 @@ LONG = 2  # times the gradients of another way: the paper's method searches for 
 # Averaged normals from elsewhere: how far away the first gradient is taken, as a share of the known
 # distance.
 ASIDE = 0.5
+OPPOSITE = 1e-3  # two directions whose sum is not longer have no mean
 
 
 @dataclasses.dataclass(eq=False)
 class Known:
     """N images, and what is known of them. clean: (N, classes) their logits; steps: the gradients
     of one way; found: the nearest points; ends, points: (2, N) and (2, N, D) the two smallest
-    |z - x|² that different ways have ended at, infinite where there is none yet, and where."""
+    |z - x|² that different ways have ended at, infinite where there is none yet, and where; None
+    where no ways are compared."""
 
     problem: Problem
     clean: torch.Tensor
@@ -79,21 +81,24 @@ def elsewhere(known: Known, numbers: range) -> BestPoints:
 
 
 def between(known: Known) -> BestPoints:
-    """Averaged normals from between the two nearest ends: as far away as the nearest known point,
-    in their mean direction.
+    """Averaged normals from between the two nearest ends: in their mean direction, as far away as
+    the nearest known point, cut to the box. The end is never farther than that point.
 
     Each end is a mixture of normals that chance has had a part in; their mean has less of it. How
-    much the newest gradient counts at first is how far apart the two directions lie: of two ends of
-    one hollow the mean is to be made a little better, else it is a beginning. From the nearest
-    known point where there are no two ends.
+    much the newest gradient counts at first is how far apart the two directions lie, at most 1: of
+    two ends of one hollow the mean is to be made a little better, else it is a beginning. From the
+    nearest known point where there are no two ends.
     """
     x, tiny = known.problem.x, torch.finfo(known.problem.x.dtype).tiny
-    ways = known.points - x
-    ways = ways / torch.linalg.vector_norm(ways, dim=2, keepdim=True).clamp_min(tiny)
-    mean, apart = ways.sum(0), torch.linalg.vector_norm(ways[1] - ways[0], dim=1)
-    mean *= (known.distances() / torch.linalg.vector_norm(mean, dim=1).clamp_min(tiny))[:, None]
-    two = known.ends.isfinite().all(0)
+    directions = known.points - x
+    sizes = torch.linalg.vector_norm(directions, dim=2, keepdim=True).clamp_min(tiny)
+    directions = directions / sizes
+    mean = directions.sum(0)
+    size = torch.linalg.vector_norm(mean, dim=1)
+    two = known.ends.isfinite().all(0) & (size > OPPOSITE)
+    mean *= (known.distances() / size.clamp_min(tiny))[:, None]
     first_at = torch.where(two[:, None], (x + mean).clamp_(0, 1), known.found.z)
+    apart = torch.linalg.vector_norm(directions[1] - directions[0], dim=1)
     weight = torch.where(two, apart, 0.0).clamp(averaging.AGAIN, 1)
     return averaging.solve(known.problem, known.steps, known.found, first_at, weight)
 
@@ -109,4 +114,5 @@ def papers(known: Known) -> BestPoints:
     return penalty.solve(known.problem, paper, polish=True, budget=LONG * known.steps)
 
 
-PASSES = {long_steps: LONG, more_steps: LONG}  # of ``steps`` gradients; the others have one
+# of ``steps`` gradients that a way takes; the others take one (the paper's has a limit of its own)
+PASSES = {long_steps: LONG, more_steps: LONG}
