@@ -64,10 +64,10 @@ def approach(
             mean = (z - x) / multiplier.clamp_min(tiny)[:, None]
         mean = normal if mean is None else mean.lerp_(normal, newest)
         u = x + multiplier[:, None] * mean
-        free = (u >= 0) & (u <= 1)
-        along = torch.linalg.vecdot(mean * free, mean)
+        inside = mean * ((u >= 0) & (u <= 1))
+        along = torch.linalg.vecdot(inside, mean)
         # how fast the lead grows with λ; where the newest normal turns away, not slower than that
-        rate = torch.maximum(torch.linalg.vecdot(normal * free, mean), 0.3 * along)
+        rate = torch.maximum(torch.linalg.vecdot(inside, normal), 0.3 * along)
         multiplier = (multiplier - PACE * lead / rate.clamp_min(1e-9)).clamp_min(0)
         z = (x + multiplier[:, None] * mean).clamp_(0, 1)
         size = torch.linalg.vector_norm(z - x, dim=1)

@@ -252,14 +252,16 @@ class BestPoints:
 
         x: (N, D) the images; rows: (n,) to which of them the points z (n, D) belong.
         """
-        if square is None:
-            square = (z - x[rows]).square().sum(1)
-        better = success & (square < self.square[rows])
-        if better.any():
-            at = rows[better]
-            self.z[at], self.square[at] = z[better], square[better]
-            for name in MEASURED:  # of the point that was there
-                getattr(self, name)[at] = torch.nan
+        won = success.nonzero()[:, 0]
+        if not len(won):
+            return
+        at, z = rows[won], z[won]
+        square = (z - x[at]).square().sum(1) if square is None else square[won]
+        better = square < self.square[at]
+        at = at[better]
+        self.z[at], self.square[at] = z[better], square[better]
+        for name in MEASURED:  # of the point that was there
+            getattr(self, name)[at] = torch.nan
 
     def take(self, rows: torch.Tensor) -> "BestPoints":
         """The same for the images ``rows``."""
