@@ -162,19 +162,27 @@ def test_a_round_that_finds_nothing_nearer_is_the_last(monkeypatch):
     assert followed == [[0, 1], [0, 1]]  # the ends of the first way and of averaged normals
 
 
-def test_where_programming_leads_on_by_little_both_are_tried(monkeypatch):
-    """Image 0 is stuck, 1 led on by a little, 2 by more: 1 gets other beginnings and other ways,
-    whether the first found anything or not, and whether two of its ends agree or not."""
-    ends, smooth = [3 * [1.0], 3 * [0.97]], {1: 0.003, 2: 0.03}
-    for new, later in (([0.98, 0.98, 0.1], [1, 2]), ([1.0, 1.0, 0.1], [1, 2])):
-        anew = [new, 3 * [9.0], 3 * [9.0], 3 * [9.0], 3 * [9.0]]
-        seen, square, _ = by_turns_of(
-            monkeypatch, 3 * [1.05], 3 * [1.04], ends, anew=anew, smooth=smooth
-        )
-        rounds = [given for given in seen if isinstance(given, tuple)]
-        assert rounds[0] == ([0, 1], [0, 1])
-        assert seen[-1] == later
-        assert square[1:] == pytest.approx([0.97 * 0.997, 0.97 * 0.97])
+def test_where_programming_leads_on_there_is_no_other_beginning(monkeypatch):
+    """Image 0 is stuck; 1 is led on by 0.03 % of its distance, and 2 by 3 %."""
+    ends, smooth = [3 * [1.0], 3 * [0.97]], {1: 0.00065, 2: 0.06}
+    anew = 3 * [3 * [0.98]]
+    seen, square, _ = by_turns_of(
+        monkeypatch, 3 * [1.05], 3 * [1.04], ends, anew=anew, smooth=smooth
+    )
+    rounds = [given for given in seen if isinstance(given, tuple)]
+    assert rounds[0] == ([0, 1], [0])
+    assert seen[-1] == [1, 2]
+    assert square[0] == pytest.approx(0.98)
+
+
+def test_nothing_goes_on_from_what_was_known_before(monkeypatch):
+    """The second way finds nothing nearer for image 0, and begins with what was known of it."""
+    *_, followed = by_turns_of(
+        monkeypatch, [1.05, 1.22], [1.0, 1.2], [[1.0, 1.1]], smooth={0: 0.1, 1: 0.1}
+    )
+    assert followed == [[0, 1], [0, 1]]  # programming has led on from the first, to 0.9
+    *_, followed = by_turns_of(monkeypatch, [1.05, 1.22], [1.0, 1.2], [[1.0, 1.1]])
+    assert followed == [[0, 1], [1]]
 
 
 def test_an_image_that_had_its_steps_in_stages_gets_no_first_way_again(monkeypatch):

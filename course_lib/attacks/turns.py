@@ -48,7 +48,6 @@ ROUGH = 1.05  # ends of two ways farther apart than this do not belong to one ho
 # the first one begins between the two nearest ends before.
 ROUNDS = (2, 1, 0, 0)
 SAME = 3e-4  # two ways whose distances agree within this share have come to the same place
-LITTLE = 3e-3  # of the distance: a way that brings no more has hardly led on
 # Normalised steps of an image with a budget that quadratic programming leads astray: with what it
 # has had by then they make 30 gradients, and 100.
 STAGES = (14, 70)
@@ -109,9 +108,11 @@ class _Turns(Known):
         return rows[apart & ~self.problem.take(rows).exhausted()]
 
     def follow(self, rows: torch.Tensor, one: BestPoints, which: torch.Tensor) -> None:
-        """From the ends of one way for the images ``rows[which]`` to nearest points."""
+        """From the ends of one way for the images ``rows[which]`` to nearest points; not from what
+        was known before, where a way has found nothing nearer."""
         known = self.found.square[rows]
-        which = which[one.square[which] <= FAR**2 * known[which]]
+        worth = (one.square <= FAR**2 * known) & (one.square != known)
+        which = which[worth[which]]
         onward(self.problem.take(rows[which]), one, which, rival=known[which])
 
     def attack(self, way, rows: torch.Tensor) -> BestPoints:
@@ -124,29 +125,25 @@ class _Turns(Known):
         onward(self.problem.take(rows), self.found, rows, more)
         self.count_program(rows)
 
-    def average(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def average(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Attack the images ``rows`` by averaged normals; those of them that another way may bring
-        nearer, those that averaged normals from elsewhere may, and those of the first that these
-        may, too.
+        nearer, and those that averaged normals from elsewhere may.
 
         Where the ways before came to about the same distance, nothing has settled the end, and
         quadratic programming leads nowhere from it, it lies where many small creases meet: no step
         from there helps, but another beginning does. Where the ways end far apart, or programming
-        leads on, the hollows are larger, and there are other ways out of them. Where it leads on by
-        a :data:`LITTLE`, one cannot tell.
+        leads on, the hollows are larger, and there are other ways out of them.
         """
         rows = self.worth(averaged, rows)
         if not len(rows):
-            return rows, rows, rows
+            return rows, rows
         one, before = self.attack(averaged, rows), self.found.square[rows]
         end = one.square.clone()
         self.follow(rows, one, torch.arange(len(rows), device=rows.device))
-        alike = (end <= ROUGH**2 * before) & (before <= ROUGH**2 * end) & end.isfinite()
-        alike &= one.status != Status.SETTLED
-        stuck = alike & (end <= (1 + SAME) ** 2 * one.square)
-        perhaps = alike & ~stuck & (end <= (1 + LITTLE) ** 2 * one.square)
+        stuck = (end <= ROUGH**2 * before) & (before <= ROUGH**2 * end) & end.isfinite()
+        stuck &= (one.status != Status.SETTLED) & (end <= (1 + SAME) ** 2 * one.square)
         left = torch.isin(rows, self.keep(rows, one))
-        return rows[left & ~stuck], rows[left & stuck], rows[left & perhaps]
+        return rows[left & ~stuck], rows[left & stuck]
 
     def restart(self, rows: torch.Tensor) -> torch.Tensor:
         """Averaged normals from elsewhere for the images ``rows``; then from between the two
@@ -263,9 +260,8 @@ def by_turns(
     rough = torch.cat([rough, had[quick[had]]]).sort()[0]
     turns.go(ROUGH_WAY, rough)
     lost = rough[found.square[rough].isinf()]
-    some, stuck, perhaps = turns.average(torch.cat([some, lost]).sort()[0])
-    again = turns.restart(torch.cat([stuck, perhaps]).sort()[0])
-    left = torch.cat([some, again[torch.isin(again, stuck)]]).sort()[0]
+    some, stuck = turns.average(torch.cat([some, lost]).sort()[0])
+    left = torch.cat([some, turns.restart(stuck)]).sort()[0]
     for way in WAYS:
         left = turns.go(way, left)
 
