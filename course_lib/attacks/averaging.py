@@ -38,8 +38,7 @@ def approach(
     again: a second pass, which begins at the points of ``found`` and not at the clean images; the
     average begins with their directions. weight: (N,), or one number, that of its first gradient
     beside these; 1 and more leave nothing of them. first_at: (N, D) where else a pass begins.
-    Returns the last points (N, D) and multipliers (N,), those of
-    1/2 |z - x|² and the lead.
+    Returns the last points (N, D) and multipliers (N,), those of 1/2 |z - x|² and the lead.
     """
     x = problem.x
     rows = torch.arange(len(x), device=x.device)

@@ -248,9 +248,9 @@ def by_turns(
     (N,) bool, which images have had :func:`in_stages` as their first way, and what it says.
 
     An image is left alone once its two nearest points, of two ways, are equally far; quadratic
-    programming was one if it has settled, and steps in stages are none. Where
-    quadratic programming was led astray, farther than plain normalised steps by :data:`ROUGH`, a
-    gradient says little of its surroundings: there only ways with many steps lead on.
+    programming was one if it has settled, and steps in stages are none. Where quadratic programming
+    was led astray, farther than plain normalised steps by :data:`ROUGH`, a gradient says little of
+    its surroundings: there only ways with many steps lead on.
     """
     if not len(rows):
         return
