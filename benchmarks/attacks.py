@@ -66,7 +66,10 @@ class Method:
 
     images: at most so many (fewer where it is slow); runs: timed runs, whose median counts;
     counted: images of the run that counts gradients; heavy: left out on :data:`HEAVY_NETWORKS`,
-    where it would take longer than all the rest together.
+    where it would take longer than all the rest together. turns: of more than one, each is timed in
+    a process of its own, one turn of all such methods of a network after the other, and all their
+    runs count: for two times that are compared, as a machine's speed changes from minute to minute
+    and from process to process.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Method:
     runs: int = 3
     counted: int = 200
     heavy: bool = False
+    turns: int = 1
 
 
 def both(method: Method) -> list[Method]:
@@ -252,8 +256,9 @@ def sources(method: Method) -> str:
     return digest(code)
 
 
-def job_of(method: Method, network: Path, images: Path, n: int, runs: int) -> dict:
-    """What the worker is told, and a key of all that decides its answer."""
+def job_of(method: Method, network: Path, images: Path, n: int, runs: int, turn: int = 0) -> dict:
+    """What the worker is told, and a key of all that decides its answer. turn: 0 for the first,
+    which counts the gradients; the later ones are told apart by it."""
     job = {
         "network": str(network),
         "images": str(images),
@@ -266,6 +271,9 @@ def job_of(method: Method, network: Path, images: Path, n: int, runs: int) -> di
     }
     what = job | {"network": network.name, "images": images.name, "code": sources(method)}
     what |= {"worker": method.worker, "torch": torch.__version__}
+    if turn:
+        job["counted"] = min(method.counted, 1)  # for the warm-up
+        what |= {"turn": turn}
     return job | {"out": str(home() / "cells" / f"{digest(what)[:16]}.npz")}
 
 
@@ -466,12 +474,11 @@ def measure_methods(
     all that is known of it."""
     files = network, write_arrays(images)
     rows, judged, cells = {}, {}, {}
+    n = min(options.images, len(images["labels"]))  # fewer than asked for, where there are no more
     for method in methods:
         if method.heavy and name in HEAVY_NETWORKS:
             rows[method.name] = {"failed": HEAVY, "targeted": method.targeted}
             continue
-        # fewer than were asked for, where there are no more
-        n = min(options.images, len(images["labels"]))
         job = job_of(method, *files, n, options.runs)
         cell = cell_of(method, job, method in chosen, options, failures)
         if isinstance(cell, str):
@@ -481,6 +488,15 @@ def measure_methods(
             found = judge(net, images, cell["adversarial"], method.targeted)
             judged[method.name], cells[method.name] = found, cell
             tell(name, method, found, cell)
+    for turn in range(1, max((m.turns for m in methods), default=1)):
+        for method in methods:
+            if turn < method.turns and method.name in cells:
+                job = job_of(method, *files, n, options.runs, turn)
+                cell = cell_of(method, job, method in chosen, options, failures)
+                if isinstance(cell, str):
+                    print(f"{name:13s} {method.name:26s} turn {turn + 1}: {cell}", flush=True)
+                elif cell:
+                    cells[method.name] = with_turn(cells[method.name], cell)
     least = {}
     for targeted in (True, False):
         wanted = [m.name for m in methods if m.targeted == targeted and m.name in judged]
@@ -499,6 +515,12 @@ def measure_methods(
             rows[key] = row | {"targeted": targeted}
     ordered = {m.name: rows[m.name] for m in methods if m.name in rows}
     return {"n": len(images["labels"]), "least": least, "rows": ordered}
+
+
+def with_turn(cell: dict, later: dict) -> dict:
+    """A method's answer with the times of a ``later`` turn; its images are those of the first."""
+    both = {key: [*cell[key], *later[key]] for key in ("cpu", "load", "reference_work")}
+    return cell | both | {"ended": later["ended"]}
 
 
 def measure_table(options) -> dict:

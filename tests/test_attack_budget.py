@@ -8,7 +8,7 @@ from attack_problems import net_of, problem_of, some, targets_of
 from torch import nn
 
 from course_lib import attacks, data, zoo
-from course_lib.attacks import Status, averaging, descent, minimal, primal_dual, routes, sqp, turns
+from course_lib.attacks import Status, averaging, descent, minimal, routes, sqp, turns
 from course_lib.attacks.metering import LOOKS, Meter
 from course_lib.attacks.problem import BestPoints
 
@@ -339,21 +339,16 @@ def test_gradients_that_point_anywhere_do_not_send_an_image_away():
 # powers of two, with which every number is scaled without rounding: a step that turns on the last
 # digit would lead elsewhere, on one processor and not on another
 @pytest.mark.parametrize("factor", [2.0**-10, 1.0, 2.0**10])
-@pytest.mark.parametrize(
-    ("solve", "reached"),
-    # long steps miss a target now and then, and are one way of several
-    [(descent.solve, 12), (lambda problem: primal_dual.solve(problem, 100), 11)],
-)
-def test_the_steps_of_a_length_do_not_know_the_scale_of_the_logits(solve, reached, factor):
+def test_the_steps_of_a_length_do_not_know_the_scale_of_the_logits(factor):
     net, x = net_of(nn.ReLU()), some()
     targets = targets_of(net, x)
 
     def scaled(v):
         return factor * net(v)
 
-    found = solve(problem_of(scaled, x, targets, 1e-4 * factor))
-    plain = solve(problem_of(net, x, targets, 1e-4))
-    assert found.square.isfinite().sum() >= reached
+    found = descent.solve(problem_of(scaled, x, targets, 1e-4 * factor))
+    plain = descent.solve(problem_of(net, x, targets, 1e-4))
+    assert found.square.isfinite().all()
     assert torch.allclose(found.square, plain.square, rtol=1e-2)
 
 

@@ -24,7 +24,6 @@ from course_lib.attacks import (
     losses,
     minimal,
     penalty,
-    primal_dual,
     sqp,
 )
 from course_lib.attacks.minimal import minimal_adversarial
@@ -267,7 +266,7 @@ def test_a_point_that_is_no_nearest_one_is_not_settled(monkeypatch):
         found.square = found.square * 1.44
         return found
 
-    for way in (sqp, averaging, descent, penalty, primal_dual):
+    for way in (sqp, averaging, descent, penalty):
         monkeypatch.setattr(way, "solve", too_far)
     found = minimal_adversarial(net, x, right.targets)
     far = found.l2 > 1.05 * right.l2

@@ -7,7 +7,7 @@ import torch
 from attack_problems import Sine, net_of, problem_of, some, targets_of
 from torch import nn
 
-from course_lib.attacks import Status, averaging, descent, primal_dual, sqp, turns, ways
+from course_lib.attacks import Status, averaging, descent, sqp, turns, ways
 from course_lib.attacks.problem import BestPoints, Problem
 
 
@@ -58,6 +58,7 @@ def by_turns_of(
     anew=(),
     middle=(),
     smooth=None,
+    hollows=(),
 ):
     """What :func:`turns.by_turns` makes of ways that end at these squares, averaged normals the
     first of ``later``: what each of them was given, in turn, the nearest squares, and what was
@@ -65,7 +66,7 @@ def by_turns_of(
     whether programming has; hesitant: where it was left early; anew, middle: the squares of
     averaged normals from elsewhere, and from between two ends, the first time, the second, ...,
     whose numbers (None between) and images are noted; smooth: for images where programming leads
-    on, by what share of the square."""
+    on, by what share of the square; hollows: the squares of brief beginnings, noted as those."""
     seen, followed, betweens = [], [], iter(middle)
     nothing = len(before) * [torch.inf]
 
@@ -81,6 +82,12 @@ def by_turns_of(
             seen.append((list(numbers), known.problem.image_numbers.tolist()))
         return all_of(known.problem, squares)
 
+    def brief(known, numbers):
+        at = [k - turns.BRIEF_FROM for k in numbers]
+        if hollows:
+            seen.append((at, known.problem.image_numbers.tolist()))
+        return all_of(known.problem, [hollows[k] if k < len(hollows) else nothing for k in at])
+
     def between(known):
         seen.append((None, known.problem.image_numbers.tolist()))
         return all_of(known.problem, [next(betweens, nothing)])
@@ -89,9 +96,10 @@ def by_turns_of(
     monkeypatch.setattr(turns, "onward", onward)
     monkeypatch.setattr(turns, "elsewhere", elsewhere)
     monkeypatch.setattr(turns, "between", between)
+    monkeypatch.setattr(turns, "brief", brief)
     monkeypatch.setattr(turns, "FIRST_WAY", a_way(first, seen))
     monkeypatch.setattr(turns, "averaged", a_way(averages, seen))
-    monkeypatch.setattr(turns, "WAYS", [a_way(square, seen) for square in others])
+    monkeypatch.setattr(turns, "LAST_WAYS", [a_way(square, seen) for square in others])
     monkeypatch.setattr(turns, "ROUGH_WAY", a_way(rough or nothing, seen if rough else []))
     problem, n = numbered(len(before)), len(before)
     found = BestPoints.nothing(problem, Status.SETTLED if settled else Status.FAILED)
@@ -114,13 +122,40 @@ def test_an_image_is_left_alone_once_two_ways_agree(monkeypatch):
 
 
 def test_an_image_where_normalised_steps_are_much_nearer_gets_more_of_them(monkeypatch):
-    before = [1.0, 1.2, torch.inf, torch.inf]
-    first = [1.0, 1.0, 1.0, torch.inf]
-    later, rough = [[2.0, 9.0, 9.0, 5.0]], [9.0, 0.5, 0.4, 9.0]
+    """Unless averaged normals are nearer still: image 4, and 3, for which nothing else was found.
+    Of image 5 theirs end at the same place."""
+    before = [1.0, 1.2, torch.inf, torch.inf, 1.2, 1.2]
+    first = [1.0, 1.0, 1.0, torch.inf, 1.0, 1.0]
+    later = [[2.0, 9.0, 9.0, 5.0, 0.9, 1.0001], 6 * [3.0]]
+    rough = [9.0, 0.5, 0.4, 9.0, 9.0, 9.0]
     seen, square, _ = by_turns_of(monkeypatch, before, first, later, rough)
-    # and so does one for which nothing was found
-    assert seen == [[0, 1, 2, 3], [1, 2, 3], [0]]
-    assert square == [1.0, 0.5, pytest.approx(0.4), 9.0]
+    everything = [0, 1, 2, 3, 4, 5]
+    assert seen == [everything, everything, [1, 2], [0, 3, 4]]
+    assert square == [1.0, 0.5, pytest.approx(0.4), 3.0, pytest.approx(0.9), 1.0]
+
+
+def test_brief_beginnings_go_on_as_long_as_they_find_something_nearer(monkeypatch):
+    """Several at once, each followed. Image 0 finds nothing, 1 in its first beginnings, 2 in all of
+    them, 3 something nearer by less than what counts; of image 4 two of them end at one place."""
+    before, first, ends = 5 * [1.05], 5 * [1.0], [5 * [1.3], 5 * [2.0]]
+    hollows = [
+        [3.0, 0.9, 0.9, 0.9999, 0.8],
+        [3.1, 1.1, 0.8, 1.1, 0.8001],
+        [3.2, 1.2, 0.7, 1.2, 0.9],
+        [0.1, 1.3, 0.6, 0.1, 0.1],
+        [0.1, 1.4, 0.5, 0.1, 0.1],
+        [0.1, 1.5, 0.4, 0.1, 0.1],
+        5 * [0.1],
+    ]
+    seen, square, followed = by_turns_of(monkeypatch, before, first, ends, hollows=hollows)
+    several = list(range(turns.SEVERAL))
+    assert turns.TIMES * turns.SEVERAL == 6  # of the table above
+    assert seen[2] == (several, [0, 1, 2, 3, 4])
+    assert seen[3] == ([k + turns.SEVERAL for k in several], [1, 2])
+    assert seen[4] == [0, 1, 2]  # the way after; of 3 and 4 two ways agree
+    assert square == pytest.approx([1.0, 0.9, 0.4, 0.9999, 0.8])
+    # all but those that end more than twice as far as what is known
+    assert followed[2] == 3 * [0, 1, 2, 3, 4]
 
 
 def test_where_programming_leads_nowhere_averaged_normals_begin_elsewhere(monkeypatch):
@@ -192,7 +227,8 @@ def test_an_image_that_had_its_steps_in_stages_gets_no_first_way_again(monkeypat
     for name, square in (("FIRST_WAY", 1.0), ("averaged", 0.9)):
         monkeypatch.setattr(turns, name, a_way(3 * [square], seen))
     monkeypatch.setattr(turns, "ROUGH_WAY", a_way(3 * [0.8], seen))
-    monkeypatch.setattr(turns, "WAYS", [])
+    monkeypatch.setattr(turns, "TIMES", 0)
+    monkeypatch.setattr(turns, "LAST_WAYS", [])
     problem = numbered(3)
     found = BestPoints.nothing(problem, Status.FAILED)
     found.square = torch.full((3,), 1.04)
@@ -267,15 +303,17 @@ def test_quadratic_programming_is_led_astray_where_its_first_step_does_not_come_
 def test_where_nothing_is_known_there_is_no_beginning_beside_it(monkeypatch):
     """Half of an infinite distance would be a corner of the box: more steps, and smaller ones."""
     anew, inf = [[0.1, 0.1]], torch.inf
+    rough = [inf, 3.0]
     seen, square, _ = by_turns_of(
-        monkeypatch, 2 * [inf], 2 * [inf], [2 * [1.0]], rough=[3.0, inf], anew=anew
+        monkeypatch, 2 * [inf], 2 * [inf], [[1.0, inf]], rough=rough, anew=anew, hollows=anew
     )
-    assert seen == [[0, 1], [0, 1], [1]]  # and the other ways where that finds nothing either
-    assert square == [3.0, 1.0]
+    assert seen[:3] == [[0, 1], [0, 1], [1]]
+    assert seen[3] == ([0, 1, 2], [0])  # of the first one a distance is known
+    assert square == pytest.approx([0.1, 3.0])
     # where averaged normals alone have found something, theirs is no distance to go by
     before, first = [9.0, 9.0], [8.9, 8.9]
     seen, *_ = by_turns_of(monkeypatch, before, first, [[1.0, 8.5]], anew=anew)
-    assert seen[2:] == [([0, 1], [1])]
+    assert [given for given in seen if isinstance(given, tuple)] == [([0, 1], [1])]
 
 
 def test_what_has_settled_is_not_begun_anew(monkeypatch):
@@ -294,8 +332,9 @@ def test_what_has_settled_is_not_begun_anew(monkeypatch):
     monkeypatch.setattr(turns, "onward", lambda *given, **more: None)
     monkeypatch.setattr(turns, "averaged", settled)
     monkeypatch.setattr(turns, "elsewhere", elsewhere)
+    monkeypatch.setattr(turns, "TIMES", 0)
     monkeypatch.setattr(turns, "FIRST_WAY", a_way([1.05, 1.05], seen))
-    monkeypatch.setattr(turns, "WAYS", [])
+    monkeypatch.setattr(turns, "LAST_WAYS", [])
     problem = numbered(2)
     found = BestPoints.nothing(problem, Status.FAILED)
     found.square = torch.tensor([1.06, 1.06])
@@ -371,17 +410,42 @@ class Noted(nn.Module):
         return self.net(images)
 
 
-def test_the_first_gradient_is_taken_at_half_the_known_distance():
+def test_the_first_gradient_is_taken_aside_near_by_or_far_away():
     net, x = net_of(nn.Tanh()), 0.5 + 0 * some(3)  # grey: nothing is cut to the box
-    noted = Noted(net).eval()
-    problem = problem_of(noted, x, targets_of(net, x))
-    known = BestPoints.nothing(problem, Status.AVERAGED)
-    known.square = torch.tensor([1.0, 4.0, 0.25])
-    ways.elsewhere(ways.Known(problem, torch.zeros(3, 5), 5, known), range(2))
-    away = (noted.asked[0] - 0.5).unflatten(0, (2, 3))
-    assert torch.allclose(away.norm(dim=2), torch.tensor([0.5, 1.0, 0.25]), rtol=1e-5)
+    problem = problem_of(net, x, targets_of(net, x))
+    found = BestPoints.nothing(problem, Status.AVERAGED)
+    found.square = torch.tensor([0.01, 0.04, 0.0025])
+    known = torch.tensor([0.1, 0.2, 0.05])
+
+    def first_points(way, numbers):
+        noted = Noted(net).eval()
+        given = ways.Known(problem_of(noted, x, problem.targets), torch.zeros(3, 5), 5, found)
+        one = way(given, numbers)
+        assert len(one.square) == 3 * len(numbers)
+        return (noted.asked[0] - 0.5).unflatten(0, (len(numbers), 3)), len(noted.asked)
+
+    away, gradients = first_points(ways.elsewhere, range(3))
+    assert gradients == 5
+    shares = torch.tensor([ways.NEAR_BY, ways.FAR_AWAY, ways.FAR_AWAY])
+    assert torch.allclose(away.norm(dim=2), shares[:, None] * known, rtol=1e-5)
     assert torch.allclose(away[:, 1] / 2, away[:, 0], atol=1e-6)  # one direction for all images
-    assert not torch.allclose(away[0], away[1], atol=1e-2)
+    for k, m in ((0, 1), (1, 2)):
+        cosine = torch.cosine_similarity(away[k], away[m], dim=1)
+        assert (cosine < 0.9).all()
+    brief, gradients = first_points(ways.brief, range(2, 4))
+    assert gradients == ways.BRIEF
+    assert torch.allclose(brief.norm(dim=2), ways.FAR_AWAY * known.expand(2, 3), rtol=1e-5)
+    assert torch.allclose(brief[0], away[2])  # the number decides
+
+
+def test_a_point_aside_is_cut_to_the_box():
+    net, x = net_of(nn.Tanh()), some(3).round()  # every pixel at one of its ends
+    problem = problem_of(net, x, targets_of(net, x))
+    found = BestPoints.nothing(problem, Status.AVERAGED)
+    found.square = torch.tensor([0.01, 1.0, 100.0])
+    at = ways.aside(ways.Known(problem, torch.zeros(3, 5), 5, found), range(2), 3.0)
+    assert at.shape == (6, 36)
+    assert ((at >= 0) & (at <= 1)).all()
 
 
 def with_ends(problem, first, second, square=None):
@@ -457,7 +521,7 @@ def test_between_two_ends_nothing_known_is_lost_and_something_found_that_no_end_
     rows = torch.arange(24)
     every.keep(rows, averaging.solve(problem, 60))
     first = every.found.z.clone()
-    every.begin_elsewhere(rows, range(2))
+    every.begin(ways.elsewhere, rows, range(2), follow=False)
     # the two nearest ends are kept with their places
     away = torch.linalg.vector_norm(every.points - problem.x, dim=2)
     assert torch.allclose(away, every.ends.sqrt())
@@ -538,14 +602,14 @@ def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatc
         of(20, 20, 20, 21).go(way, torch.arange(4))
         assert seen.pop() == wanted
     monkeypatch.setattr(turns, "elsewhere", elsewhere)
-    of(30, 30, 30, 31).begin_elsewhere(torch.arange(4), range(3))
+    of(30, 30, 30, 31).begin(elsewhere, torch.arange(4), range(3))
     assert seen.pop() == [0, 1]
     between = a_way(4 * [1.0], seen)
     monkeypatch.setattr(turns, "between", between)
     of(40, 40, 40, 41).go(between, torch.arange(4))
     assert seen.pop() == [0, 1]
     # of many classes, whose choice has cost 10 gradients, it is six for them, too
-    of(10, 10, 10, 11, before=10).begin_elsewhere(torch.arange(4), range(3))
+    of(10, 10, 10, 11, before=10).begin(elsewhere, torch.arange(4), range(3))
     assert seen.pop() == [0, 1]
 
 
@@ -568,7 +632,7 @@ def test_several_beginnings_keep_to_the_images_that_the_network_is_given_at_a_ti
         found = BestPoints.nothing(problem, Status.FAILED)
         found.square = torch.tensor([1.0, 1.0])
         every = turns._Turns.start(problem, torch.zeros(2, 5), 10, found)
-        left = every.begin_elsewhere(torch.arange(2), range(3))
+        left = every.begin(elsewhere, torch.arange(2), range(3), follow=False)
         assert asked == wanted
         assert left.tolist() == [0]  # the other came to one place three times
         assert found.square.tolist() == pytest.approx([0.97, 1.0])
@@ -638,18 +702,3 @@ def test_a_class_that_is_far_behind_is_not_attacked_in_more_ways():
     # what is taken from a problem knows what was found for all of it
     assert many.take(torch.tensor([4])).within(torch.tensor([4.5]), 1.05).tolist() == [False]
     assert one.within(torch.ones(2), 1.05).all()
-
-
-def test_the_first_step_is_as_long_as_the_distance_that_is_known():
-    seen = []
-
-    def net(images):
-        seen.append(images.detach().flatten(1).clone())
-        return net_of(nn.ReLU())(images)
-
-    x = torch.full((2, 1, 6, 6), 0.5)
-    problem = problem_of(net, x, targets_of(net, x))
-    far = torch.tensor([0.1, 0.3])
-    primal_dual.solve(problem, 50, far)
-    first = next(z for z in seen if not torch.equal(z, problem.x))
-    assert torch.allclose((first - problem.x).norm(dim=1), far, rtol=1e-3)

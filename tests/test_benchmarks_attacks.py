@@ -288,6 +288,46 @@ def test_several_jobs_of_a_worker_give_what_each_alone_gives(attacks):
     assert [path.stat().st_mtime_ns for path in ahead[::2]] == written
 
 
+def test_runs_in_turn_all_count(attacks, monkeypatch):
+    """Of methods with several turns each later one comes after the first of all methods; its times
+    count, and the images, the gradients and the memory are those of the first."""
+    seen = []
+
+    def answer(method, job, chosen, options, failures):
+        seen.append((method.name, job["out"], job["counted"]))
+        turn = sum(name == method.name for name, *_ in seen)
+        if method.name == "stops" and turn > 1:
+            return f"{attacks.STOPPED}, by signal 2"
+        made = images(2)["images"]
+        made[:, 0, 0, 0] = 0.75 if turn == 1 else 1.0  # the target, nearer the first time
+        cell = {"adversarial": made, "cpu": [float(turn)], "load": [0, turn], "gradients": turn}
+        cell |= {"reference_work": [turn, turn], "began": str(turn), "ended": str(turn)}
+        return cell | {"forward": turn, "counted": 2, "peak_mib": turn, "version": ""}
+
+    monkeypatch.setattr(attacks, "cell_of", answer)
+    monkeypatch.setattr(attacks, "write_arrays", lambda arrays: Path("images.npz"))
+    turns = {"often": 3, "once": 1, "stops": 2, "twice": 2}
+    of = [
+        attacks.Method(name, attacks.OURS, "ours", "minimal", {"of": name}, runs=1, turns=n)
+        for name, n in turns.items()
+    ]
+    options = attacks.argparse.Namespace(images=2, runs=1)
+    net, data = small_net(), images(2)
+    rows = attacks.measure_methods("gelu", net, Path("net"), data, of, of, options, {})["rows"]
+    assert [name for name, *_ in seen] == [*turns, "often", "stops", "twice", "often"]
+    assert len({out for _, out, _ in seen}) == len(seen)
+    assert [counted for *_, counted in seen] == [200] * 4 + [1] * 4
+    assert rows["often"]["cpu_ms_runs"] == [500, 1000, 1500]
+    assert rows["often"]["cpu_ms"] == 1000
+    assert rows["twice"]["cpu_ms"] == 750
+    assert rows["once"]["cpu_ms"] == rows["stops"]["cpu_ms"] == 500
+    assert rows["often"]["reference_work"] == [1, 1, 2, 2, 3, 3]
+    assert rows["often"]["ended"] == "3"
+    for row in rows.values():
+        assert (row["gradients"], row["peak_mib"], row["began"]) == (1, 1, "1")
+        assert row["l2_mean"] == 0.5
+
+
 # --- the judge -------------------------------------------------------------------------------
 
 

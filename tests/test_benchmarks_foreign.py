@@ -442,6 +442,21 @@ def test_the_verdicts_on_foreign_networks_follow_the_figures(bench):
     assert slower == [True, False, True, False]
 
 
+def test_times_that_are_compared_are_taken_in_turn(bench):
+    foreign, report = bench.foreign, bench.foreign_report
+    compared = (report.OURS, report.ALMA)
+    in_turn = {m.name for m in foreign.METHODS if m.turns > 1}
+    assert in_turn == {*compared, *(f"{name}, any" for name in compared)}
+    found = foreign_results(report)
+    rows = found["networks"]["gelu"]["rows"]
+    rows[report.OURS] |= {"cpu_ms": 19.0, "cpu_ms_runs": [19.0, 22.0, 18.0]}
+    rows[report.ALMA] |= {"cpu_ms": 20.0, "cpu_ms_runs": [20.0, 20.0, 24.0]}
+    verdict = report.verdicts(found)[1]
+    assert verdict.met, "the medians decide, not the slowest turn"
+    assert "0.95 times" in verdict.figures
+    assert "| 0.95 (0.75 to 1.10) |" in report.render(found)
+
+
 def test_nearest_of_all_on_photographs_needs_every_peer(bench):
     report = bench.foreign_report
     found = foreign_results(report)

@@ -8,7 +8,6 @@
 ``sqp``          to the boundary itself, for smooth networks
 ``averaging``    the same for networks with kinks
 ``descent``      the same where gradients turn quickly: steps of a fixed length
-``primal_dual``  the same over many hollows: long steps, |r| and the lead weighed
 ``metering``     gradients counted, for a budget
 ``linear``       the exact answer for linear networks, by the quadratic program of ``dual``
 ``exact``        the attack on a network that turns out to be linear

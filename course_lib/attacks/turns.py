@@ -4,16 +4,18 @@ The ways (:mod:`.ways`) come to different hollows. From the end of each quadrati
 on by itself: which hollow is the deepest shows at its bottom only. Where many small creases meet,
 averaged normals come nearest, and quadratic programming leads nowhere from there: then they begin
 anew elsewhere, and between the two nearest ends, as long as something nearer is found, and nothing
-goes on from these ends. Once two ways have come to the same distance the rest is left out; so it is
-once a pass from between two ends has brought nothing nearer.
+goes on from these ends. Where the hollows are larger, brief beginnings far away lead programming to
+more of them, again as long as something nearer is found. Once two ways have come to the same
+distance the rest is left out; so it is once a pass from between two ends has brought nothing
+nearer.
 
 Who has a budget wants a good point at any time: an image that the first step of quadratic
 programming leads astray has normalised steps first, in stages (:func:`in_stages`).
 
 Quadratic programming whose steps are refused again and again is left early: normalised steps then
-tell whether it was worth going on with. Where they come much nearer, gradients turn too quickly for
-it: more of them is what helps. What decides is how the image at hand behaved, not what layers there
-are.
+tell whether it was worth going on with. Where they come much nearer, and averaged normals do not
+come nearer still, gradients turn too quickly for both: more of these steps is what helps. What
+decides is how the image at hand behaved, not what layers there are.
 """
 
 import dataclasses
@@ -28,8 +30,8 @@ from .ways import (
     Known,
     averaged,
     between,
+    brief,
     elsewhere,
-    long_steps,
     more_steps,
     normalised,
     papers,
@@ -48,11 +50,15 @@ ROUGH = 1.05  # ends of two ways farther apart than this do not belong to one ho
 # the first one begins between the two nearest ends before.
 ROUNDS = (2, 1, 0, 0)
 SAME = 3e-4  # two ways whose distances agree within this share have come to the same place
+# Brief beginnings where the hollows are larger: how many at once, and how often at most; their
+# random directions are others than those of the beginnings elsewhere.
+SEVERAL, TIMES = 3, 2
+BRIEF_FROM = sum(ROUNDS)
 # Normalised steps of an image with a budget that quadratic programming leads astray: with what it
 # has had by then they make 30 gradients, and 100.
 STAGES = (14, 70)
 FIRST_WAY, ROUGH_WAY = normalised, more_steps
-WAYS = (long_steps, between, papers)
+LAST_WAYS = between, papers
 
 
 @dataclasses.dataclass(eq=False)
@@ -115,10 +121,6 @@ class _Turns(Known):
         which = which[worth[which]]
         onward(self.problem.take(rows[which]), one, which, rival=known[which])
 
-    def attack(self, way, rows: torch.Tensor) -> BestPoints:
-        """What one way finds for the images ``rows``."""
-        return way(self.take(rows))
-
     def program(self, rows: torch.Tensor) -> None:
         """Go on with the quadratic programming of the images ``rows``, where it was left."""
         more = sqp.ITERATIONS - sqp.HESITANT
@@ -137,7 +139,7 @@ class _Turns(Known):
         rows = self.worth(averaged, rows)
         if not len(rows):
             return rows, rows
-        one, before = self.attack(averaged, rows), self.found.square[rows]
+        one, before = averaged(self.take(rows)), self.found.square[rows]
         end = one.square.clone()
         self.follow(rows, one, torch.arange(len(rows), device=rows.device))
         stuck = (end <= ROUGH**2 * before) & (before <= ROUGH**2 * end) & end.isfinite()
@@ -157,7 +159,7 @@ class _Turns(Known):
                 rows = self.go(between, given, follow=False)
             if several:  # also where the one between has found nothing: there are other hollows
                 given = given[~self.problem.take(given).exhausted()]
-                rows = self.begin_elsewhere(given, range(begun, begun + several))
+                rows = self.begin(elsewhere, given, range(begun, begun + several), follow=False)
             share = before[rows] / self.found.square[rows]
             creased = (share > (1 + SAME) ** 2) & (share <= ROUGH**2)
             if not k:
@@ -165,17 +167,35 @@ class _Turns(Known):
             rows, begun = rows[creased], begun + several
         return left
 
-    def begin_elsewhere(self, rows: torch.Tensor, numbers: range) -> torch.Tensor:
-        """Averaged normals from elsewhere for the images ``rows``, once for each of ``numbers``;
-        the images that another way may bring nearer."""
-        rows = self.worth(elsewhere, rows, len(numbers) - 1)
+    def search(self, rows: torch.Tensor) -> torch.Tensor:
+        """Brief beginnings far away for the images ``rows``, several at once, and again where they
+        have found something nearer; the images that another way may bring nearer. How far away is
+        not known where nothing is: such an image has none."""
+        known = self.found.square[rows].isfinite()
+        over, rows = [rows[~known]], rows[known]
+        for k in range(TIMES):
+            before, first = self.found.square.clone(), BRIEF_FROM + k * SEVERAL
+            rows = self.begin(brief, rows, range(first, first + SEVERAL))
+            nearer = before[rows] > (1 + SAME) ** 2 * self.found.square[rows]
+            over.append(rows[~nearer])
+            rows = rows[nearer]
+        return torch.cat([*over, rows]).sort()[0]
+
+    def begin(self, way, rows: torch.Tensor, numbers: range, follow: bool = True) -> torch.Tensor:
+        """Attack the images ``rows`` in one way with several beginnings, one for each of
+        ``numbers``; those of them that another may bring nearer. follow: as in :meth:`go`."""
+        rows = self.worth(way, rows, PASSES.get(way, 1) * (len(numbers) - 1))
         if not len(rows):
             return rows
         known, most = self.take(rows), self.problem.most
         several = max(1, (most or len(rows) * len(numbers)) // len(rows))
         for k in range(0, len(numbers), several):
-            every = elsewhere(known, numbers[k : k + several])
-            for one in torch.arange(len(every.square), device=rows.device).split(len(rows)):
+            some = numbers[k : k + several]
+            every = way(known, some)
+            ends = torch.arange(len(every.square), device=rows.device)
+            if follow:
+                self.follow(rows.repeat(len(some)), every, ends)
+            for one in ends.split(len(rows)):
                 left = self.keep(rows, every.take(one))
         return left
 
@@ -185,34 +205,34 @@ class _Turns(Known):
         rows = self.worth(way, rows)
         if not len(rows):
             return rows
-        one = self.attack(way, rows)
+        one = way(self.take(rows))
         if follow:
             self.follow(rows, one, torch.arange(len(rows), device=rows.device))
         return self.keep(rows, one)
 
-    def first(self, rows: torch.Tensor, hesitant: torch.Tensor) -> list[torch.Tensor]:
-        """Attack the images ``rows`` in the first way. Which of them are to be attacked in more
-        ways: those where quadratic programming does well, and those where it was led astray, or
-        both have found nothing.
+    def first(self, rows: torch.Tensor, hesitant: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Attack the images ``rows`` in the first way. Those of them that another may bring nearer,
+        and which of these are rough: quadratic programming was led astray there, or both have found
+        nothing. (The others are those where it does well.)
 
         Where it was left early, ``hesitant`` (N,), it goes on if it is not known yet: it is behind,
         but not by so much that it could not catch up.
         """
         rows = self.worth(FIRST_WAY, rows)
         if not len(rows):
-            return [rows, rows]
-        one, before = self.attack(FIRST_WAY, rows), self.found.square[rows]
+            return rows, rows
+        one, before = FIRST_WAY(self.take(rows)), self.found.square[rows]
         again = hesitant[rows] & (before > ROUGH**2 * one.square) & (before <= FAR**2 * one.square)
         again = again.nonzero()[:, 0]
         if len(again):
             self.program(rows[again])
             before = self.found.square[rows]
         rough = (before > ROUGH**2 * one.square) | (before.isinf() & one.square.isinf())
-        more = self.worth(ROUGH_WAY, rows[rough], PASSES.get(FIRST_WAY, 1))
+        more = self.worth(averaged, rows[rough], PASSES.get(FIRST_WAY, 1))
         over = ~torch.isin(rows, more)
         self.follow(rows, one, over.nonzero()[:, 0])  # the others go on from the end of the next
-        left = torch.isin(rows, self.keep(rows, one))
-        return [rows[left & ~rough], rows[left & rough]]
+        left = self.keep(rows, one)
+        return left, left[torch.isin(left, rows[rough])]
 
 
 def in_stages(problem: Problem, found: BestPoints, misled: torch.Tensor) -> torch.Tensor:
@@ -249,20 +269,23 @@ def by_turns(
 
     An image is left alone once its two nearest points, of two ways, are equally far; quadratic
     programming was one if it has settled, and steps in stages are none. Where quadratic programming
-    was led astray, farther than plain normalised steps by :data:`ROUGH`, a gradient says little of
-    its surroundings: there only ways with many steps lead on.
+    was led astray, farther than plain normalised steps by :data:`ROUGH`, and averaged normals come
+    no nearer, a gradient says little of its surroundings: there only many steps lead on.
     """
     if not len(rows):
         return
     turns, had = _Turns.start(problem, clean, steps, found), rows[staged[rows]]
     some, rough = turns.first(rows[~staged[rows]], hesitant)
-    some = torch.cat([some, had[~quick[had]]]).sort()[0]
-    rough = torch.cat([rough, had[quick[had]]]).sort()[0]
-    turns.go(ROUGH_WAY, rough)
-    lost = rough[found.square[rough].isinf()]
-    some, stuck = turns.average(torch.cat([some, lost]).sort()[0])
-    left = torch.cat([some, turns.restart(stuck)]).sort()[0]
-    for way in WAYS:
+    again = had[quick[had]]
+    turns.go(ROUGH_WAY, again)
+    some = torch.cat([some, had[~quick[had]], again[found.square[again].isinf()]]).sort()[0]
+    before = found.square.clone()
+    some, stuck = turns.average(some)
+    again = rough[before[rough] <= (1 + SAME) ** 2 * found.square[rough]]
+    turns.go(ROUGH_WAY, again[torch.isin(again, torch.cat([some, stuck]))])
+    some, stuck = (left[~torch.isin(left, again)] for left in (some, stuck))
+    left = turns.search(torch.cat([some, turns.restart(stuck)]).sort()[0])
+    for way in LAST_WAYS:
         left = turns.go(way, left)
 
 

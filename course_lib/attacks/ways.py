@@ -2,9 +2,9 @@
 
 They come to different hollows: normalised steps (:mod:`.descent`), which need no gradient of the
 right length, averaged normals (:mod:`.averaging`), which need gradients that have something in
-common, descent with long steps (:mod:`.primal_dual`), which passes over hollows, and the paper's
-own method (:mod:`.penalty`). Averaged normals can begin anew elsewhere, and between two ends.
-Which image gets which of them, and when, is said in :mod:`.turns`.
+common, and the paper's own method (:mod:`.penalty`). Averaged normals can begin anew elsewhere, and
+between two ends, and lead quadratic programming to other hollows. Which image gets which of them,
+and when, is said in :mod:`.turns`.
 """
 
 import dataclasses
@@ -12,14 +12,15 @@ import dataclasses
 import torch
 
 from .. import device as devices
-from . import averaging, descent, losses, penalty, primal_dual
+from . import averaging, descent, losses, penalty
 from .problem import BestPoints, Problem
 
-LONG = 2  # times the gradients of another way: the paper's method searches for its c with them,
-# descent with long steps wants many of them, and so do gradients that turn quickly
-# Averaged normals from elsewhere: how far away the first gradient is taken, as a share of the known
-# distance.
-ASIDE = 0.5
+LONG = 2  # times the gradients of another way: the paper's method searches for its c with them, and
+# gradients that turn quickly want many of them
+# Averaged normals from elsewhere: how far away the first gradient is taken, in units of the known
+# distance. Near by, there is another mixture of the same normals; from far away another hollow.
+NEAR_BY, FAR_AWAY = 0.5, 3.0
+BRIEF = 20  # gradients of a beginning that quadratic programming goes on from
 OPPOSITE = 1e-3  # two directions whose sum is not longer have no mean
 
 
@@ -64,20 +65,41 @@ def averaged(known: Known) -> BestPoints:
     return averaging.solve(known.problem, known.steps)
 
 
+def aside(known: Known, numbers: range, share: float) -> torch.Tensor:
+    """(len(numbers) · N, D) points aside of the clean images, ``share`` of the known distances away
+    in the random directions of these ``numbers``, the same for all images, and cut to the box;
+    those of the first number first."""
+    x = known.problem.x
+    drawn = [torch.randn(x.shape[1], generator=devices.generator(k)) for k in numbers]
+    ways = torch.stack([v / torch.linalg.vector_norm(v) for v in drawn]).to(x)
+    far = share * known.distances()
+    return (x + far[:, None] * ways[:, None]).flatten(0, 1).clamp_(0, 1)
+
+
 def elsewhere(known: Known, numbers: range) -> BestPoints:
-    """Averaged normals whose first gradient is taken aside: :data:`ASIDE` of the known distances
-    from the clean images, in the random directions of these ``numbers``, the same for all images.
+    """Averaged normals whose first gradient is taken aside: near by for number 0, and far away for
+    the others.
 
     At once, as a network takes less time for each of many images: len(numbers) · N points, those of
     the first number first.
     """
-    problem = known.problem
-    rows = torch.arange(len(problem), device=problem.x.device).repeat(len(numbers))
-    drawn = [torch.randn(problem.x.shape[1], generator=devices.generator(k)) for k in numbers]
-    aside = torch.stack([v / torch.linalg.vector_norm(v) for v in drawn]).to(problem.x)
-    far = ASIDE * known.distances()
-    first_at = (problem.x + far[:, None] * aside[:, None]).flatten(0, 1).clamp_(0, 1)
-    return averaging.solve(problem.take(rows), known.steps, first_at=first_at)
+    first_at = torch.cat(
+        [aside(known, range(k, k + 1), FAR_AWAY if k else NEAR_BY) for k in numbers]
+    )
+    return averaging.solve(_repeated(known, numbers), known.steps, first_at=first_at)
+
+
+def brief(known: Known, numbers: range) -> BestPoints:
+    """A few averaged normals whose first gradient is taken far away, as :func:`elsewhere`: what
+    they come to is for quadratic programming to go on from, each time to another hollow."""
+    first_at = aside(known, numbers, FAR_AWAY)
+    return averaging.solve(_repeated(known, numbers), BRIEF, first_at=first_at)
+
+
+def _repeated(known: Known, numbers: range) -> Problem:
+    """The problems once for each of ``numbers``."""
+    rows = torch.arange(len(known.problem), device=known.problem.x.device)
+    return known.problem.take(rows.repeat(len(numbers)))
 
 
 def between(known: Known) -> BestPoints:
@@ -103,16 +125,12 @@ def between(known: Known) -> BestPoints:
     return averaging.solve(known.problem, known.steps, known.found, first_at, weight)
 
 
-def long_steps(known: Known) -> BestPoints:
-    """Primal-dual descent, with steps of the length that is known."""
-    return primal_dual.solve(known.problem, LONG * known.steps, known.distances())
-
-
 def papers(known: Known) -> BestPoints:
     """The paper's method, every success on its way kept."""
     paper = losses.faithful(known.clean, known.problem.targets)
     return penalty.solve(known.problem, paper, polish=True, budget=LONG * known.steps)
 
 
-# of ``steps`` gradients that a way takes; the others take one (the paper's has a limit of its own)
-PASSES = {long_steps: LONG, more_steps: LONG}
+# of ``steps`` gradients that a way takes; the others take one (the paper's has a limit of its own).
+# A brief beginning and the programming that follows take about half of one.
+PASSES = {more_steps: LONG, brief: 0.5}
