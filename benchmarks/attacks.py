@@ -257,8 +257,8 @@ def sources(method: Method) -> str:
 
 
 def job_of(method: Method, network: Path, images: Path, n: int, runs: int, turn: int = 0) -> dict:
-    """What the worker is told, and a key of all that decides its answer. turn: 0 for the first,
-    which counts the gradients; the later ones are told apart by it."""
+    """What the worker is told, and a key of all that decides its answer. turn: 0 for the first;
+    the later ones are told apart by it."""
     job = {
         "network": str(network),
         "images": str(images),
@@ -272,7 +272,6 @@ def job_of(method: Method, network: Path, images: Path, n: int, runs: int, turn:
     what = job | {"network": network.name, "images": images.name, "code": sources(method)}
     what |= {"worker": method.worker, "torch": torch.__version__}
     if turn:
-        job["counted"] = min(method.counted, 1)  # for the warm-up
         what |= {"turn": turn}
     return job | {"out": str(home() / "cells" / f"{digest(what)[:16]}.npz")}
 
@@ -400,6 +399,7 @@ def summary(found: dict, cell: dict, best: np.ndarray, others: dict[str, dict]) 
         "cpu_ms_runs": [round(1000 * seconds / n, 4) for seconds in cell["cpu"]],
         **{key: cell[key] for key in ("forward", "gradients", "counted", "peak_mib")},
         **{key: cell[key] for key in ("began", "ended", "load", "reference_work", "version")},
+        **{key: cell[key] for key in ("turns",) if key in cell},
     }
     if not ok.any():
         return row
@@ -520,7 +520,8 @@ def measure_methods(
 def with_turn(cell: dict, later: dict) -> dict:
     """A method's answer with the times of a ``later`` turn; its images are those of the first."""
     both = {key: [*cell[key], *later[key]] for key in ("cpu", "load", "reference_work")}
-    return cell | both | {"ended": later["ended"]}
+    when = [*cell.get("turns", [[cell["began"], cell["ended"]]]), [later["began"], later["ended"]]]
+    return cell | both | {"ended": later["ended"], "turns": when}
 
 
 def measure_table(options) -> dict:

@@ -11,6 +11,7 @@ from attacks_report import Verdict, percent, provenance
 OURS, PAPER = "ours", "ours, cross-entropy"
 PEERS = ("PDGD-500", "ALMA-1000", "DDN-1000", "CW 9x1000", "SuperDeepFool")
 ALMA, PDGD = "ALMA-1000", "PDGD-500"
+STOPPED = "ended from outside"  # attacks.STOPPED: such a run says nothing of its method
 PHOTOGRAPHS = "EfficientNet-Lite0"
 ABOVE, ABOVE_OWN = 0.003, 0.002  # of the mean L2 that ours may be above a peer's, above our own
 MODES = {True: "with a target", False: "any class"}
@@ -48,11 +49,24 @@ def dearer(ours: dict, theirs: dict) -> float:
 
 
 def dearer_told(ours: dict, theirs: dict) -> str:
-    """:func:`dearer`, and the least and the most of the runs taken in turn."""
-    pairs = zip(ours.get("cpu_ms_runs", []), theirs.get("cpu_ms_runs", []), strict=False)
-    turns = [mine / their for mine, their in pairs]
+    """:func:`dearer`; and the least and the most of their runs, where these were taken in turn."""
     text = f"{dearer(ours, theirs):.2f}"
-    return f"{text} ({min(turns):.2f} to {max(turns):.2f})" if len(turns) > 1 else text
+    if not in_turn(ours, theirs):
+        return text
+    pairs = zip(ours["cpu_ms_runs"], theirs["cpu_ms_runs"], strict=True)
+    turns = [mine / their for mine, their in pairs]
+    return f"{text} ({min(turns):.2f} to {max(turns):.2f})"
+
+
+def in_turn(ours: dict, theirs: dict) -> bool:
+    """Whether both have as many runs, several, and none began before those before had ended."""
+    pairs = ours.get("turns", []), theirs.get("turns", [])
+    if len(pairs[0]) != len(pairs[1]) or not pairs[0]:
+        return False
+    turns = list(zip(*pairs, strict=True))
+    ends = [max(ended for _, ended in turn) for turn in turns]
+    begins = [min(began for began, _ in turn) for turn in turns]
+    return all(end <= begin for end, begin in zip(ends, begins[1:], strict=False))
 
 
 def told(value: float) -> str:
@@ -80,7 +94,7 @@ def decide(statement: str, shown: list[tuple[str, float | None]], limit: float, 
 
 def verdicts(found: dict) -> list[Verdict]:
     """What is claimed, beside what was measured."""
-    near, own, price, left = [], [], [], []
+    near, own, price, left, none = [], [], [], [], []
     for name, part, targeted in cases(found):
         label = f"{name}, {MODES[targeted]}"
         every = gaps(part, targeted)
@@ -94,7 +108,9 @@ def verdicts(found: dict) -> list[Verdict]:
             continue
         # on two logits ALMA's loss is not defined: there is no time to compare with
         failed = part["rows"].get(ALMA if targeted else f"{ALMA}, any", {}).get("failed")
-        if not failed:
+        if failed and STOPPED not in failed:
+            none.append(label)
+        else:
             price.append((label, dearer(*rows) if all(rows) else None))
     peers = ", ".join(PEERS)
     nearest = decide(
@@ -107,11 +123,15 @@ def verdicts(found: dict) -> list[Verdict]:
     )
     return [
         beside_all(nearest, left),
-        decide(
-            "In at most ALMA-1000's CPU time, of each the median of its runs, taken in turn.",
-            price,
-            1.0,
-            lambda value: f"{value:.2f} times",
+        without(
+            decide(
+                "In at most ALMA-1000's CPU time on every network for MNIST, of each the median of "
+                "its runs.",
+                price,
+                1.0,
+                lambda value: f"{value:.2f} times",
+            ),
+            none,
         ),
         decide(
             "The default never ends farther than our own cross-entropy result on the same images "
@@ -139,6 +159,14 @@ def beside_all(verdict: Verdict, left: list[tuple[str, str]]) -> Verdict:
     figures = " ".join(f"Not run: {peer} on {networks}." for peer, networks in of.items())
     met = None if verdict.met else verdict.met
     return dataclasses.replace(verdict, met=met, figures=f"{verdict.figures} {figures}".strip())
+
+
+def without(verdict: Verdict, none: list[str]) -> Verdict:
+    """``verdict``, and where ALMA-1000 cannot be run."""
+    if not none:
+        return verdict
+    figures = f"{verdict.figures} It cannot be run on {', '.join(none)}.".strip()
+    return dataclasses.replace(verdict, figures=figures)
 
 
 def photographs(found: dict) -> Verdict:
@@ -234,9 +262,9 @@ activations, attention, batch norm, adversarial training, two logits, scaled log
 of 1000 classes on photographs. The same images, targets and weights go to every method, one thread
 and a process each; one judge looks at all results (`attacks.py`). "above" is that of the successes
 over the nearest success of all methods on the same images; "worst" the largest such ratio, less 1.
-CPU ms are of an image; of ours and of ALMA-1000 the median of runs in processes of their own, taken
-in turn, and beside their ratio stand the least and the most of such a turn. The photographs, where
-a run takes minutes, have one.
+CPU ms are of an image, the median of a method's runs. Where those of ours and of ALMA-1000 were
+taken in turn, each in a process of its own, the least and the most ratio of such a turn stand
+beside theirs. On the photographs, where a run takes minutes, there is one.
 """
 
 

@@ -7,7 +7,7 @@ import torch
 from attack_problems import Sine, net_of, problem_of, some, targets_of
 from torch import nn
 
-from course_lib.attacks import Status, averaging, descent, sqp, turns, ways
+from course_lib.attacks import Status, averaging, descent, metering, sqp, turns, ways
 from course_lib.attacks.problem import BestPoints, Problem
 
 
@@ -154,7 +154,6 @@ def test_brief_beginnings_go_on_as_long_as_they_find_something_nearer(monkeypatc
     assert seen[3] == ([k + turns.SEVERAL for k in several], [1, 2])
     assert seen[4] == [0, 1, 2]  # the way after; of 3 and 4 two ways agree
     assert square == pytest.approx([1.0, 0.9, 0.4, 0.9999, 0.8])
-    # all but those that end more than twice as far as what is known
     assert followed[2] == 3 * [0, 1, 2, 3, 4]
 
 
@@ -301,7 +300,7 @@ def test_quadratic_programming_is_led_astray_where_its_first_step_does_not_come_
 
 
 def test_where_nothing_is_known_there_is_no_beginning_beside_it(monkeypatch):
-    """Half of an infinite distance would be a corner of the box: more steps, and smaller ones."""
+    """A share of an infinite distance would be a corner of the box."""
     anew, inf = [[0.1, 0.1]], torch.inf
     rough = [inf, 3.0]
     seen, square, _ = by_turns_of(
@@ -310,7 +309,7 @@ def test_where_nothing_is_known_there_is_no_beginning_beside_it(monkeypatch):
     assert seen[:3] == [[0, 1], [0, 1], [1]]
     assert seen[3] == ([0, 1, 2], [0])  # of the first one a distance is known
     assert square == pytest.approx([0.1, 3.0])
-    # where averaged normals alone have found something, theirs is no distance to go by
+    # where averaged normals alone have found something, they have not ended among small creases
     before, first = [9.0, 9.0], [8.9, 8.9]
     seen, *_ = by_turns_of(monkeypatch, before, first, [[1.0, 8.5]], anew=anew)
     assert [given for given in seen if isinstance(given, tuple)] == [([0, 1], [1])]
@@ -611,6 +610,74 @@ def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatc
     # of many classes, whose choice has cost 10 gradients, it is six for them, too
     of(10, 10, 10, 11, before=10).begin(elsewhere, torch.arange(4), range(3))
     assert seen.pop() == [0, 1]
+
+
+def test_who_may_not_have_a_way_any_more_gets_the_next_one(monkeypatch):
+    """For any class, passes of 100 gradients. Image 1 has had 4.5 of the six: two of more steps do
+    not fit, nor three brief beginnings with what follows; one of another way does."""
+    monkeypatch.setattr(turns, "onward", lambda *given, **more: None)
+    seen = []
+    for name, square in (("FIRST_WAY", 1.0), ("averaged", 1.2), ("ROUGH_WAY", 1.0), ("brief", 1.0)):
+        monkeypatch.setattr(turns, name, a_way(2 * [square], seen))
+    monkeypatch.setattr(turns, "PASSES", {turns.ROUGH_WAY: 2})
+    monkeypatch.setattr(turns, "LAST_WAYS", [a_way(2 * [0.9], seen)])
+    problem = numbered(2)
+    problem.image, problem.least = torch.arange(2), torch.full((2,), torch.inf)
+    problem.before = torch.zeros(2).long()
+    found = BestPoints.nothing(problem, Status.FAILED)
+    found.square, found.evaluations = torch.full((2,), 1.5), torch.tensor([400, 450])
+    no = torch.zeros(2, dtype=torch.bool)
+    turns.by_turns(problem, torch.zeros(2, 5), 100, found, torch.arange(2), no, no, no)
+    assert seen == [[0, 1], [0, 1], [0], [1]]
+    # what brief beginnings take, of one image for which they fit and one for which they do not
+    found.square, found.evaluations = torch.ones(2), torch.tensor([420, 421])
+    problem.least = torch.ones(2)
+    every = turns._Turns.start(problem, torch.zeros(2, 5), 100, found)
+    assert turns.SEVERAL * every.passes(turns.brief) == pytest.approx(1.8)
+    seen.clear()
+    monkeypatch.setattr(turns, "TIMES", 1)
+
+    def brief(known, numbers):
+        seen.append(known.problem.image_numbers.tolist())
+        return all_of(known.problem, [[0.9 - 0.1 * k] * 2 for k in range(len(numbers))])
+
+    monkeypatch.setattr(turns, "brief", brief)
+    assert every.search(torch.arange(2)).tolist() == [0, 1]
+    assert seen == [[0]]
+
+
+def test_a_beginning_is_followed_by_what_was_known_before_all_of_them(monkeypatch):
+    """So that it does not matter how many the network is given at a time; with a budget one after
+    the other, as the order of its gradients must not depend on other images."""
+    rivals, asked = [], []
+
+    def onward(problem, found, rows, iterations=None, rival=None):
+        rivals.append(rival.tolist())
+
+    def brief(known, numbers):
+        asked.append(list(numbers))
+        return all_of(known.problem, [[0.9 - 0.1 * k] * 2 for k in numbers])
+
+    monkeypatch.setattr(turns, "onward", onward)
+    monkeypatch.setattr(turns, "brief", brief)
+    for most, meter, wanted in (
+        (None, None, [[0, 1]]),
+        (3, None, [[0], [1]]),
+        (None, 1, [[0], [1]]),
+    ):
+        problem = numbered(2)
+        problem.most = most
+        found = BestPoints.nothing(problem, Status.FAILED)
+        found.square = torch.tensor([1.0, 2.0])
+        every = turns._Turns.start(problem, torch.zeros(2, 5), 100, found)
+        if meter:
+            budget = metering.Meter(problem.x, 100)
+            every.problem = problem.metered(budget, torch.arange(2))
+        every.begin(brief, torch.arange(2), range(2))
+        assert asked == wanted
+        assert [square for one in rivals for square in one] == [1.0, 2.0, 1.0, 2.0]
+        asked.clear()
+        rivals.clear()
 
 
 def test_several_beginnings_keep_to_the_images_that_the_network_is_given_at_a_time(monkeypatch):

@@ -449,12 +449,31 @@ def test_times_that_are_compared_are_taken_in_turn(bench):
     assert in_turn == {*compared, *(f"{name}, any" for name in compared)}
     found = foreign_results(report)
     rows = found["networks"]["gelu"]["rows"]
-    rows[report.OURS] |= {"cpu_ms": 19.0, "cpu_ms_runs": [19.0, 22.0, 18.0]}
-    rows[report.ALMA] |= {"cpu_ms": 20.0, "cpu_ms_runs": [20.0, 20.0, 24.0]}
+    ours = [[f"2026-01-01T00:0{k}:00", f"2026-01-01T00:0{k}:20"] for k in range(3)]
+    theirs = [[f"2026-01-01T00:0{k}:20", f"2026-01-01T00:0{k}:40"] for k in range(3)]
+    rows[report.OURS] |= {"cpu_ms": 19.0, "cpu_ms_runs": [19.0, 22.0, 18.0], "turns": ours}
+    rows[report.ALMA] |= {"cpu_ms": 20.0, "cpu_ms_runs": [20.0, 20.0, 24.0], "turns": theirs}
     verdict = report.verdicts(found)[1]
     assert verdict.met, "the medians decide, not the slowest turn"
     assert "0.95 times" in verdict.figures
     assert "| 0.95 (0.75 to 1.10) |" in report.render(found)
+    # one after the other is not in turn, and neither are different numbers of runs
+    later = [[when.replace("T00", "T01") for when in turn] for turn in theirs]
+    for turns in (later, theirs[:2], []):
+        rows[report.ALMA]["turns"] = turns
+        assert "| 0.95 |" in report.render(found)
+
+
+def test_where_there_is_no_time_to_compare_with_is_said(bench):
+    report = bench.foreign_report
+    assert report.STOPPED == bench.attacks.STOPPED
+    found = foreign_results(report)
+    verdict = report.verdicts(found)[1]
+    assert verdict.met
+    assert "It cannot be run on gelu, any class, two, any class." in verdict.figures
+    stopped = {"failed": f"{report.STOPPED}, by signal 2", "targeted": True}
+    found["networks"]["gelu"]["rows"][report.ALMA] = stopped
+    assert report.verdicts(found)[1].met is None
 
 
 def test_nearest_of_all_on_photographs_needs_every_peer(bench):

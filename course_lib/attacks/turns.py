@@ -14,8 +14,8 @@ programming leads astray has normalised steps first, in stages (:func:`in_stages
 
 Quadratic programming whose steps are refused again and again is left early: normalised steps then
 tell whether it was worth going on with. Where they come much nearer, and averaged normals do not
-come nearer still, gradients turn too quickly for both: more of these steps is what helps. What
-decides is how the image at hand behaved, not what layers there are.
+come nearer still, gradients turn too quickly for both: more of these steps is what helps (after
+stages at once). What decides is how the image at hand behaved, not what layers there are.
 """
 
 import dataclasses
@@ -26,6 +26,8 @@ from . import conditions, descent, sqp
 from .problem import BestPoints, Problem
 from .status import Status
 from .ways import (
+    BRIEF,
+    FOLLOWED,
     PASSES,
     Known,
     averaged,
@@ -87,7 +89,11 @@ class _Turns(Known):
             return gradients
         return self.problem.before.scatter_add(0, image, gradients)[image]
 
-    def worth(self, way, rows: torch.Tensor, passes: int = 0) -> torch.Tensor:
+    def passes(self, way) -> float:
+        """How many passes, of ``steps`` gradients, this way is."""
+        return (BRIEF + FOLLOWED) / self.steps if way is brief else PASSES.get(way, 1)
+
+    def worth(self, way, rows: torch.Tensor, passes: float = 0) -> torch.Tensor:
         """Those of the images ``rows`` that are worth this way; passes: what they have had and is
         not counted yet."""
         worth = self.problem.take(rows).within(self.found.square[rows], WORTH)
@@ -97,7 +103,7 @@ class _Turns(Known):
         elif self.problem.image is not None:
             many = self.problem.before[self.problem.image[rows]] > 0
             limit = torch.where(many, SPENT, BEGUN) if way in (elsewhere, between) else SPENT
-            worth &= spent + PASSES.get(way, 1) <= limit
+            worth &= spent + self.passes(way) <= limit
         return rows[worth]
 
     def keep(self, rows: torch.Tensor, one: BestPoints) -> torch.Tensor:
@@ -113,10 +119,11 @@ class _Turns(Known):
         apart = (two[1] > (1 + SAME) * two[0]) | two[1].isinf()
         return rows[apart & ~self.problem.take(rows).exhausted()]
 
-    def follow(self, rows: torch.Tensor, one: BestPoints, which: torch.Tensor) -> None:
+    def follow(self, rows: torch.Tensor, one: BestPoints, which: torch.Tensor, known=None) -> None:
         """From the ends of one way for the images ``rows[which]`` to nearest points; not from what
-        was known before, where a way has found nothing nearer."""
-        known = self.found.square[rows]
+        was known before, where a way has found nothing nearer. known: the squares known when the
+        way began, where others have ended since."""
+        known = self.found.square[rows] if known is None else known
         worth = (one.square <= FAR**2 * known) & (one.square != known)
         which = which[worth[which]]
         onward(self.problem.take(rows[which]), one, which, rival=known[which])
@@ -174,8 +181,10 @@ class _Turns(Known):
         known = self.found.square[rows].isfinite()
         over, rows = [rows[~known]], rows[known]
         for k in range(TIMES):
+            worth = self.worth(brief, rows, (SEVERAL - 1) * self.passes(brief))
+            over.append(rows[~torch.isin(rows, worth)])
             before, first = self.found.square.clone(), BRIEF_FROM + k * SEVERAL
-            rows = self.begin(brief, rows, range(first, first + SEVERAL))
+            rows = self.begin(brief, worth, range(first, first + SEVERAL))
             nearer = before[rows] > (1 + SAME) ** 2 * self.found.square[rows]
             over.append(rows[~nearer])
             rows = rows[nearer]
@@ -184,17 +193,20 @@ class _Turns(Known):
     def begin(self, way, rows: torch.Tensor, numbers: range, follow: bool = True) -> torch.Tensor:
         """Attack the images ``rows`` in one way with several beginnings, one for each of
         ``numbers``; those of them that another may bring nearer. follow: as in :meth:`go`."""
-        rows = self.worth(way, rows, PASSES.get(way, 1) * (len(numbers) - 1))
+        rows = self.worth(way, rows, self.passes(way) * (len(numbers) - 1))
         if not len(rows):
             return rows
         known, most = self.take(rows), self.problem.most
         several = max(1, (most or len(rows) * len(numbers)) // len(rows))
+        if self.problem.meter is not None:
+            several = 1  # the order of an image's gradients must not depend on the other images
         for k in range(0, len(numbers), several):
             some = numbers[k : k + several]
             every = way(known, some)
             ends = torch.arange(len(every.square), device=rows.device)
             if follow:
-                self.follow(rows.repeat(len(some)), every, ends)
+                before = known.found.square.repeat(len(some))
+                self.follow(rows.repeat(len(some)), every, ends, before)
             for one in ends.split(len(rows)):
                 left = self.keep(rows, every.take(one))
         return left
@@ -228,7 +240,7 @@ class _Turns(Known):
             self.program(rows[again])
             before = self.found.square[rows]
         rough = (before > ROUGH**2 * one.square) | (before.isinf() & one.square.isinf())
-        more = self.worth(averaged, rows[rough], PASSES.get(FIRST_WAY, 1))
+        more = self.worth(averaged, rows[rough], self.passes(FIRST_WAY))
         over = ~torch.isin(rows, more)
         self.follow(rows, one, over.nonzero()[:, 0])  # the others go on from the end of the next
         left = self.keep(rows, one)
@@ -270,7 +282,8 @@ def by_turns(
     An image is left alone once its two nearest points, of two ways, are equally far; quadratic
     programming was one if it has settled, and steps in stages are none. Where quadratic programming
     was led astray, farther than plain normalised steps by :data:`ROUGH`, and averaged normals come
-    no nearer, a gradient says little of its surroundings: there only many steps lead on.
+    no nearer, a gradient says little of its surroundings: there only many steps lead on. After
+    stages, averaged normals are not waited for.
     """
     if not len(rows):
         return
@@ -282,7 +295,8 @@ def by_turns(
     before = found.square.clone()
     some, stuck = turns.average(some)
     again = rough[before[rough] <= (1 + SAME) ** 2 * found.square[rough]]
-    turns.go(ROUGH_WAY, again[torch.isin(again, torch.cat([some, stuck]))])
+    again = turns.worth(ROUGH_WAY, again[torch.isin(again, torch.cat([some, stuck]))])
+    turns.go(ROUGH_WAY, again)
     some, stuck = (left[~torch.isin(left, again)] for left in (some, stuck))
     left = turns.search(torch.cat([some, turns.restart(stuck)]).sort()[0])
     for way in LAST_WAYS:

@@ -20,7 +20,8 @@ LONG = 2  # times the gradients of another way: the paper's method searches for 
 # Averaged normals from elsewhere: how far away the first gradient is taken, in units of the known
 # distance. Near by, there is another mixture of the same normals; from far away another hollow.
 NEAR_BY, FAR_AWAY = 0.5, 3.0
-BRIEF = 20  # gradients of a beginning that quadratic programming goes on from
+# Gradients of a beginning that quadratic programming goes on from, and about as many as that takes.
+BRIEF, FOLLOWED = 20, 40
 OPPOSITE = 1e-3  # two directions whose sum is not longer have no mean
 
 
@@ -131,6 +132,5 @@ def papers(known: Known) -> BestPoints:
     return penalty.solve(known.problem, paper, polish=True, budget=LONG * known.steps)
 
 
-# of ``steps`` gradients that a way takes; the others take one (the paper's has a limit of its own).
-# A brief beginning and the programming that follows take about half of one.
-PASSES = {more_steps: LONG, brief: 0.5}
+# Of ``steps`` gradients that a way takes; the others take one (the paper's has a limit of its own).
+PASSES = {more_steps: LONG}
