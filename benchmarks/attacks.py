@@ -309,6 +309,14 @@ def work_ahead(method: Method, jobs: list[dict], since: float) -> None:
         subprocess.run(command, env=one_thread(), capture_output=True)
 
 
+def by_worker(methods: list[Method]) -> list[list[Method]]:
+    """The ``methods`` that one worker does, together."""
+    several: dict[tuple[str, str], list[Method]] = {}
+    for method in methods:
+        several.setdefault((method.environment, method.worker), []).append(method)
+    return list(several.values())
+
+
 STOPPED = "ended from outside"  # that is no answer
 
 
@@ -473,30 +481,28 @@ def measure_methods(
     """Measure the ``chosen`` among ``methods`` on ``net``, whose file is ``network``, and sum up
     all that is known of it."""
     files = network, write_arrays(images)
-    rows, judged, cells = {}, {}, {}
+    judged, cells = {}, {}
     n = min(options.images, len(images["labels"]))  # fewer than asked for, where there are no more
-    for method in methods:
-        if method.heavy and name in HEAVY_NETWORKS:
-            rows[method.name] = {"failed": HEAVY, "targeted": method.targeted}
-            continue
-        job = job_of(method, *files, n, options.runs)
-        cell = cell_of(method, job, method in chosen, options, failures)
-        if isinstance(cell, str):
-            rows[method.name] = {"failed": cell, "targeted": method.targeted}
-            print(f"{name:13s} {method.name:26s} {cell}", flush=True)
-        elif cell:
-            found = judge(net, images, cell["adversarial"], method.targeted)
-            judged[method.name], cells[method.name] = found, cell
-            tell(name, method, found, cell)
-    for turn in range(1, max((m.turns for m in methods), default=1)):
-        for method in methods:
-            if turn < method.turns and method.name in cells:
-                job = job_of(method, *files, n, options.runs, turn)
-                cell = cell_of(method, job, method in chosen, options, failures)
-                if isinstance(cell, str):
-                    print(f"{name:13s} {method.name:26s} turn {turn + 1}: {cell}", flush=True)
-                elif cell:
-                    cells[method.name] = with_turn(cells[method.name], cell)
+    left_out = [m for m in methods if m.heavy and name in HEAVY_NETWORKS]
+    rows = {m.name: {"failed": HEAVY, "targeted": m.targeted} for m in left_out}
+    for turn in range(max((m.turns for m in methods), default=1)):
+        here = [m for m in methods if m not in left_out and turn < m.turns]
+        here = here if not turn else [m for m in here if m.name in cells]
+        jobs = {m.name: job_of(m, *files, n, options.runs, turn) for m in here}
+        for several in by_worker([m for m in here if m in chosen and not failures[m.environment]]):
+            work_ahead(several[0], [jobs[m.name] for m in several], options.since)
+        for method in here:
+            cell = cell_of(method, jobs[method.name], method in chosen, options, failures)
+            if isinstance(cell, str):
+                print(f"{name:13s} {method.name:26s} turn {turn + 1}: {cell}", flush=True)
+                if not turn:
+                    rows[method.name] = {"failed": cell, "targeted": method.targeted}
+            elif cell and turn:
+                cells[method.name] = with_turn(cells[method.name], cell)
+            elif cell:
+                found = judge(net, images, cell["adversarial"], method.targeted)
+                judged[method.name], cells[method.name] = found, cell
+                tell(name, method, found, cell)
     least = {}
     for targeted in (True, False):
         wanted = [m.name for m in methods if m.targeted == targeted and m.name in judged]

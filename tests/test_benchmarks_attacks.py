@@ -304,16 +304,27 @@ def test_runs_in_turn_all_count(attacks, monkeypatch):
         cell |= {"reference_work": [turn, turn], "began": str(turn), "ended": str(turn)}
         return cell | {"forward": turn, "counted": 2, "peak_mib": turn, "version": ""}
 
+    ahead = []
     monkeypatch.setattr(attacks, "cell_of", answer)
+    monkeypatch.setattr(
+        attacks, "work_ahead", lambda m, jobs, _: ahead.append((m.worker, len(jobs)))
+    )
     monkeypatch.setattr(attacks, "write_arrays", lambda arrays: Path("images.npz"))
     turns = {"often": 3, "once": 1, "stops": 2, "twice": 2}
+    workers = {"stops": "another"}
     of = [
-        attacks.Method(name, attacks.OURS, "ours", "minimal", {"of": name}, runs=1, turns=n)
+        attacks.Method(
+            name, attacks.OURS, workers.get(name, "ours"), "minimal", {"of": name}, runs=1, turns=n
+        )
         for name, n in turns.items()
     ]
-    options = attacks.argparse.Namespace(images=2, runs=1)
+    options = attacks.argparse.Namespace(images=2, runs=1, since=0.0)
     net, data = small_net(), images(2)
-    rows = attacks.measure_methods("gelu", net, Path("net"), data, of, of, options, {})["rows"]
+    chosen, failures = [m for m in of if m.name != "once"], {attacks.OURS: None}
+    given = "gelu", net, Path("net"), data, of, chosen, options, failures
+    rows = attacks.measure_methods(*given)["rows"]
+    # what one worker does it imports for once, of what is chosen
+    assert ahead == [("ours", 2), ("another", 1), ("ours", 2), ("another", 1), ("ours", 1)]
     assert [name for name, *_ in seen] == [*turns, "often", "stops", "twice", "often"]
     assert len({out for _, out, _ in seen}) == len(seen)
     assert {counted for *_, counted in seen} == {200}

@@ -515,10 +515,10 @@ def test_no_more_images_are_asked_for_than_there_are(bench, monkeypatch):
     monkeypatch.setattr(bench.foreign.attacks, "job_of", lambda *job: asked.append(job[3]))
     monkeypatch.setattr(bench.foreign.attacks, "cell_of", lambda *cell: None)
     monkeypatch.setattr(bench.foreign.attacks, "write_arrays", lambda arrays: None)
-    options = types.SimpleNamespace(images=50, runs=1)
+    options = types.SimpleNamespace(images=50, runs=1, since=0.0)
     images = {"labels": torch.zeros(8).numpy()}
     of = bench.foreign.METHODS[:1]
-    bench.foreign.attacks.measure_methods("gelu", None, None, images, of, of, options, {})
+    bench.foreign.attacks.measure_methods("gelu", None, None, images, of, [], options, {})
     assert asked == [8]
 
 
