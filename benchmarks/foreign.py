@@ -149,8 +149,11 @@ def measure_network(name: str, chosen: list[Method], options, failures: dict) ->
     """Measure the ``chosen`` methods on one network, and sum up all that is known of it."""
     methods = METHODS
     if name == lite0.NAME:
-        # a run takes minutes there, over which the machine's speed evens out
-        methods, chosen = ([replace(m, turns=1) for m in some] for some in (METHODS, chosen))
+        # a run takes minutes there, over which the machine's speed evens out; counting takes more
+        methods, chosen = (
+            [replace(m, turns=1, counted=min(m.counted, 2)) for m in some]
+            for some in (METHODS, chosen)
+        )
         found = photographs()
         if isinstance(found, str):
             print(f"{name}: {found}", flush=True)
