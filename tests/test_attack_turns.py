@@ -162,6 +162,7 @@ def test_where_programming_leads_nowhere_averaged_normals_begin_elsewhere(monkey
     Of these 2 finds nothing nearer, 3 and 4 do, 5 something nearer by less than what counts, 6 so
     much nearer that it was no small crease. From then on between two ends, too: 3 finds nothing
     there, nor at its third beginning, 4 does each time."""
+    monkeypatch.setattr(turns, "ROUNDS", (2, 1, 0, 0))  # more than there are, to see them end
     before, first = [1.12, 2.5, *(5 * [1.12])], [1.05, 2.5, *(5 * [1.05])]
     ends = [7 * [1.0], 7 * [1.2]]
     anew = [
@@ -187,6 +188,7 @@ def test_where_programming_leads_nowhere_averaged_normals_begin_elsewhere(monkey
 def test_a_round_that_finds_nothing_nearer_is_the_last(monkeypatch):
     """Image 1 comes between its ends to the same place as before, image 0 to one a little nearer,
     twice; what quadratic programming would make of it is not asked there."""
+    monkeypatch.setattr(turns, "ROUNDS", (2, 1, 0, 0))
     anew, before, first = [[0.97, 0.98], [0.98, 0.97], [0.99, 0.98]], 2 * [1.05], 2 * [1.04]
     middle = [[0.95, 0.97], [0.95, 0.1], [0.1, 0.1]]
     ends = [2 * [1.0]]

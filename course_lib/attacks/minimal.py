@@ -62,7 +62,7 @@ def minimal_adversarial(
     kept); labels: (N,) the true classes, or None for the network's own predictions.
     loss: "margin" (default, the smallest distances): min |r| such that the target's logit leads, by
         quadratic programming (:mod:`.sqp`) and, where that does not settle soon, in up to five
-        other ways of ``steps`` gradients or twice as many, each followed by it, by up to six more
+        other ways of ``steps`` gradients or twice as many, each followed by it, by up to four more
         beginnings of one of them where it leads nowhere, and by up to six brief ones where it leads
         on (:mod:`.turns`);
         exactly, if the network computes something linear (:mod:`.exact`); where all this finds
