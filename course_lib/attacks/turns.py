@@ -14,8 +14,9 @@ programming leads astray has normalised steps first, in stages (:func:`in_stages
 
 Quadratic programming whose steps are refused again and again is left early: normalised steps then
 tell whether it was worth going on with. Where they come much nearer, and averaged normals do not
-come nearer still, gradients turn too quickly for both: more of these steps is what helps (after
-stages at once). What decides is how the image at hand behaved, not what layers there are.
+come nearer still, gradients turn too quickly for both: more of these steps is what helps (at once
+where programming has found nothing, and after stages). What decides is how the image at hand
+behaved, not what layers there are.
 """
 
 import dataclasses
@@ -283,14 +284,19 @@ def by_turns(
     An image is left alone once its two nearest points, of two ways, are equally far; quadratic
     programming was one if it has settled, and steps in stages are none. Where quadratic programming
     was led astray, farther than plain normalised steps by :data:`ROUGH`, and averaged normals come
-    no nearer, a gradient says little of its surroundings: there only many steps lead on. After
-    stages, averaged normals are not waited for.
+    no nearer, a gradient says little of its surroundings: there only many steps lead on. Where
+    programming has found nothing at all, and after stages, averaged normals are not waited for.
     """
     if not len(rows):
         return
     turns, had = _Turns.start(problem, clean, steps, found), rows[staged[rows]]
+    nothing = found.square.isinf()
     some, rough = turns.first(rows[~staged[rows]], hesitant)
-    again = had[quick[had]]
+    # where programming has found nothing at all, and steps have, no more need be asked
+    quickly = rough[nothing[rough] & found.square[rough].isfinite()]
+    quickly = turns.worth(ROUGH_WAY, quickly)
+    some, rough = (left[~torch.isin(left, quickly)] for left in (some, rough))
+    again = torch.cat([had[quick[had]], quickly]).sort()[0]
     turns.go(ROUGH_WAY, again)
     some = torch.cat([some, had[~quick[had]], again[found.square[again].isinf()]]).sort()[0]
     before = found.square.clone()
