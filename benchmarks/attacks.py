@@ -317,7 +317,7 @@ def by_worker(methods: list[Method]) -> list[list[Method]]:
     return list(several.values())
 
 
-STOPPED = "ended from outside"  # that is no answer
+STOPPED = attacks_report.STOPPED
 
 
 def work(method: Method, job: dict) -> str | None:
@@ -407,8 +407,9 @@ def summary(found: dict, cell: dict, best: np.ndarray, others: dict[str, dict]) 
         "cpu_ms_runs": [round(1000 * seconds / n, 4) for seconds in cell["cpu"]],
         **{key: cell[key] for key in ("forward", "gradients", "counted", "peak_mib")},
         **{key: cell[key] for key in ("began", "ended", "load", "reference_work", "version")},
-        **{key: cell[key] for key in ("turns",) if key in cell},
     }
+    if "turns" in cell:
+        row["turns"] = cell["turns"]
     if not ok.any():
         return row
     l2, least = found["l2"][ok], best[:n][ok]

@@ -6,12 +6,11 @@ A rule gets the results and returns a Verdict; what was not measured is said to 
 
 import dataclasses
 
-from attacks_report import Verdict, percent, provenance
+from attacks_report import STOPPED, Verdict, percent, provenance
 
 OURS, PAPER = "ours", "ours, cross-entropy"
 PEERS = ("PDGD-500", "ALMA-1000", "DDN-1000", "CW 9x1000", "SuperDeepFool")
 ALMA, PDGD = "ALMA-1000", "PDGD-500"
-STOPPED = "ended from outside"  # attacks.STOPPED: such a run says nothing of its method
 PHOTOGRAPHS = "EfficientNet-Lite0"
 ABOVE, ABOVE_OWN = 0.003, 0.002  # of the mean L2 that ours may be above a peer's, above our own
 MODES = {True: "with a target", False: "any class"}
