@@ -609,8 +609,12 @@ def test_for_any_class_a_way_has_to_fit_into_the_passes_that_are_left(monkeypatc
     monkeypatch.setattr(turns, "between", between)
     of(40, 40, 40, 41).go(between, torch.arange(4))
     assert seen.pop() == [0, 1]
-    # of many classes, whose choice has cost 10 gradients, it is six for them, too
-    of(10, 10, 10, 11, before=10).begin(elsewhere, torch.arange(4), range(3))
+    # of many classes, whose choice has cost 10 gradients, it is five for them, and six for others
+    of(5, 5, 5, 6, before=10).begin(elsewhere, torch.arange(4), range(3))
+    assert seen.pop() == [0, 1]
+    of(15, 15, 15, 16, before=10).go(between, torch.arange(4))
+    assert seen.pop() == [0, 1]
+    of(20, 20, 20, 21, before=10).go(short, torch.arange(4))
     assert seen.pop() == [0, 1]
 
 

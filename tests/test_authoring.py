@@ -1410,6 +1410,14 @@ def test_what_is_stored_is_complained_about():
         ("0.12345", "0.12350", True),  # a thousandth
         ("0.12345", "0.12400", False),
         ("7", "8", False),  # small counts are exact
+        ("7 of 40", "8 of 40", False),
+        ("84%", "85%", True),  # a share is rounded as decimal numbers are
+        ("84 %", "85 %", True),
+        ("84%", "86%", False),
+        ("84%", "84", False),
+        ("84 %", "84%", False),
+        ("+27 % (22 to 32)", "+27 % (22 to 33)", False),
+        ("84.0%", "85.0%", False),
         ("shape (60000, 10)", "shape (60000, 11)", False),
         ("172 wrong", "173 wrong", True),
         ("172 wrong", "180 wrong", False),

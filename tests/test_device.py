@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib import device
+from course_lib import attacks, device
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +81,45 @@ def test_one_seed_seeds_everything():
     device.seed_everything(3)
     assert torch.equal(first[0], torch.rand(2))
     np.testing.assert_array_equal(first[1], np.random.rand(2))
+
+
+def is_flushed() -> bool:
+    return bool(torch.tensor([2.0**-126]) * 0.25 == 0)  # 2^-126 is float32's smallest normal number
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_subnormal_numbers_are_given_back(before):
+    if not torch.set_flush_denormal(before):
+        pytest.skip("this processor cannot")
+    try:
+        with device.without_subnormals():
+            assert is_flushed()
+            with device.without_subnormals():
+                assert is_flushed()
+            assert is_flushed()
+        assert is_flushed() == before
+        with pytest.raises(KeyboardInterrupt), device.without_subnormals():
+            raise KeyboardInterrupt
+        assert is_flushed() == before
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_an_attack_has_no_subnormal_numbers_and_leaves_them_to_others():
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot")
+    seen = []
+
+    class Net(torch.nn.Module):
+        def forward(self, images):
+            seen.append(is_flushed())
+            return images.flatten(1) @ torch.eye(4)[:, :3]
+
+    x = torch.tensor([[0.9, 0.1, 0.2, 0.3]])
+    attacks.minimal_adversarial(Net().eval(), x)
+    assert seen
+    assert all(seen)
+    assert not is_flushed()
 
 
 def test_threads_are_given_back():

@@ -11,6 +11,8 @@ import itertools
 import torch
 from torch import nn
 
+from .. import device as devices
+
 COARSE = (torch.float16, torch.bfloat16)  # too coarse for a solver
 
 
@@ -56,8 +58,11 @@ class Asked:
         return self.raw(images.to(self.dtype)).to(self.working)
 
     def plain(self):
-        """A context without autocast, and with gradients even inside of inference mode."""
+        """A context without autocast, with gradients even inside of inference mode, and on a CPU
+        without numbers that only take time (:func:`.device.without_subnormals`)."""
         stack = contextlib.ExitStack()
+        if self.device.type == "cpu":
+            stack.enter_context(devices.without_subnormals())
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.autocast(self.device.type, enabled=False))

@@ -43,8 +43,8 @@ from .ways import (
 WORTH = 1.02  # a class this much farther than the nearest one known is not attacked in more ways
 # passes (of ``steps`` gradients) after which an image is not worth the paper's method too; and, for
 # any class, where others of its classes have been attacked as well, no further way, and no further
-# beginning of averaged normals, elsewhere or between two ends (of many classes, where choosing some
-# has cost gradients: as a way)
+# beginning of averaged normals, elsewhere or between two ends; where choosing some of many classes
+# has cost gradients, no beginning after as many passes as the paper's method
 DEAR, SPENT, BEGUN = 5, 6, 9
 ONWARD = 20  # iterations from the end of a way: it is near a bottom, or on a crease
 FAR = 2.0  # a way that ends so many times as far as the nearest known point is not followed on
@@ -104,7 +104,7 @@ class _Turns(Known):
             worth &= spent < DEAR
         elif self.problem.image is not None:
             many = self.problem.before[self.problem.image[rows]] > 0
-            limit = torch.where(many, SPENT, BEGUN) if way in (elsewhere, between) else SPENT
+            limit = torch.where(many, DEAR, BEGUN) if way in (elsewhere, between) else SPENT
             worth &= spent + self.passes(way) <= limit
         return rows[worth]
 
