@@ -134,6 +134,17 @@ def test_an_image_where_normalised_steps_are_much_nearer_gets_more_of_them(monke
     assert square == [1.0, 0.5, pytest.approx(0.4), 3.0, pytest.approx(0.9), 1.0]
 
 
+def test_where_more_steps_bring_nothing_nearer_the_image_goes_on(monkeypatch):
+    """At once, where programming has found nothing: they bring 0 nearer, 1 to the same place, and
+    2 on. After averaged normals: they bring 3 nearer, 4 to the same place, and 5 on."""
+    before, first = [*(3 * [torch.inf]), *(3 * [1.2])], 6 * [1.0]
+    rough, later = 2 * [0.5, 1.0001, 1.2], [6 * [0.9], 6 * [0.3]]
+    later[0][3:] = 3 * [2.0]
+    seen, square, _ = by_turns_of(monkeypatch, before, first, later, rough)
+    assert seen == [[0, 1, 2, 3, 4, 5], [0, 1, 2], [2, 3, 4, 5], [3, 4, 5], [2, 5]]
+    assert square == pytest.approx([0.5, 1.0, 0.3, 0.5, 1.0, 0.3])
+
+
 def test_brief_beginnings_go_on_as_long_as_they_find_something_nearer(monkeypatch):
     """Several at once, each followed. Image 0 finds nothing, 1 in its first beginnings, 2 in all of
     them, 3 something nearer by less than what counts; of image 4 two of them end at one place."""

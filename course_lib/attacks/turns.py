@@ -224,6 +224,14 @@ class _Turns(Known):
             self.follow(rows, one, torch.arange(len(rows), device=rows.device))
         return self.keep(rows, one)
 
+    def steps_more(self, rows: torch.Tensor) -> torch.Tensor:
+        """Attack the images ``rows`` by more normalised steps. Those of them that another way may
+        bring nearer: where these have found nothing nearer, or do not fit any more."""
+        fits, before = self.worth(ROUGH_WAY, rows), self.found.square.clone()
+        left = self.go(ROUGH_WAY, fits)
+        left = left[before[left] <= (1 + SAME) ** 2 * self.found.square[left]]
+        return torch.cat([rows[~torch.isin(rows, fits)], left]).sort()[0]
+
     def first(self, rows: torch.Tensor, hesitant: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Attack the images ``rows`` in the first way. Those of them that another may bring nearer,
         and which of these are rough: quadratic programming was led astray there, or both have found
@@ -286,6 +294,7 @@ def by_turns(
     was led astray, farther than plain normalised steps by :data:`ROUGH`, and averaged normals come
     no nearer, a gradient says little of its surroundings: there only many steps lead on. Where
     programming has found nothing at all, and after stages, averaged normals are not waited for.
+    Where such steps bring nothing nearer, the image goes on as the others do.
     """
     if not len(rows):
         return
@@ -297,14 +306,13 @@ def by_turns(
     quickly = turns.worth(ROUGH_WAY, quickly)
     some, rough = (left[~torch.isin(left, quickly)] for left in (some, rough))
     again = torch.cat([had[quick[had]], quickly]).sort()[0]
-    turns.go(ROUGH_WAY, again)
-    some = torch.cat([some, had[~quick[had]], again[found.square[again].isinf()]]).sort()[0]
+    some = torch.cat([some, had[~quick[had]], turns.steps_more(again)]).sort()[0]
     before = found.square.clone()
     some, stuck = turns.average(some)
     again = rough[before[rough] <= (1 + SAME) ** 2 * found.square[rough]]
     again = turns.worth(ROUGH_WAY, again[torch.isin(again, torch.cat([some, stuck]))])
-    turns.go(ROUGH_WAY, again)
     some, stuck = (left[~torch.isin(left, again)] for left in (some, stuck))
+    some = torch.cat([some, turns.steps_more(again)]).sort()[0]
     left = turns.search(torch.cat([some, turns.restart(stuck)]).sort()[0])
     for way in LAST_WAYS:
         left = turns.go(way, left)
