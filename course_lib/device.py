@@ -148,9 +148,8 @@ def without_subnormals():
     """Results below the smallest normal number (1.2e-38 in float32) are 0 inside the block, on the
     CPU and in the calling thread; afterwards it is as it was before.
 
-    Saturated sigmoids and their gradients make such numbers in plenty, and some processors take a
-    hundred times as long for a product of one: attacking AE400-10 took four times as long as now.
-    Does nothing where the processor cannot do it.
+    Saturated sigmoids and their gradients make such numbers in plenty, and some processors take
+    long for a product of one. Does nothing where the processor cannot do it.
     """
     before = bool(torch.tensor(torch.finfo(torch.float32).tiny) / 2 == 0)
     torch.set_flush_denormal(True)
