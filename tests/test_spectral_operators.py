@@ -216,22 +216,28 @@ def test_nearly_equal_singular_values_are_told_apart_from_below():
     assert spectral.operator_norm(layer, (2, 16, 16)) == pytest.approx(truth, rel=1e-8)
 
 
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
-    "layer",
+    ("settings", "groups", "loose"),
     [
-        nn.Conv2d(6, 8, 3, 1, 1),
-        nn.Conv2d(6, 8, 3, 2, 1),
-        nn.Conv2d(6, 8, 5, 1, 2, groups=2),
-        nn.Conv2d(8, 3, 3, 3, 1),
+        # loose: how much a border may cost; a kernel of 5 meets more of it
+        ((6, 8, 3, 1, 1), 1, 0.03),
+        ((6, 8, 3, 2, 1), 1, 0.03),
+        ((6, 8, 5, 1, 2), 2, 0.08),
+        ((8, 3, 3, 3, 1), 1, 0.03),
     ],
 )
-def test_a_wave_that_fades_at_the_border_is_stretched_nearly_as_the_bound_says(layer, monkeypatch):
+def test_a_wave_that_fades_at_the_border_is_stretched_nearly_as_the_bound_says(
+    settings, groups, loose, seed, monkeypatch
+):
     """Of a heavy layer: its bounds still hold the truth between them."""
+    torch.manual_seed(seed)
+    layer = nn.Conv2d(*settings, groups=groups)
     shape = (layer.in_channels, 21, 20)
     truth = spectral.operator_norm(layer, shape)
     monkeypatch.setattr(operators, "HEAVY", 0)
     monkeypatch.setattr(operators, "CERTIFIED_SIZE", 0)
     found = spectral.norm_row(layer, shape)
     assert "plane wave" in found.method
-    assert 0.95 * truth < found.lower <= truth * (1 + 1e-9)
-    assert truth <= found.upper < 1.03 * truth
+    assert (1 - loose) * truth < found.lower <= truth * (1 + 1e-9)
+    assert truth <= found.upper < (1 + loose) * truth
