@@ -65,6 +65,11 @@ FIRST_WAY, ROUGH_WAY = normalised, more_steps
 LAST_WAYS = between, papers
 
 
+def without(rows: torch.Tensor, some: torch.Tensor) -> torch.Tensor:
+    """Those of ``rows`` that are not among ``some``."""
+    return rows[~torch.isin(rows, some)]
+
+
 @dataclasses.dataclass(eq=False)
 class _Turns(Known):
     """What the ways have come to."""
@@ -184,7 +189,7 @@ class _Turns(Known):
         over, rows = [rows[~known]], rows[known]
         for k in range(TIMES):
             worth = self.worth(brief, rows, (SEVERAL - 1) * self.passes(brief))
-            over.append(rows[~torch.isin(rows, worth)])
+            over.append(without(rows, worth))
             before, first = self.found.square.clone(), BRIEF_FROM + k * SEVERAL
             rows = self.begin(brief, worth, range(first, first + SEVERAL))
             nearer = before[rows] > (1 + SAME) ** 2 * self.found.square[rows]
@@ -230,7 +235,7 @@ class _Turns(Known):
         fits, before = self.worth(ROUGH_WAY, rows), self.found.square.clone()
         left = self.go(ROUGH_WAY, fits)
         left = left[before[left] <= (1 + SAME) ** 2 * self.found.square[left]]
-        return torch.cat([rows[~torch.isin(rows, fits)], left]).sort()[0]
+        return torch.cat([without(rows, fits), left]).sort()[0]
 
     def first(self, rows: torch.Tensor, hesitant: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Attack the images ``rows`` in the first way. Those of them that another may bring nearer,
@@ -303,16 +308,15 @@ def by_turns(
     some, rough = turns.first(rows[~staged[rows]], hesitant)
     # where programming has found nothing at all, and steps have, no more need be asked
     quickly = rough[nothing[rough] & found.square[rough].isfinite()]
-    quickly = turns.worth(ROUGH_WAY, quickly)
-    some, rough = (left[~torch.isin(left, quickly)] for left in (some, rough))
     again = torch.cat([had[quick[had]], quickly]).sort()[0]
-    some = torch.cat([some, had[~quick[had]], turns.steps_more(again)]).sort()[0]
+    some, rough = torch.cat([some, had]).sort()[0], without(rough, quickly)
+    some = without(some, without(again, turns.steps_more(again)))
     before = found.square.clone()
     some, stuck = turns.average(some)
     again = rough[before[rough] <= (1 + SAME) ** 2 * found.square[rough]]
-    again = turns.worth(ROUGH_WAY, again[torch.isin(again, torch.cat([some, stuck]))])
-    some, stuck = (left[~torch.isin(left, again)] for left in (some, stuck))
-    some = torch.cat([some, turns.steps_more(again)]).sort()[0]
+    again = again[torch.isin(again, torch.cat([some, stuck]))]
+    over = without(again, turns.steps_more(again))
+    some, stuck = without(some, over), without(stuck, over)
     left = turns.search(torch.cat([some, turns.restart(stuck)]).sort()[0])
     for way in LAST_WAYS:
         left = turns.go(way, left)
