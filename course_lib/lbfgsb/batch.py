@@ -37,7 +37,8 @@ class Batch:
         self.aux = None
         self.pairs_s = torch.zeros(memory, *x.shape, dtype=x.dtype, device=x.device)
         self.pairs_y = torch.zeros_like(self.pairs_s)
-        self.newest_slot = -1
+        self.pairs_ss = new(memory, n)  # sᵀs of each
+        self.newest_slot, self.filled = -1, 0
         self.initial_scaling = new(n)  # of the newest pair that shows any curvature
         self.step_length = x.new_ones(n)
         self.projected_gradient_norm = new(n)
@@ -55,7 +56,7 @@ class Batch:
         kept = {}
         for name, field in vars(self).items():
             if isinstance(field, torch.Tensor):
-                axis = 1 if name in ("pairs_s", "pairs_y") else 0
+                axis = 1 if name.startswith("pairs_") else 0
                 kept[name] = field.index_select(axis, rows)
         vars(self).update(kept)  # in one go: Ctrl-C finds all of them or none
 
@@ -71,9 +72,10 @@ class Batch:
 
     def reweigh(self, rows: torch.Tensor, weight: torch.Tensor) -> None:
         """Give the problems ``rows`` another weight; their memory and point stay."""
-        change = torch.zeros_like(self.weight)
-        change[rows] = 2 * (weight - self.weight[rows])
-        self.pairs_y.addcmul_(self.pairs_s, change[None, :, None])
+        change = 2 * (weight - self.weight[rows])
+        kept = self.pairs_y[: self.filled]
+        s, y = (pairs.index_select(1, rows) for pairs in (self.pairs_s[: self.filled], kept))
+        kept.index_copy_(1, rows, y.addcmul_(s, change[:, None]))
         self.weight = self.weight.index_put((rows,), weight)
         self.initial_scaling[rows] = 1 / self.curvature()[rows]
         for counter in (self.line_search_trials, self.flat_steps, self.evaluations_of_solve):
@@ -87,12 +89,13 @@ class Batch:
         h_gradient: (n, D) at x + s; usable: (n,) bool, whether it is finite there.
         """
         y = torch.addcmul(h_gradient - self.h_gradient, s, 2 * self.weight[:, None])
-        sy, yy = dot(s, y), dot(y, y)
-        good = usable & (sy > CURVATURE * dot(s, s)) & (yy > 0)
+        sy, yy, ss = dot(s, y), dot(y, y), dot(s, s)
+        good = usable & (sy > CURVATURE * ss) & (yy > 0)
         self.initial_scaling = torch.where(good, sy / yy.clamp_min(1e-30), self.initial_scaling)
         self.newest_slot = (self.newest_slot + 1) % len(self.pairs_s)
-        self.pairs_s[self.newest_slot] = s
-        self.pairs_y[self.newest_slot] = y
+        self.filled = max(self.filled, self.newest_slot + 1)
+        slot = self.newest_slot
+        self.pairs_s[slot], self.pairs_y[slot], self.pairs_ss[slot] = s, y, ss
 
     def accept(self, accepted, x, h, h_gradient, aux) -> None:
         """Go to the trial points ``x`` that are ``accepted`` (n,)."""
@@ -114,13 +117,12 @@ class Batch:
         without positive curvature there counts for nothing (its ρ is 0).
         """
         q = self.gradient * free
-        memory = len(self.pairs_s)
         pairs = []
-        for age in range(memory):  # from the newest to the oldest
-            slot = (self.newest_slot - age) % memory
+        for age in range(self.filled):  # from the newest to the oldest
+            slot = (self.newest_slot - age) % len(self.pairs_s)
             s, y = self.pairs_s[slot], self.pairs_y[slot] * free
-            sy, ss = dot(s, y), dot(s, s)
-            rho = torch.where(sy > CURVATURE * ss, 1 / sy, 0.0)
+            sy = dot(s, y)
+            rho = torch.where(sy > CURVATURE * self.pairs_ss[slot], 1 / sy, 0.0)
             alpha = rho * dot(s, q)
             q.addcmul_(y, alpha[:, None], value=-1)
             pairs.append((s, y, rho, alpha))
