@@ -9,13 +9,11 @@ The outcome is course_lib/_assets/records/proof.json, and PROOF.md in this folde
 measurements are kept (:mod:`course_lib.kept`), image by image, so that an interrupted run goes on
 where it stopped, until the code or a network changes; ``--fresh`` forgets them.
 
-Attacks of other environments are added from files of their points. ``--export`` writes, for each
-network, the two files that a worker of ``peers/`` reads, and names them; what a worker made of
-them comes back, named by network, kind and method:
-
-    python benchmarks/proof.py --points 784-20-20-10 targeted "adv-lib PDGD-500" FILE.npz
+The peers are SciPy and adv-lib's attacks, by the workers of ``peers/`` and in the environments of
+attacks.py. One that cannot be installed is left out, and PROOF.md says why.
 """
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -35,7 +33,20 @@ KINDS = ("targeted", "any")
 TRAINING = {"epochs": 10, "learning_rate": 1e-2, "seed": 0}
 GAP = 1e-3
 LOSSES = {"ours": "margin", "ours, sharpened": "sharpened", "ours, cross-entropy": "cross-entropy"}
-SCIPY = bench.Method("SciPy, 8 bisections", bench.OURS, "scipy", "lbfgsb", bench.EIGHT, runs=1)
+ADVLIB = bench.Method("", "modern", "advlib", "", {}, runs=1, counted=2)
+
+
+def advlib(name: str, attack: str, **settings) -> bench.Method:
+    return dataclasses.replace(ADVLIB, name=f"adv-lib {name}", attack=attack, settings=settings)
+
+
+PEERS = [
+    bench.Method("SciPy, 8 bisections", bench.OURS, "scipy", "lbfgsb", bench.EIGHT, runs=1),
+    *bench.both(advlib("PDGD-500", "pdgd", num_steps=500)),
+    *bench.both(advlib("ALMA-1000", "alma", num_steps=1000)),
+    *bench.both(advlib("DDN-1000", "ddn", steps=1000, levels=None)),
+    dataclasses.replace(advlib("SuperDeepFool", "sdf"), targeted=False),
+]
 CLOSE = 0.01  # "the right basin": within this share of the distance
 
 
@@ -73,16 +84,16 @@ def attack(net, images: dict, kind: str, loss: str) -> dict:
     return judged(net, images, found.images.numpy(), kind) | {"cpu_seconds": round(seconds, 2)}
 
 
-def scipy_attack(net, images: dict) -> dict:
-    """SciPy's L-BFGS-B with the search for c, by the worker of ``peers/``, which has targets."""
+def peer_attack(net, images: dict, method: bench.Method) -> dict:
+    """An attack of others, by its worker in a process of its own."""
     arrays = {key: value.numpy() for key, value in images.items()}
     files = bench.network_file(net), bench.write_arrays(arrays)
-    job = bench.job_of(SCIPY, *files, len(images["images"]), 1)
-    failed = bench.work(SCIPY, job)
+    job = bench.job_of(method, *files, len(images["images"]), 1)
+    failed = bench.work(method, job)
     if failed:
-        raise RuntimeError(f"SciPy's worker failed: {failed}")
+        raise RuntimeError(f"The worker of {method.name} failed: {failed}")
     cell = bench.read_cell(Path(job["out"]))
-    made = judged(net, images, cell["adversarial"], "targeted")
+    made = judged(net, images, cell["adversarial"], "targeted" if method.targeted else "any")
     return made | {"cpu_seconds": round(cell["cpu"][0], 2)}
 
 
@@ -99,16 +110,6 @@ def judged(net, images: dict, adversarial: np.ndarray, kind: str) -> dict:
     arrays = {key: value.numpy() for key, value in images.items()}
     seen = bench.judge(net, arrays, adversarial, kind == "targeted")
     return {"l2": seen["l2"].tolist(), "success": seen["success"].tolist()}
-
-
-def points_of(path: str, net, images: dict, kind: str) -> dict:
-    """The points that a worker of ``peers/`` left in a file, judged. Raises ValueError for another
-    number of them."""
-    cell = bench.read_cell(Path(path))
-    if cell is None or len(cell["adversarial"]) != len(images["labels"]):
-        raise ValueError(f"{path} does not hold {len(images['labels'])} images: see --export.")
-    made = judged(net, images, cell["adversarial"], kind)
-    return made | {"cpu_seconds": round(cell["cpu"][0], 2)}
 
 
 def summary(proofs: list[dict], found: dict) -> dict:
@@ -132,8 +133,9 @@ def summary(proofs: list[dict], found: dict) -> dict:
     return row
 
 
-def measure(name: str, given, kept: Kept, points: dict) -> dict:
-    """Both kinds of one network: proofs, attacks, and how they compare."""
+def measure(name: str, given, kept: Kept, failures: dict) -> dict:
+    """Both kinds of one network: proofs, attacks, and how they compare. failures: why an
+    environment is not there, or None where it is."""
     net = trained(name)
     arrays = bench.chosen_images(net, "test", given.n)
     images = {key: torch.from_numpy(value) for key, value in arrays.items()}
@@ -145,23 +147,20 @@ def measure(name: str, given, kept: Kept, points: dict) -> dict:
             proofs.append(kept.get(prove, net, images, k, kind, given.seconds))
             print(f"{name}, {kind}, image {k}: {proofs[-1]}", flush=True)
         rows = {label: kept.get(attack, net, images, kind, loss) for label, loss in LOSSES.items()}
-        if kind == "targeted":
-            rows[SCIPY.name] = kept.get(scipy_attack, net, images)
-        else:
+        if kind == "any":
             rows["DeepFool"] = kept.get(deepfool, net, images)
-        for (where, of, label), path in points.items():
-            if (where, of) == (name, kind):
-                rows[label] = points_of(path, net, images, kind)
+        left_out = {}
+        for method in PEERS:
+            label, why = method.name.removesuffix(", any"), failures[method.environment]
+            if method.targeted == (kind == "targeted"):
+                if why:
+                    left_out[label] = why
+                else:
+                    uses = (bench.sources(method),)
+                    rows[label] = kept.get(peer_attack, net, images, method, uses=uses)
         table = {label: summary(proofs, found) for label, found in rows.items()}
-        made[kind] = {"proofs": proofs, "attacks": rows, "table": table}
+        made[kind] = {"proofs": proofs, "attacks": rows, "table": table, "left_out": left_out}
     return made
-
-
-def export(name: str, n: int) -> None:
-    """Write the files that a worker of ``peers/`` reads, and name them."""
-    net = trained(name)
-    files = bench.network_file(net), bench.write_arrays(bench.chosen_images(net, "test", n))
-    print(f"{name}: the network is {files[0]}, the images are {files[1]}")
 
 
 # --- the report -------------------------------------------------------------------------------
@@ -246,6 +245,8 @@ def render(found: dict) -> str:
                     cells += ["-"] * 5
                 cells += [f"{row['cpu_seconds_each']:.3f}"]
                 lines.append("| " + " | ".join(map(str, cells)) + " |")
+            for label, why in of[kind]["left_out"].items():
+                lines += ["", f"{label} is left out: {why}"]
             below = sum(row["below_the_bound"] for row in table.values())
             lines += ["", f"Successes below a lower bound: {below}."]
     return "\n".join([*lines, *TRIED]) + "\n"
@@ -255,23 +256,16 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure what is missing; write the record and its report."""
     parser = record.parser(__doc__, PATH, NETWORKS, n=20)
     parser.add_argument("--seconds", type=float, default=60.0, help="an image, by the clock")
-    parser.add_argument("--export", action="store_true", help="write what a peer's worker reads")
-    names = ("NETWORK", "KIND", "METHOD", "FILE")
-    parser.add_argument("--points", nargs=4, action="append", default=[], metavar=names)
     parser.add_argument("--report", action="store_true", help="only write PROOF.md again")
     given = parser.parse_args(arguments)
     chosen = given.names or list(NETWORKS)
-    if given.export:
-        for name in chosen:
-            export(name, given.n)
-        return
     if not given.report:
         kept = Kept("proof", given.fresh)
-        points = {tuple(row[:3]): row[3] for row in given.points}
+        failures = {method.environment: bench.install(method.environment) for method in PEERS}
         head = {"machine": record.machine() | {"threads": torch.get_num_threads()}}
         head |= {"gap": GAP, "training": TRAINING}
         for name in chosen:
-            made = measure(name, given, kept, points)
+            made = measure(name, given, kept, failures)
             record.merged(given.output, "networks", {name: made}, head, list(NETWORKS))
     if given.output == PATH:
         storage.write_text(REPORT, render(json.loads(PATH.read_text(encoding="utf-8"))))

@@ -12,6 +12,7 @@ from torch import nn
 from course_lib import attacks, storage
 
 PROGRAM = storage.PACKAGE.parent / "benchmarks" / "proof.py"
+NO_WAY = "No matching distribution found for adv-lib"
 ARGUMENTS = ["784-4-10", "--n", "2", "--seconds", "60"]
 
 
@@ -27,20 +28,21 @@ def program(monkeypatch):
     spec.loader.exec_module(made)
     monkeypatch.setattr(made, "NETWORKS", {"784-4-10": (4,)})
     monkeypatch.setattr(made, "TRAINING", {"epochs": 1, "learning_rate": 1e-2, "seed": 0})
-    monkeypatch.setattr(made, "scipy_attack", no_attack)
+    monkeypatch.setattr(made.bench, "install", {made.bench.OURS: None, "modern": NO_WAY}.get)
     yield made
     for name in ("attacks", "attacks_report"):
         sys.modules.pop(name, None)
 
 
-def no_attack(net, images):
+def no_attack(net, images, method):
     """An attack that fails everywhere."""
     n = len(images["labels"])
     return {"l2": [0.0] * n, "success": [False] * n, "cpu_seconds": 0.0}
 
 
 def test_a_run_is_recorded_and_its_proofs_are_kept(program, tmp_path, monkeypatch):
-    output, points = tmp_path / "record.json", tmp_path / "points.npz"
+    output = tmp_path / "record.json"
+    monkeypatch.setattr(program, "peer_attack", no_attack)
     program.main([*ARGUMENTS, "--output", str(output)])
     found = json.loads(output.read_text(encoding="utf-8"))
     of = found["networks"]["784-4-10"]
@@ -60,22 +62,52 @@ def test_a_run_is_recorded_and_its_proofs_are_kept(program, tmp_path, monkeypatc
     assert "2 of 2 images proven" in report
     assert "| SciPy, 8 bisections | 0 | 0% | - |" in report
     monkeypatch.setattr(attacks, "proven_minimum", None)  # what is kept is not proven again
-    # a peer's points: the clean images, which are no successes
-    clean = np.zeros((2, 1, 28, 28), dtype=np.float32)
-    cell = {"cpu": [1.0], "version": "0"}
-    np.savez(points, adversarial=clean, found=json.dumps(cell))
-    peer = ["--points", "784-4-10", "any", "a peer", str(points)]
-    program.main([*ARGUMENTS, "--output", str(output), *peer])
+    monkeypatch.setattr(program.bench, "install", lambda environment: None)
+    program.main([*ARGUMENTS, "--output", str(output)])
     again = json.loads(output.read_text(encoding="utf-8"))["networks"]["784-4-10"]
     assert again["any"]["proofs"] == of["any"]["proofs"]
-    assert again["any"]["table"]["a peer"]["cpu_seconds_each"] == 0.5
-    assert "a peer" not in again["targeted"]["table"]
+    peers = {"adv-lib PDGD-500", "adv-lib ALMA-1000", "adv-lib DDN-1000"}
+    for kind, more in (("targeted", set()), ("any", {"adv-lib SuperDeepFool"})):
+        assert set(of[kind]["left_out"]) == peers | more
+        assert set(again[kind]["table"]) == set(of[kind]["table"]) | peers | more
+        assert not again[kind]["left_out"]
+    assert f"adv-lib SuperDeepFool is left out: {NO_WAY}" in report
 
 
-def test_points_of_other_images_are_refused(program, tmp_path):
-    points = tmp_path / "points.npz"
-    np.savez(points, adversarial=np.zeros((3, 1, 28, 28)), found=json.dumps({"cpu": [1.0]}))
-    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+@pytest.mark.parametrize(("targeted", "won"), [(True, [True, False]), (False, [True, True])])
+def test_a_peers_points_are_judged_as_ours(program, tmp_path, monkeypatch, targeted, won):
+    """Two images of class 0: the peer sends one to its target, the other to another class."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 3))
+    with torch.no_grad():
+        net[1].weight.zero_()
+        net[1].bias.copy_(torch.tensor([0.25, 0.0, 0.0]))
+        net[1].weight[1, 0] = net[1].weight[2, 1] = 1.0
     images = {"images": torch.zeros(2, 1, 28, 28), "labels": torch.zeros(2, dtype=torch.int64)}
-    with pytest.raises(ValueError, match="does not hold 2 images"):
-        program.points_of(str(points), net, images, "any")
+    images["targets"] = torch.tensor([1, 1])
+    adversarial = np.zeros((2, 1, 28, 28), dtype=np.float32)
+    adversarial[0, 0, 0, 0] = adversarial[1, 0, 0, 1] = 0.5
+    told = []
+
+    def work(method, job):
+        told.append((method.name, job["targeted"], job["n"]))
+        np.savez(job["out"], adversarial=adversarial, found=json.dumps({"cpu": [1.5]}))
+
+    monkeypatch.setattr(program.bench, "work", work)
+    monkeypatch.setattr(program.bench, "home", lambda: tmp_path)
+    (tmp_path / "cells").mkdir()
+    method = next(m for m in program.PEERS if m.targeted == targeted)
+    found = program.peer_attack(net, images, method)
+    assert found["success"] == won
+    assert found["l2"] == [0.5, 0.5]
+    assert found["cpu_seconds"] == 1.5
+    assert told[0][1:] == (targeted, 2)
+
+
+def test_a_peer_whose_worker_fails_ends_the_run_with_its_reason(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(program.bench, "work", lambda method, job: "no such attack")
+    monkeypatch.setattr(program.bench, "home", lambda: tmp_path)
+    images = {"images": torch.zeros(2, 1, 28, 28), "labels": torch.zeros(2, dtype=torch.int64)}
+    images["targets"] = images["labels"] + 1
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 3))
+    with pytest.raises(RuntimeError, match="PDGD-500 failed: no such attack"):
+        program.peer_attack(net, images, program.PEERS[1])
