@@ -1,4 +1,4 @@
-"""The attack beside a proof: ``python benchmarks/proof.py [NETWORK ...] [--n 20] [--seconds 60]``.
+"""The attack beside a proof: ``python benchmarks/proof.py [NETWORK ...] [--n N] [--seconds 60]``.
 
 Networks of rectified units are trained here, from a fixed seed, so small that the nearest mistake
 can be proven (:func:`course_lib.attacks.proven_minimum`); every attack is then compared with the
@@ -10,7 +10,7 @@ measurements are kept (:mod:`course_lib.kept`), image by image, so that an inter
 where it stopped, until the code or a network changes; ``--fresh`` forgets them.
 
 The peers are SciPy and adv-lib's attacks, by the workers of ``peers/`` and in the environments of
-attacks.py. One that cannot be installed is left out, and PROOF.md says why.
+attacks.py. One that cannot be installed, or whose worker fails, is left out, and PROOF.md says why.
 """
 
 import dataclasses
@@ -29,6 +29,7 @@ from course_lib.kept import Kept
 PATH = storage.ASSETS / "records" / "proof.json"
 REPORT = Path(__file__).resolve().parent / "PROOF.md"
 NETWORKS = {"784-20-20-10": (20, 20), "784-50-50-10": (50, 50)}
+IMAGES = {"784-20-20-10": 20}  # of the others ten: there most searches end at the clock
 KINDS = ("targeted", "any")
 TRAINING = {"epochs": 10, "learning_rate": 1e-2, "seed": 0}
 GAP = 1e-3
@@ -84,15 +85,19 @@ def attack(net, images: dict, kind: str, loss: str) -> dict:
     return judged(net, images, found.images.numpy(), kind) | {"cpu_seconds": round(seconds, 2)}
 
 
+class PeerFailed(RuntimeError):
+    """A peer's worker has left no points; the sentence says why."""
+
+
 def peer_attack(net, images: dict, method: bench.Method) -> dict:
     """An attack of others, by its worker in a process of its own."""
     arrays = {key: value.numpy() for key, value in images.items()}
     files = bench.network_file(net), bench.write_arrays(arrays)
     job = bench.job_of(method, *files, len(images["images"]), 1)
     failed = bench.work(method, job)
-    if failed:
-        raise RuntimeError(f"The worker of {method.name} failed: {failed}")
-    cell = bench.read_cell(Path(job["out"]))
+    cell = None if failed else bench.read_cell(Path(job["out"]))
+    if cell is None:
+        raise PeerFailed(failed or "what its worker has written cannot be read")
     made = judged(net, images, cell["adversarial"], "targeted" if method.targeted else "any")
     return made | {"cpu_seconds": round(cell["cpu"][0], 2)}
 
@@ -133,18 +138,18 @@ def summary(proofs: list[dict], found: dict) -> dict:
     return row
 
 
-def measure(name: str, given, kept: Kept, failures: dict) -> dict:
+def measure(name: str, n: int, seconds: float, kept: Kept, failures: dict) -> dict:
     """Both kinds of one network: proofs, attacks, and how they compare. failures: why an
     environment is not there, or None where it is."""
     net = trained(name)
-    arrays = bench.chosen_images(net, "test", given.n)
+    arrays = bench.chosen_images(net, "test", n)
     images = {key: torch.from_numpy(value) for key, value in arrays.items()}
-    made = {"test_error": models.error_rate(net, load_mnist("test", "cpu")), "n": given.n}
-    made |= {"index": arrays["index"].tolist(), "seconds": given.seconds}
+    made = {"test_error": models.error_rate(net, load_mnist("test", "cpu")), "n": n}
+    made |= {"index": arrays["index"].tolist(), "seconds": seconds}
     for kind in KINDS:
         proofs = []
-        for k in range(given.n):
-            proofs.append(kept.get(prove, net, images, k, kind, given.seconds))
+        for k in range(n):
+            proofs.append(kept.get(prove, net, images, k, kind, seconds))
             print(f"{name}, {kind}, image {k}: {proofs[-1]}", flush=True)
         rows = {label: kept.get(attack, net, images, kind, loss) for label, loss in LOSSES.items()}
         if kind == "any":
@@ -153,11 +158,13 @@ def measure(name: str, given, kept: Kept, failures: dict) -> dict:
         for method in PEERS:
             label, why = method.name.removesuffix(", any"), failures[method.environment]
             if method.targeted == (kind == "targeted"):
-                if why:
-                    left_out[label] = why
-                else:
+                try:
+                    if why:
+                        raise PeerFailed(why)
                     uses = (bench.sources(method),)
                     rows[label] = kept.get(peer_attack, net, images, method, uses=uses)
+                except PeerFailed as error:
+                    left_out[label] = str(error)
         table = {label: summary(proofs, found) for label, found in rows.items()}
         made[kind] = {"proofs": proofs, "attacks": rows, "table": table, "left_out": left_out}
     return made
@@ -254,18 +261,21 @@ def render(found: dict) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure what is missing; write the record and its report."""
-    parser = record.parser(__doc__, PATH, NETWORKS, n=20)
+    parser = record.parser(__doc__, PATH, NETWORKS)
+    parser.add_argument("--n", type=int, help="images of each network in place of 20 and 10")
     parser.add_argument("--seconds", type=float, default=60.0, help="an image, by the clock")
     parser.add_argument("--report", action="store_true", help="only write PROOF.md again")
     given = parser.parse_args(arguments)
     chosen = given.names or list(NETWORKS)
     if not given.report:
         kept = Kept("proof", given.fresh)
-        failures = {method.environment: bench.install(method.environment) for method in PEERS}
+        environments = {method.environment for method in PEERS}
+        failures = {one: bench.install(one, given.fresh) for one in environments}
         head = {"machine": record.machine() | {"threads": torch.get_num_threads()}}
         head |= {"gap": GAP, "training": TRAINING}
         for name in chosen:
-            made = measure(name, given, kept, failures)
+            n = given.n or IMAGES.get(name, 10)
+            made = measure(name, n, given.seconds, kept, failures)
             record.merged(given.output, "networks", {name: made}, head, list(NETWORKS))
     if given.output == PATH:
         storage.write_text(REPORT, render(json.loads(PATH.read_text(encoding="utf-8"))))

@@ -145,6 +145,19 @@ def test_where_more_steps_bring_nothing_nearer_the_image_goes_on(monkeypatch):
     assert square == pytest.approx([0.5, 1.0, 0.3, 0.5, 1.0, 0.3])
 
 
+def test_a_stuck_image_that_more_steps_bring_nowhere_begins_elsewhere(monkeypatch):
+    """Both were led astray by programming, and averaged normals end near the first way: more steps
+    bring 0 nothing, and it begins elsewhere as stuck images do; 1 they bring nearer, and no more
+    is asked of it."""
+    anew = [[0.95, 0.1], [0.97, 0.1], [9.0, 0.1]]
+    seen, square, _ = by_turns_of(
+        monkeypatch, 2 * [1.2], 2 * [1.0], [2 * [1.05]], rough=[1.2, 0.5], anew=anew
+    )
+    assert seen[:4] == [[0, 1], [0, 1], [0, 1], ([0, 1], [0])]
+    assert square == pytest.approx([0.95, 0.5])
+    assert not any(1 in given[-1] for given in seen[3:] if isinstance(given, tuple))
+
+
 def test_brief_beginnings_go_on_as_long_as_they_find_something_nearer(monkeypatch):
     """Several at once, each followed. Image 0 finds nothing, 1 in its first beginnings, 2 in all of
     them, 3 something nearer by less than what counts; of image 4 two of them end at one place."""

@@ -548,6 +548,18 @@ def test_a_foreign_network_that_was_not_measured_is_said_to_be_so(bench):
     assert report.render({"machine": {}, "began": "", "ended": "", "networks": {}})
 
 
+def test_times_of_different_hours_are_corrected_by_the_machines_speed(bench):
+    """The machine was half as fast beside the peer; in turn both had the same machine."""
+    report = bench.foreign_report
+    ours = {"cpu_ms": 30.0, "reference_work": [0.1, 0.1]}
+    theirs = {"cpu_ms": 60.0, "reference_work": [0.15, 0.25]}
+    assert report.dearer(ours, theirs) == pytest.approx(1.0)
+    turns = [["10:00", "10:01"], ["10:02", "10:03"]], [["10:01", "10:02"], ["10:03", "10:04"]]
+    both = [row | {"turns": t} for row, t in zip((ours, theirs), turns, strict=True)]
+    assert report.dearer(*both) == pytest.approx(0.5)
+    assert report.dearer({"cpu_ms": 30.0}, theirs) == pytest.approx(0.5)  # not known
+
+
 def test_the_lines_of_a_table_are_of_one_width(bench):
     text = bench.foreign_report.render(foreign_results(bench.foreign_report))
     for block in text.split("\n\n"):

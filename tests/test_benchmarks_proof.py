@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +29,14 @@ def program(monkeypatch):
     spec.loader.exec_module(made)
     monkeypatch.setattr(made, "NETWORKS", {"784-4-10": (4,)})
     monkeypatch.setattr(made, "TRAINING", {"epochs": 1, "learning_rate": 1e-2, "seed": 0})
-    monkeypatch.setattr(made.bench, "install", {made.bench.OURS: None, "modern": NO_WAY}.get)
+    asked = []
+
+    def install(environment, fresh=False):
+        asked.append((environment, fresh))
+        return None if environment == made.bench.OURS else NO_WAY
+
+    monkeypatch.setattr(made.bench, "install", install)
+    made.asked = asked
     yield made
     for name in ("attacks", "attacks_report"):
         sys.modules.pop(name, None)
@@ -62,7 +70,8 @@ def test_a_run_is_recorded_and_its_proofs_are_kept(program, tmp_path, monkeypatc
     assert "2 of 2 images proven" in report
     assert "| SciPy, 8 bisections | 0 | 0% | - |" in report
     monkeypatch.setattr(attacks, "proven_minimum", None)  # what is kept is not proven again
-    monkeypatch.setattr(program.bench, "install", lambda environment: None)
+    assert set(program.asked) == {("modern", False), (program.bench.OURS, False)}
+    monkeypatch.setattr(program.bench, "install", lambda environment, fresh: None)
     program.main([*ARGUMENTS, "--output", str(output)])
     again = json.loads(output.read_text(encoding="utf-8"))["networks"]["784-4-10"]
     assert again["any"]["proofs"] == of["any"]["proofs"]
@@ -103,11 +112,37 @@ def test_a_peers_points_are_judged_as_ours(program, tmp_path, monkeypatch, targe
     assert told[0][1:] == (targeted, 2)
 
 
-def test_a_peer_whose_worker_fails_ends_the_run_with_its_reason(program, tmp_path, monkeypatch):
-    monkeypatch.setattr(program.bench, "work", lambda method, job: "no such attack")
-    monkeypatch.setattr(program.bench, "home", lambda: tmp_path)
-    images = {"images": torch.zeros(2, 1, 28, 28), "labels": torch.zeros(2, dtype=torch.int64)}
-    images["targets"] = images["labels"] + 1
-    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 3))
-    with pytest.raises(RuntimeError, match="PDGD-500 failed: no such attack"):
-        program.peer_attack(net, images, program.PEERS[1])
+def test_a_peer_whose_worker_fails_is_left_out_with_its_reason(program, tmp_path, monkeypatch):
+    """And so is one whose answer is damaged; the others and the proofs are recorded."""
+    output = tmp_path / "record.json"
+
+    def work(method, job):
+        if "PDGD" in method.name:
+            return "no such attack"
+        Path(job["out"]).parent.mkdir(parents=True, exist_ok=True)
+        Path(job["out"]).write_bytes(b"half a file")
+
+    monkeypatch.setattr(program.bench, "work", work)
+    monkeypatch.setattr(program.bench, "install", lambda environment, fresh: None)
+    with pytest.warns(UserWarning, match="is damaged"):
+        program.main([*ARGUMENTS, "--output", str(output)])
+    of = json.loads(output.read_text(encoding="utf-8"))["networks"]["784-4-10"]
+    assert of["targeted"]["left_out"]["adv-lib PDGD-500"] == "no such attack"
+    assert "cannot be read" in of["any"]["left_out"]["adv-lib SuperDeepFool"]
+    assert len(of["any"]["proofs"]) == 2
+    assert "ours" in of["any"]["table"]
+
+
+def test_fresh_tries_an_environment_again(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "measure", lambda *given: {})
+    program.main([*ARGUMENTS, "--fresh", "--output", str(tmp_path / "record.json")])
+    assert set(program.asked) == {("modern", True), (program.bench.OURS, True)}
+
+
+def test_each_network_has_its_own_number_of_images(program, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(program, "measure", lambda name, n, *given: seen.append((name, n)) or {})
+    monkeypatch.setattr(program, "NETWORKS", {"784-20-20-10": (20, 20), "784-50-50-10": (50, 50)})
+    program.main(["--output", str(tmp_path / "record.json")])
+    program.main(["--n", "3", "784-20-20-10", "--output", str(tmp_path / "record.json")])
+    assert seen == [("784-20-20-10", 20), ("784-50-50-10", 10), ("784-20-20-10", 3)]
