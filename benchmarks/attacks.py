@@ -90,6 +90,13 @@ def both(method: Method) -> list[Method]:
     return [method, dataclasses.replace(method, name=f"{method.name}, any", targeted=False)]
 
 
+def advlib(name: str, attack: str, settings: dict, **more) -> list[Method]:
+    """An attack of adv-lib, with a target and without, in one run. What it takes is counted on few
+    images: it is the same for each, but for SuperDeepFool."""
+    about = {"runs": 1, "counted": 2} | more
+    return both(Method(name, "modern", "advlib", attack, settings, **about))
+
+
 # 150 iterations a solve as in foolbox 2; smooth losses need fewer, rectified ones never end
 EIGHT = {"bisections": 8, "maxiter": 150}
 FAITHFUL = {"loss": "cross-entropy", "norm": "squared"}

@@ -26,7 +26,7 @@ import attacks
 import foreign_report
 import numpy as np
 import torch
-from attacks import OURS, Method, both
+from attacks import OURS, Method, advlib, both
 from peers import foreign_nets, lite0
 
 from course_lib import data, models, record, storage
@@ -43,29 +43,21 @@ IMAGES = 50
 CW = {"binary_search_steps": 9, "max_iterations": 1000}
 
 TURNS = 3  # of those whose times are compared
-# what they take is counted on few images: it is the same for each, but for ours and SuperDeepFool
-PEER = Method("", "modern", "advlib", "", {}, runs=1, counted=2)
 PAPER = Method(
     foreign_report.PAPER, OURS, "ours", "minimal", {"loss": "cross-entropy"}, runs=1, counted=8
 )
-
-
-def peer(name: str, attack: str, settings: dict, **more) -> list[Method]:
-    """An attack of adv-lib, with a target and without."""
-    return both(replace(PEER, name=name, attack=attack, settings=settings, **more))
-
 
 METHODS = [
     *both(Method(foreign_report.OURS, OURS, "ours", "minimal", {}, runs=1, counted=8, turns=TURNS)),
     # the paper's loss attacks each of the 1000 classes in full
     *both(replace(PAPER, heavy=True)),
-    *peer(foreign_report.PDGD, "pdgd", {"num_steps": 500}),
-    *peer(foreign_report.ALMA, "alma", {"num_steps": 1000}, turns=TURNS),
-    *peer("DDN-1000", "ddn", {"steps": 1000, "levels": None}),
-    *peer("DDN-100", "ddn", {"steps": 100, "levels": None}),
-    *peer("CW 9x1000", "carlini_wagner_l2", CW, images=30, heavy=True),
+    *advlib(foreign_report.PDGD, "pdgd", {"num_steps": 500}),
+    *advlib(foreign_report.ALMA, "alma", {"num_steps": 1000}, turns=TURNS),
+    *advlib("DDN-1000", "ddn", {"steps": 1000, "levels": None}),
+    *advlib("DDN-100", "ddn", {"steps": 100, "levels": None}),
+    *advlib("CW 9x1000", "carlini_wagner_l2", CW, images=30, heavy=True),
     # without targets alone; a gradient for each of the 1000 classes at each step is too much
-    peer("SuperDeepFool", "sdf", {}, heavy=True)[1],
+    advlib("SuperDeepFool", "sdf", {}, heavy=True)[1],
 ]
 
 # --- the networks ----------------------------------------------------------------------------

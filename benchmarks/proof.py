@@ -13,7 +13,6 @@ The peers are SciPy and adv-lib's attacks, by the workers of ``peers/`` and in t
 attacks.py. One that cannot be installed, or whose worker fails, is left out, and PROOF.md says why.
 """
 
-import dataclasses
 import json
 import time
 from pathlib import Path
@@ -29,24 +28,17 @@ from course_lib.kept import Kept
 PATH = storage.ASSETS / "records" / "proof.json"
 REPORT = Path(__file__).resolve().parent / "PROOF.md"
 NETWORKS = {"784-20-20-10": (20, 20), "784-50-50-10": (50, 50)}
-IMAGES = {"784-20-20-10": 20}  # of the others ten: there most searches end at the clock
+IMAGES = {"784-20-20-10": 20, "784-50-50-10": 10}  # there most searches end at the clock
 KINDS = ("targeted", "any")
 TRAINING = {"epochs": 10, "learning_rate": 1e-2, "seed": 0}
 GAP = 1e-3
 LOSSES = {"ours": "margin", "ours, sharpened": "sharpened", "ours, cross-entropy": "cross-entropy"}
-ADVLIB = bench.Method("", "modern", "advlib", "", {}, runs=1, counted=2)
-
-
-def advlib(name: str, attack: str, **settings) -> bench.Method:
-    return dataclasses.replace(ADVLIB, name=f"adv-lib {name}", attack=attack, settings=settings)
-
-
 PEERS = [
     bench.Method("SciPy, 8 bisections", bench.OURS, "scipy", "lbfgsb", bench.EIGHT, runs=1),
-    *bench.both(advlib("PDGD-500", "pdgd", num_steps=500)),
-    *bench.both(advlib("ALMA-1000", "alma", num_steps=1000)),
-    *bench.both(advlib("DDN-1000", "ddn", steps=1000, levels=None)),
-    dataclasses.replace(advlib("SuperDeepFool", "sdf"), targeted=False),
+    *bench.advlib("adv-lib PDGD-500", "pdgd", {"num_steps": 500}),
+    *bench.advlib("adv-lib ALMA-1000", "alma", {"num_steps": 1000}),
+    *bench.advlib("adv-lib DDN-1000", "ddn", {"steps": 1000, "levels": None}),
+    bench.advlib("adv-lib SuperDeepFool", "sdf", {})[1],  # it knows no targets
 ]
 CLOSE = 0.01  # "the right basin": within this share of the distance
 
@@ -156,15 +148,17 @@ def measure(name: str, n: int, seconds: float, kept: Kept, failures: dict) -> di
             rows["DeepFool"] = kept.get(deepfool, net, images)
         left_out = {}
         for method in PEERS:
+            if method.targeted != (kind == "targeted"):
+                continue
             label, why = method.name.removesuffix(", any"), failures[method.environment]
-            if method.targeted == (kind == "targeted"):
+            if not why:
                 try:
-                    if why:
-                        raise PeerFailed(why)
                     uses = (bench.sources(method),)
                     rows[label] = kept.get(peer_attack, net, images, method, uses=uses)
                 except PeerFailed as error:
-                    left_out[label] = str(error)
+                    why = str(error)
+            if why:
+                left_out[label] = why
         table = {label: summary(proofs, found) for label, found in rows.items()}
         made[kind] = {"proofs": proofs, "attacks": rows, "table": table, "left_out": left_out}
     return made
@@ -262,7 +256,9 @@ def render(found: dict) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Measure what is missing; write the record and its report."""
     parser = record.parser(__doc__, PATH, NETWORKS)
-    parser.add_argument("--n", type=int, help="images of each network in place of 20 and 10")
+    parser.add_argument(
+        "--n", type=record.positive, help="images of each network; default: its own"
+    )
     parser.add_argument("--seconds", type=float, default=60.0, help="an image, by the clock")
     parser.add_argument("--report", action="store_true", help="only write PROOF.md again")
     given = parser.parse_args(arguments)
@@ -274,7 +270,7 @@ def main(arguments: list[str] | None = None) -> None:
         head = {"machine": record.machine() | {"threads": torch.get_num_threads()}}
         head |= {"gap": GAP, "training": TRAINING}
         for name in chosen:
-            n = given.n or IMAGES.get(name, 10)
+            n = given.n or IMAGES[name]
             made = measure(name, n, given.seconds, kept, failures)
             record.merged(given.output, "networks", {name: made}, head, list(NETWORKS))
     if given.output == PATH:

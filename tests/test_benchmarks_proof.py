@@ -146,3 +146,11 @@ def test_each_network_has_its_own_number_of_images(program, tmp_path, monkeypatc
     program.main(["--output", str(tmp_path / "record.json")])
     program.main(["--n", "3", "784-20-20-10", "--output", str(tmp_path / "record.json")])
     assert seen == [("784-20-20-10", 20), ("784-50-50-10", 10), ("784-20-20-10", 3)]
+
+
+@pytest.mark.parametrize("n", ["0", "-3", "few"])
+def test_a_number_of_images_that_is_none_is_refused(program, n, capsys):
+    with pytest.raises(SystemExit):
+        program.main(["--n", n])
+    assert "--n" in capsys.readouterr().err
+    assert not program.asked  # before any environment is made

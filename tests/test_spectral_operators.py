@@ -218,17 +218,17 @@ def test_nearly_equal_singular_values_are_told_apart_from_below():
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
-    ("settings", "groups", "loose"),
+    ("settings", "groups", "least", "most"),
     [
-        # loose: how much a border may cost; a kernel of 5 meets more of it
-        ((6, 8, 3, 1, 1), 1, 0.03),
-        ((6, 8, 3, 2, 1), 1, 0.03),
-        ((6, 8, 5, 1, 2), 2, 0.08),
-        ((8, 3, 3, 3, 1), 1, 0.03),
+        # least, most: what a border may cost; a kernel of 5 meets more of it
+        ((6, 8, 3, 1, 1), 1, 0.97, 1.03),
+        ((6, 8, 3, 2, 1), 1, 0.97, 1.03),
+        ((6, 8, 5, 1, 2), 2, 0.93, 1.04),
+        ((8, 3, 3, 3, 1), 1, 0.97, 1.03),
     ],
 )
 def test_a_wave_that_fades_at_the_border_is_stretched_nearly_as_the_bound_says(
-    settings, groups, loose, seed, monkeypatch
+    settings, groups, least, most, seed, monkeypatch
 ):
     """Of a heavy layer: its bounds still hold the truth between them."""
     torch.manual_seed(seed)
@@ -239,5 +239,5 @@ def test_a_wave_that_fades_at_the_border_is_stretched_nearly_as_the_bound_says(
     monkeypatch.setattr(operators, "CERTIFIED_SIZE", 0)
     found = spectral.norm_row(layer, shape)
     assert "plane wave" in found.method
-    assert (1 - loose) * truth < found.lower <= truth * (1 + 1e-9)
-    assert truth <= found.upper < (1 + loose) * truth
+    assert least * truth < found.lower <= truth * (1 + 1e-9)
+    assert truth <= found.upper < most * truth
