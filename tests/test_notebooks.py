@@ -3,6 +3,7 @@
 nbval itself runs every cell (``pytest lessons solutions --nbval-lax``, see conftest.py).
 """
 
+import ast
 import importlib.util
 import json
 import os
@@ -31,6 +32,21 @@ each_lesson = pytest.mark.parametrize("name", NAMES)
 
 def load(path):
     return nbformat.read(path, as_version=nbformat.NO_CONVERT)
+
+
+DRAWS = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "normal"}
+DRAWS |= {"bernoulli", "multinomial"}
+
+
+@each_lesson
+def test_a_lesson_draws_from_a_generator_of_its_own(name):
+    """torch begins with another seed in each process: what a cell prints would be another number
+    each time."""
+    tree = ast.parse((ROOT / "solutions" / f"{name}.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    drawn = [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in DRAWS]
+    seeded = [c for c in drawn if {"generator", None} & {word.arg for word in c.keywords}]
+    assert [ast.unparse(c) for c in drawn if c not in seeded] == []
 
 
 # ---------------------------------------------------------------- up to date
